@@ -1,0 +1,28 @@
+# Targets for the libraries of others: saccade_jansson, saccade_ffmpeg, saccade_cairo, saccade_openmp,
+# saccade_onednn. Each is found on this machine; nothing is downloaded here.
+
+function(sac_pkg_config target)
+    add_library(${target} INTERFACE)
+    pkg_check_modules(${target}_pc IMPORTED_TARGET ${ARGN})
+    if(NOT ${target}_pc_FOUND)
+        string(REPLACE ";" ", " wanted "${ARGN}")
+        message(FATAL_ERROR "Not found by pkg-config: ${wanted}. Run tools/setup, which installs what the build needs.")
+    endif()
+    target_link_libraries(${target} INTERFACE PkgConfig::${target}_pc)
+endfunction()
+
+sac_pkg_config(saccade_jansson jansson>=2.11)
+# The libraries of FFmpeg 5.1.
+sac_pkg_config(saccade_ffmpeg libavformat>=59.27 libavcodec>=59.37 libavutil>=57.28 libswscale>=6.7 libavdevice>=59.7)
+sac_pkg_config(saccade_cairo cairo>=1.16)
+
+add_library(saccade_math INTERFACE)
+target_link_libraries(saccade_math INTERFACE m)
+
+add_library(saccade_openmp INTERFACE)
+if(SACCADE_OPENMP)
+    find_package(OpenMP REQUIRED COMPONENTS C)
+    target_link_libraries(saccade_openmp INTERFACE OpenMP::OpenMP_C)
+endif()
+
+include(onednn)
