@@ -1,0 +1,1 @@
+sac_test(core_rng LIBS saccade_core)
