@@ -63,6 +63,9 @@ SAC_NODISCARD sac_status sac_build_layout(sac_build *build, sac_buffer src, cons
 // Like sac_build_reorder for weights: in an inference plan the reorder happens once (when parameters are loaded), in a training plan at each forward.
 SAC_NODISCARD sac_status sac_build_weights(sac_build *build, sac_buffer param, const_dnnl_memory_desc_t md, sac_buffer *out, sac_error *error);
 
+// New buffer id for the same memory under another descriptor (equal bytes), e.g. a dense weight [OC][K] seen as [OC][C][H][W].
+SAC_NODISCARD sac_status sac_build_view(sac_build *build, sac_buffer src, const_dnnl_memory_desc_t md, sac_buffer *out, sac_error *error);
+
 typedef struct sac_arg {
     int arg; // DNNL_ARG_SRC ...
     sac_buffer buffer;

@@ -1,0 +1,28 @@
+// Declarations of all operators; nn/op_table.c maps kinds to them.
+#ifndef SAC_NN_OP_LIST_H
+#define SAC_NN_OP_LIST_H
+
+#include "nn/op.h"
+
+extern const sac_op sac_op_conv;
+extern const sac_op sac_op_max_pool;
+extern const sac_op sac_op_avg_pool;
+extern const sac_op sac_op_adaptive_max_pool;
+extern const sac_op sac_op_adaptive_avg_pool;
+extern const sac_op sac_op_upsample;
+extern const sac_op sac_op_batch_norm;
+extern const sac_op sac_op_layer_norm;
+extern const sac_op sac_op_dense;
+extern const sac_op sac_op_matmul;
+extern const sac_op sac_op_relu;
+extern const sac_op sac_op_leaky_relu;
+extern const sac_op sac_op_gelu;
+extern const sac_op sac_op_sigmoid;
+extern const sac_op sac_op_softmax;
+extern const sac_op sac_op_dropout;
+extern const sac_op sac_op_add;
+extern const sac_op sac_op_concat;
+extern const sac_op sac_op_reshape;
+extern const sac_op sac_op_permute;
+
+#endif
