@@ -5,7 +5,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
     set(commit "")
     find_program(git git)
     if(git AND EXISTS "${SOURCE}/.git")
-        execute_process(COMMAND "${git}" -C "${SOURCE}" rev-parse --short=12 HEAD
+        execute_process(COMMAND "${git}" -C "${SOURCE}" describe --always --dirty --abbrev=12 --exclude=*
             OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
         if(failed)
             set(commit "")

@@ -39,7 +39,8 @@ sac_status sac_file_read(uint8_t **data, size_t *size, const char *path, size_t 
         goto fail;
     }
     if (S_ISDIR(info.st_mode)) {
-        status = sac_error_set(error, SAC_ERROR_IO, -1, "%s: is a folder, a file was expected", path);
+        status =
+            sac_error_set(error, SAC_ERROR_IO, -1, "%s: is a folder, a file was expected", path);
         goto fail;
     }
     if (!S_ISREG(info.st_mode)) {
@@ -71,8 +72,8 @@ sac_status sac_file_read(uint8_t **data, size_t *size, const char *path, size_t 
         if (got == 0) break;
         used += (size_t)got;
         if (used > limit) {
-            status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: more than %zu bytes", path,
-                                   limit);
+            status =
+                sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: more than %zu bytes", path, limit);
             goto fail;
         }
         if (used == capacity) {
@@ -123,7 +124,8 @@ static sac_status open_temporary(sac_file_writer *writer, sac_error *error) {
                                  writer->path);
         }
         int file = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (file < 0 && errno == EEXIST) continue; // left behind by a killed run with our process number
+        if (file < 0 && errno == EEXIST)
+            continue; // left behind by a killed run with our process number
         int code = errno;
         if (file >= 0) {
             writer->stream = fdopen(file, "wb");
@@ -138,8 +140,8 @@ static sac_status open_temporary(sac_file_writer *writer, sac_error *error) {
     }
     sac_free(writer->temporary);
     writer->temporary = NULL;
-    return sac_error_set(error, SAC_ERROR_IO, -1, "%s: a hundred abandoned temporaries lie beside it",
-                         writer->path);
+    return sac_error_set(error, SAC_ERROR_IO, -1,
+                         "%s: a hundred abandoned temporaries lie beside it", writer->path);
 }
 
 sac_status sac_file_writer_open(sac_file_writer **out, const char *path, sac_error *error) {
@@ -161,7 +163,8 @@ sac_status sac_file_writer_open(sac_file_writer **out, const char *path, sac_err
     if (strcmp(path, "-") == 0) {
         writer->stream = stdout;
     } else if (sac_is_folder(path)) {
-        status = sac_error_set(error, SAC_ERROR_IO, -1, "%s: is a folder, a file was expected", path);
+        status =
+            sac_error_set(error, SAC_ERROR_IO, -1, "%s: is a folder, a file was expected", path);
         goto fail;
     } else if (is_special(path)) {
         writer->stream = fopen(path, "wbe");
@@ -179,7 +182,8 @@ fail:
     return status;
 }
 
-sac_status sac_file_write(sac_file_writer *writer, const void *data, size_t size, sac_error *error) {
+sac_status sac_file_write(sac_file_writer *writer, const void *data, size_t size,
+                          sac_error *error) {
     if (size == 0) return SAC_OK;
     if (fwrite(data, 1, size, writer->stream) != size) {
         writer->failed = true;
@@ -224,7 +228,8 @@ sac_status sac_file_writer_commit(sac_file_writer **slot, sac_error *error) {
     sac_file_writer *writer = *slot;
     sac_status status = SAC_OK;
     if (writer->failed || ferror(writer->stream)) {
-        status = sac_error_set(error, SAC_ERROR_IO, -1, "%s: an earlier write failed", writer->path);
+        status =
+            sac_error_set(error, SAC_ERROR_IO, -1, "%s: an earlier write failed", writer->path);
         goto fail;
     }
     if (fflush(writer->stream) != 0) {
@@ -292,7 +297,8 @@ fail:
 }
 
 sac_status sac_folder_create(const char *path, sac_error *error) {
-    if (path[0] == '\0') return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the folder name is empty");
+    if (path[0] == '\0')
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the folder name is empty");
     char *partial = sac_strdup(path);
     if (partial == NULL) {
         return sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for its name", path);
@@ -327,7 +333,9 @@ bool sac_is_file(const char *path) {
     return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 int sac_natural_compare(const char *a, const char *b) {
     const char *first_a = a, *first_b = b;
@@ -399,7 +407,8 @@ sac_status sac_folder_list(char ***names, int64_t *count, const char *path, sac_
         }
         if (entry->d_name[0] == '.') continue;
         if (!append_name(&list, entry->d_name)) {
-            status = sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for its listing", path);
+            status =
+                sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for its listing", path);
             goto fail;
         }
     }

@@ -14,8 +14,9 @@ sac_status sac_json_parse(json_t **json, const void *bytes, size_t size, const c
                           sac_error *error) {
     *json = NULL;
     if (size > JSON_LIMIT) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: %zu bytes of JSON, at most %zu are accepted",
-                             name, size, JSON_LIMIT);
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: %zu bytes of JSON, at most %zu are accepted", name, size,
+                             JSON_LIMIT);
     }
     json_error_t cause;
     // An empty buffer may be NULL, which Jansson would take for a wrong argument.
@@ -63,7 +64,8 @@ sac_status sac_json_write(const json_t *json, const char *path, sac_error *error
     }
     SAC_TRY(sac_file_writer_open(&writer, path, error));
     dump_target target = {.writer = writer, .error = error};
-    if (json_dump_callback(json, dump_bytes, &target, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0) {
+    if (json_dump_callback(json, dump_bytes, &target, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) !=
+        0) {
         status = target.status < 0 ? target.status
                                    : sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                                    "%s: the value cannot be written as JSON", path);
@@ -76,76 +78,86 @@ fail:
     return status;
 }
 
-json_t *sac_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+json_t *sac_json_number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
 
 static const char *type_name(const json_t *value) {
     switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a text";
-    case JSON_INTEGER: return "an integer";
-    case JSON_REAL: return "a real number";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a text";
+    case JSON_INTEGER:
+        return "an integer";
+    case JSON_REAL:
+        return "a real number";
     case JSON_TRUE:
-    case JSON_FALSE: return "a truth value";
-    case JSON_NULL: return "null";
+    case JSON_FALSE:
+        return "a truth value";
+    case JSON_NULL:
+        return "null";
     }
     return "something else";
 }
 
 // Member `key`; NULL with a message when it is absent.
-static const json_t *member(const json_t *object, const char *key, const char *wanted, const char *name,
-                            sac_error *error) {
+static const json_t *member(const json_t *object, const char *key, const char *wanted,
+                            const char *name, sac_error *error) {
     if (!json_is_object(object)) {
-        sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" was looked for in %s, not in an object",
-                      name, key, object == NULL ? "nothing" : type_name(object));
+        sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                      "%s: \"%s\" was looked for in %s, not in an object", name, key,
+                      object == NULL ? "nothing" : type_name(object));
         return NULL;
     }
     const json_t *value = json_object_get(object, key);
     if (value == NULL) {
-        sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" is missing, %s was expected", name, key,
-                      wanted);
+        sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" is missing, %s was expected", name,
+                      key, wanted);
     }
     return value;
 }
 
-static sac_status wrong_type(const json_t *value, const char *key, const char *wanted, const char *name,
-                             sac_error *error) {
-    return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" is %s, %s was expected", name, key,
-                         type_name(value), wanted);
+static sac_status wrong_type(const json_t *value, const char *key, const char *wanted,
+                             const char *name, sac_error *error) {
+    return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" is %s, %s was expected", name,
+                         key, type_name(value), wanted);
 }
 
-sac_status sac_json_get_int(const json_t *object, const char *key, int64_t lo, int64_t hi, int64_t *out,
-                            const char *name, sac_error *error) {
+sac_status sac_json_get_int(const json_t *object, const char *key, int64_t lo, int64_t hi,
+                            int64_t *out, const char *name, sac_error *error) {
     const json_t *value = member(object, key, "an integer", name, error);
     if (value == NULL) return SAC_ERROR_FORMAT;
     if (!json_is_integer(value)) return wrong_type(value, key, "an integer", name, error);
     int64_t number = json_integer_value(value);
     if (number < lo || number > hi) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: \"%s\" is %lld, an integer from %lld to %lld was expected", name, key,
-                             (long long)number, (long long)lo, (long long)hi);
+                             "%s: \"%s\" is %lld, an integer from %lld to %lld was expected", name,
+                             key, (long long)number, (long long)lo, (long long)hi);
     }
     *out = number;
     return SAC_OK;
 }
 
-sac_status sac_json_get_real(const json_t *object, const char *key, double lo, double hi, double *out,
-                             const char *name, sac_error *error) {
+sac_status sac_json_get_real(const json_t *object, const char *key, double lo, double hi,
+                             double *out, const char *name, sac_error *error) {
     const json_t *value = member(object, key, "a number", name, error);
     if (value == NULL) return SAC_ERROR_FORMAT;
     if (!json_is_number(value)) return wrong_type(value, key, "a number", name, error);
     double number = json_number_value(value);
     if (!(number >= lo && number <= hi)) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: \"%s\" is %g, a number from %g to %g was expected", name, key, number,
-                             lo, hi);
+                             "%s: \"%s\" is %g, a number from %g to %g was expected", name, key,
+                             number, lo, hi);
     }
     *out = number;
     return SAC_OK;
 }
 
-sac_status sac_json_get_text(const json_t *object, const char *key, const char **out, const char *name,
-                             sac_error *error) {
+sac_status sac_json_get_text(const json_t *object, const char *key, const char **out,
+                             const char *name, sac_error *error) {
     const json_t *value = member(object, key, "a text", name, error);
     if (value == NULL) return SAC_ERROR_FORMAT;
     if (!json_is_string(value)) return wrong_type(value, key, "a text", name, error);
@@ -171,8 +183,8 @@ sac_status sac_json_get_array(const json_t *object, const char *key, json_t **ou
     return SAC_OK;
 }
 
-sac_status sac_json_get_object(const json_t *object, const char *key, json_t **out, const char *name,
-                               sac_error *error) {
+sac_status sac_json_get_object(const json_t *object, const char *key, json_t **out,
+                               const char *name, sac_error *error) {
     const json_t *value = member(object, key, "an object", name, error);
     if (value == NULL) return SAC_ERROR_FORMAT;
     if (!json_is_object(value)) return wrong_type(value, key, "an object", name, error);

@@ -13,7 +13,9 @@
 // -1: off. Tests count it down to make one particular allocation fail.
 static _Thread_local int64_t allowed = -1;
 
-void sac_memory_fail_after(int64_t successes) { allowed = successes; }
+void sac_memory_fail_after(int64_t successes) {
+    allowed = successes;
+}
 
 static bool refused(void) {
     if (allowed < 0) return false;
@@ -56,7 +58,9 @@ void *sac_recalloc(void *block, int64_t old_count, int64_t count, size_t size) {
     return grown;
 }
 
-void sac_free(void *block) { free(block); }
+void sac_free(void *block) {
+    free(block);
+}
 
 char *sac_strdup(const char *text) {
     size_t bytes = strlen(text) + 1;

@@ -15,7 +15,7 @@ void *sac_recalloc(void *block, int64_t old_count, int64_t count, size_t size);
 
 void sac_free(void *block); // NULL-safe
 
-char *sac_strdup(const char *text);                                       // NULL on lack of memory
+char *sac_strdup(const char *text); // NULL on lack of memory
 char *sac_format(const char *format, ...) __attribute__((format(printf, 1, 2))); // sac_free it
 
 // Test hook: after `successes` more allocations every further one fails; -1 switches it off.

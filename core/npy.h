@@ -19,8 +19,10 @@ typedef struct sac_npy {
 // SAC_ERROR_IO; SAC_ERROR_FORMAT: magic, header, dtype, Fortran order, or size mismatch (truncated or
 // trailing bytes), each naming the file and what was expected; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_npy_read(sac_npy *npy, const char *path, sac_error *error);
-SAC_NODISCARD sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size, const char *name, sac_error *error);
-SAC_NODISCARD sac_status sac_npy_write(const char *path, const float *data, int ndims, const int64_t *dims, sac_error *error);
+SAC_NODISCARD sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size,
+                                       const char *name, sac_error *error);
+SAC_NODISCARD sac_status sac_npy_write(const char *path, const float *data, int ndims,
+                                       const int64_t *dims, sac_error *error);
 void sac_npy_close(sac_npy *npy);
 
 #endif

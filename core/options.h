@@ -28,8 +28,9 @@ typedef struct sac_text_list {
 } sac_text_list;
 
 typedef struct sac_option {
-    const char *name; // long name without dashes; NULL ends the table; "" starts a help section titled by `help`
-    char letter;      // short flag or 0
+    const char *
+        name; // long name without dashes; NULL ends the table; "" starts a help section titled by `help`
+    char letter; // short flag or 0
     sac_option_type type;
     size_t offset;        // into the settings struct
     double number;        // default of BOOL, INT, REAL, CHOICE
@@ -60,8 +61,9 @@ typedef struct sac_options_result {
 // unambiguous use of every flag work; numbers are parsed strictly (whole text, range, no NaN).
 // SAC_ERROR_ARGUMENT: message names the option, the value and what is allowed. --help and --version (always available) set
 // the result's flags and skip the checks of positionals.
-SAC_NODISCARD sac_status sac_options_parse(const sac_command *command, void *settings, int argc, char **argv,
-                                           sac_options_result *result, sac_error *error);
+SAC_NODISCARD sac_status sac_options_parse(const sac_command *command, void *settings, int argc,
+                                           char **argv, sac_options_result *result,
+                                           sac_error *error);
 void sac_options_print_help(const sac_command *command, FILE *out);
 // Resolved settings as a JSON object (new reference), keys = long names.
 json_t *sac_options_to_json(const sac_command *command, const void *settings);

@@ -16,8 +16,10 @@ typedef struct sac_range {
 
 // Reads all ranges; `*clips` receives the number of entries (one without frames counts: "[]").
 // SAC_ERROR_FORMAT names file and line. sac_free(*ranges).
-SAC_NODISCARD sac_status sac_ranges_read(sac_range **ranges, int64_t *count, int64_t *clips, const char *path, sac_error *error);
-SAC_NODISCARD sac_status sac_ranges_parse(sac_range **ranges, int64_t *count, int64_t *clips, const void *bytes, size_t size,
-                                          const char *name, sac_error *error);
+SAC_NODISCARD sac_status sac_ranges_read(sac_range **ranges, int64_t *count, int64_t *clips,
+                                         const char *path, sac_error *error);
+SAC_NODISCARD sac_status sac_ranges_parse(sac_range **ranges, int64_t *count, int64_t *clips,
+                                          const void *bytes, size_t size, const char *name,
+                                          sac_error *error);
 
 #endif

@@ -4,7 +4,9 @@
 
 #include <math.h>
 
-static uint64_t rotate_left(uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
+static uint64_t rotate_left(uint64_t x, int bits) {
+    return (x << bits) | (x >> (64 - bits));
+}
 
 static uint64_t splitmix64(uint64_t *state) {
     uint64_t z = (*state += 0x9E3779B97F4A7C15u);
@@ -49,7 +51,9 @@ int64_t sac_rng_below(sac_rng *rng, int64_t n) {
     return (int64_t)(x % range);
 }
 
-double sac_rng_uniform(sac_rng *rng) { return (double)(sac_rng_next(rng) >> 11) * 0x1.0p-53; }
+double sac_rng_uniform(sac_rng *rng) {
+    return (double)(sac_rng_next(rng) >> 11) * 0x1.0p-53;
+}
 
 double sac_rng_normal(sac_rng *rng) {
     // Box and Muller, 1958. The second value is thrown away so that the four words stay the whole state.

@@ -6,18 +6,30 @@
 
 const char *sac_status_name(sac_status status) {
     switch (status) {
-    case SAC_OK: return "ok";
-    case SAC_AGAIN: return "more input needed";
-    case SAC_EOF: return "end of input";
-    case SAC_ERROR_ARGUMENT: return "bad argument";
-    case SAC_ERROR_MEMORY: return "out of memory";
-    case SAC_ERROR_IO: return "input or output failed";
-    case SAC_ERROR_FORMAT: return "bad format";
-    case SAC_ERROR_SHAPE: return "sizes do not fit";
-    case SAC_ERROR_UNSUPPORTED: return "not supported";
-    case SAC_ERROR_NUMERIC: return "value is not finite";
-    case SAC_ERROR_BACKEND: return "backend failed";
-    case SAC_ERROR_INTERRUPTED: return "interrupted";
+    case SAC_OK:
+        return "ok";
+    case SAC_AGAIN:
+        return "more input needed";
+    case SAC_EOF:
+        return "end of input";
+    case SAC_ERROR_ARGUMENT:
+        return "bad argument";
+    case SAC_ERROR_MEMORY:
+        return "out of memory";
+    case SAC_ERROR_IO:
+        return "input or output failed";
+    case SAC_ERROR_FORMAT:
+        return "bad format";
+    case SAC_ERROR_SHAPE:
+        return "sizes do not fit";
+    case SAC_ERROR_UNSUPPORTED:
+        return "not supported";
+    case SAC_ERROR_NUMERIC:
+        return "value is not finite";
+    case SAC_ERROR_BACKEND:
+        return "backend failed";
+    case SAC_ERROR_INTERRUPTED:
+        return "interrupted";
     }
     return "unknown status";
 }

@@ -21,19 +21,48 @@ typedef struct sac_tool_settings {
     bool quiet;
 } sac_tool_settings;
 
-#define SAC_TOOL_OPTIONS(type)                                                                                                  \
-    {.name = "", .help = "Common options"},                                                                                    \
-        {.name = "threads", .letter = 't', .type = SAC_OPTION_INT, .offset = offsetof(type, tool.threads), .number = 0, .min = 0, .max = 1024, .argument = "N", .help = "compute threads; 0 uses every core"}, \
-        {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(type, tool.seed), .number = 1, .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of everything random"}, \
-        {.name = "json", .type = SAC_OPTION_BOOL, .offset = offsetof(type, tool.json), .help = "print results as JSON on standard output"}, \
-        {.name = "progress", .type = SAC_OPTION_CHOICE, .offset = offsetof(type, tool.progress), .choices = "auto|always|never", .help = "progress lines on standard error; auto: only on a terminal"}, \
-        {.name = "quiet", .letter = 'q', .type = SAC_OPTION_BOOL, .offset = offsetof(type, tool.quiet), .help = "print results and errors only"}
+#define SAC_TOOL_OPTIONS(type)                                                                     \
+    {.name = "", .help = "Common options"},                                                        \
+        {.name = "threads",                                                                        \
+         .letter = 't',                                                                            \
+         .type = SAC_OPTION_INT,                                                                   \
+         .offset = offsetof(type, tool.threads),                                                   \
+         .number = 0,                                                                              \
+         .min = 0,                                                                                 \
+         .max = 1024,                                                                              \
+         .argument = "N",                                                                          \
+         .help = "compute threads; 0 uses every core"},                                            \
+        {.name = "seed",                                                                           \
+         .type = SAC_OPTION_INT,                                                                   \
+         .offset = offsetof(type, tool.seed),                                                      \
+         .number = 1,                                                                              \
+         .min = 0,                                                                                 \
+         .max = 9007199254740992.0,                                                                \
+         .argument = "N",                                                                          \
+         .help = "seed of everything random"},                                                     \
+        {.name = "json",                                                                           \
+         .type = SAC_OPTION_BOOL,                                                                  \
+         .offset = offsetof(type, tool.json),                                                      \
+         .help = "print results as JSON on standard output"},                                      \
+        {.name = "progress",                                                                       \
+         .type = SAC_OPTION_CHOICE,                                                                \
+         .offset = offsetof(type, tool.progress),                                                  \
+         .choices = "auto|always|never",                                                           \
+         .help = "progress lines on standard error; auto: only on a terminal"},                    \
+    {                                                                                              \
+        .name = "quiet", .letter = 'q', .type = SAC_OPTION_BOOL,                                   \
+        .offset = offsetof(type, tool.quiet), .help = "print results and errors only"              \
+    }
 
 // Parses and handles --help/--version/usage errors. Returns -1 to go on, or the exit code main must return.
-int sac_tool_start(const sac_command *command, void *settings, int argc, char **argv, sac_options_result *result);
+int sac_tool_start(const sac_command *command, void *settings, int argc, char **argv,
+                   sac_options_result *result);
 // Prints "name: message" for a failure on stderr (falls back to the status name) and returns the exit code: 1, 2 for
 // SAC_ERROR_ARGUMENT, 130 for SAC_ERROR_INTERRUPTED.
 int sac_tool_fail(const char *name, sac_status status, const sac_error *error);
+// Writes out what stdout still buffers. SAC_ERROR_IO when anything printed so far was lost (disk full, closed pipe): call it
+// before a successful return from main.
+SAC_NODISCARD sac_status sac_tool_flush(sac_error *error);
 // Logger that writes "name: message" to stderr; quiet keeps warnings and errors only.
 sac_logger sac_tool_logger(const char *name, bool quiet);
 // Closing line on stderr: version, wall and CPU time, peak resident memory. Silent when quiet.
@@ -46,8 +75,11 @@ bool sac_interrupted(void);
 // Progress display: "label done/total rate/s ETA h:mm:ss" on stderr, at most 6 Hz with \r on a terminal; with
 // `--progress always` and no terminal one line per 10 s; silent otherwise.
 typedef struct sac_progress sac_progress;
-SAC_NODISCARD sac_status sac_progress_open(sac_progress **progress, const char *label, const char *unit, int64_t total, const sac_tool_settings *settings);
-void sac_progress_update(sac_progress *progress, int64_t done, const char *note); // NULL-safe; note may be NULL
+SAC_NODISCARD sac_status sac_progress_open(sac_progress **progress, const char *label,
+                                           const char *unit, int64_t total,
+                                           const sac_tool_settings *settings);
+void sac_progress_update(sac_progress *progress, int64_t done,
+                         const char *note);       // NULL-safe; note may be NULL
 void sac_progress_close(sac_progress **progress); // clears the line
 
 #endif

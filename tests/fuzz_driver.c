@@ -37,9 +37,13 @@ static void try_input(const attempt *kept, const uint8_t *data, size_t size) {
     free(copy);
 }
 
-static size_t mutate(sac_rng *rng, uint8_t *data, size_t size, const uint8_t *other, size_t other_size) {
-    static const uint8_t interesting[] = {0, 1, 0x7F, 0x80, 0xFF, '0', '9', '-', '"', '{', '}', '[', ']', ',', ':', '\n', '\\', ' ', 'e', '.'};
-    static const char *const numbers[] = {"18446744073709551616", "9223372036854775807", "-1", "1e999", "nan", "4294967296", "2147483648"};
+static size_t mutate(sac_rng *rng, uint8_t *data, size_t size, const uint8_t *other,
+                     size_t other_size) {
+    static const uint8_t interesting[] = {0,   1,   0x7F, 0x80, 0xFF, '0',  '9',  '-', '"', '{',
+                                          '}', '[', ']',  ',',  ':',  '\n', '\\', ' ', 'e', '.'};
+    static const char *const numbers[] = {
+        "18446744073709551616", "9223372036854775807", "-1", "1e999", "nan",
+        "4294967296",           "2147483648"};
     int64_t rounds = 1 + sac_rng_below(rng, 6);
     for (int64_t round = 0; round < rounds; round++) {
         size_t at = size > 0 ? (size_t)sac_rng_below(rng, (int64_t)size) : 0;
@@ -79,7 +83,8 @@ static size_t mutate(sac_rng *rng, uint8_t *data, size_t size, const uint8_t *ot
             break;
         }
         case 7: { // extreme number as text
-            const char *number = numbers[sac_rng_below(rng, (int64_t)(sizeof numbers / sizeof *numbers))];
+            const char *number =
+                numbers[sac_rng_below(rng, (int64_t)(sizeof numbers / sizeof *numbers))];
             size_t length = strlen(number);
             if (size + length > CAPACITY) break;
             memmove(data + at + length, data + at, size - at);

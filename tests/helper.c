@@ -73,10 +73,11 @@ static void compare(const float *actual, const float *expected, const double *li
     }
     if (worst_excess > 1.0) {
         coordinates(place, sizeof place, worst, ndims, dims);
-        cr_assert_fail("%s: worst at %s: %.9g, expected %.9g; error / max(1, max|expected|) = %.3g, "
-                       "%.3g times the limit; NMSE %.3g",
-                       what, place, (double)actual[worst], (double)expected[worst],
-                       worst_error / scale, worst_excess, error_squares / squares);
+        cr_assert_fail(
+            "%s: worst at %s: %.9g, expected %.9g; error / max(1, max|expected|) = %.3g, "
+            "%.3g times the limit; NMSE %.3g",
+            what, place, (double)actual[worst], (double)expected[worst], worst_error / scale,
+            worst_excess, error_squares / squares);
     }
 }
 
@@ -91,8 +92,8 @@ void sac_assert_within(const float *actual, const float *expected, const double 
 }
 
 void sac_assert_error(sac_status status, sac_status code, const sac_error *error, ...) {
-    cr_assert(status == code, "status is '%s', expected '%s' (message: %s)", sac_status_name(status),
-              sac_status_name(code), error->message);
+    cr_assert(status == code, "status is '%s', expected '%s' (message: %s)",
+              sac_status_name(status), sac_status_name(code), error->message);
     cr_assert(error->code == code, "the error holds '%s', expected '%s' (message: %s)",
               sac_status_name(error->code), sac_status_name(code), error->message);
     cr_assert(error->message[0] != '\0', "the message is empty");
@@ -101,8 +102,8 @@ void sac_assert_error(sac_status status, sac_status code, const sac_error *error
     for (;;) {
         const char *text = va_arg(texts, const char *);
         if (text == NULL) break;
-        cr_assert(strstr(error->message, text) != NULL, "'%s' is not part of the message '%s'", text,
-                  error->message);
+        cr_assert(strstr(error->message, text) != NULL, "'%s' is not part of the message '%s'",
+                  text, error->message);
     }
     va_end(texts);
 }

@@ -8,8 +8,8 @@
 
 // First outputs of xoshiro256** from the state {1, 2, 3, 4}, as in the authors' reference implementation.
 Test(core_rng, known_answers_of_the_generator) {
-    static const uint64_t expected[] = {11520u, 0u, 1509978240u, 1215971899390074240u,
-                                        1216172134540287360u, 607988272756665600u};
+    static const uint64_t expected[] = {
+        11520u, 0u, 1509978240u, 1215971899390074240u, 1216172134540287360u, 607988272756665600u};
     sac_rng rng = {{1, 2, 3, 4}};
     for (int i = 0; i < 6; i++) cr_assert_eq(sac_rng_next(&rng), expected[i], "output %d", i);
 }
@@ -39,7 +39,8 @@ Test(core_rng, copy_of_the_state_repeats_everything) {
     for (int i = 0; i < 11; i++) (void)sac_rng_normal(&rng);
     saved = rng;
     double a[3] = {sac_rng_normal(&rng), sac_rng_uniform(&rng), (double)sac_rng_below(&rng, 1000)};
-    double b[3] = {sac_rng_normal(&saved), sac_rng_uniform(&saved), (double)sac_rng_below(&saved, 1000)};
+    double b[3] = {sac_rng_normal(&saved), sac_rng_uniform(&saved),
+                   (double)sac_rng_below(&saved, 1000)};
     cr_assert_eq(memcmp(a, b, sizeof a), 0);
     cr_assert_eq(memcmp(&rng, &saved, sizeof rng), 0);
 }
@@ -59,7 +60,8 @@ Test(core_rng, below_is_flat_and_in_range) {
         double d = (double)seen[c] - (double)DRAWS / CELLS;
         chi2 += d * d / ((double)DRAWS / CELLS);
     }
-    cr_assert(chi2 < 22.5, "chi square %g of 6 degrees of freedom (22.5 is the 99.9 %% point)", chi2);
+    cr_assert(chi2 < 22.5, "chi square %g of 6 degrees of freedom (22.5 is the 99.9 %% point)",
+              chi2);
     cr_assert_eq(sac_rng_below(&rng, 1), 0);
     for (int i = 0; i < 1000; i++) {
         int64_t x = sac_rng_below(&rng, INT64_MAX);
@@ -112,7 +114,8 @@ Test(core_rng, shuffle_keeps_every_index_and_moves_them) {
         orders[three[0] * 9 + three[1] * 3 + three[2]]++;
     }
     static const int codes[6] = {5, 7, 11, 15, 19, 21};
-    for (int i = 0; i < 6; i++) cr_assert(orders[codes[i]] > 850 && orders[codes[i]] < 1150, "%d", orders[codes[i]]);
+    for (int i = 0; i < 6; i++)
+        cr_assert(orders[codes[i]] > 850 && orders[codes[i]] < 1150, "%d", orders[codes[i]]);
     sac_rng_shuffle(&rng, index, 0);
     sac_rng_shuffle(&rng, NULL, 0);
 }

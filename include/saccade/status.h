@@ -12,19 +12,19 @@
 extern "C" {
 #endif
 
-#define SAC_API __attribute__((visibility("default")))
+#define SAC_API       __attribute__((visibility("default")))
 #define SAC_NODISCARD __attribute__((warn_unused_result))
 
 // Result of every fallible call: 0 ok, >0 flow control, <0 error.
 typedef enum sac_status {
     SAC_OK = 0,
-    SAC_AGAIN = 1,           // nothing to hand out yet; feed more input
-    SAC_EOF = 2,             // the input ended regularly
-    SAC_ERROR_ARGUMENT = -1, // a value outside its documented range, or calls in the wrong order
-    SAC_ERROR_MEMORY = -2,   // allocation failed or a size product overflowed
-    SAC_ERROR_IO = -3,       // the operating system refused: missing file, permission, disk full
-    SAC_ERROR_FORMAT = -4,   // foreign bytes are not what their format demands
-    SAC_ERROR_SHAPE = -5,    // tensor or frame sizes do not fit each other
+    SAC_AGAIN = 1,              // nothing to hand out yet; feed more input
+    SAC_EOF = 2,                // the input ended regularly
+    SAC_ERROR_ARGUMENT = -1,    // a value outside its documented range, or calls in the wrong order
+    SAC_ERROR_MEMORY = -2,      // allocation failed or a size product overflowed
+    SAC_ERROR_IO = -3,          // the operating system refused: missing file, permission, disk full
+    SAC_ERROR_FORMAT = -4,      // foreign bytes are not what their format demands
+    SAC_ERROR_SHAPE = -5,       // tensor or frame sizes do not fit each other
     SAC_ERROR_UNSUPPORTED = -6, // valid, but outside what this build can do
     SAC_ERROR_NUMERIC = -7,     // a loss, weight or score is not finite
     SAC_ERROR_BACKEND = -8,     // oneDNN or FFmpeg failed for a reason of its own
@@ -45,7 +45,12 @@ SAC_API const char *sac_status_name(sac_status status);
 SAC_API sac_status sac_error_set(sac_error *error, sac_status code, int64_t position,
                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-typedef enum sac_log_level { SAC_LOG_ERROR, SAC_LOG_WARNING, SAC_LOG_INFO, SAC_LOG_DEBUG } sac_log_level;
+typedef enum sac_log_level {
+    SAC_LOG_ERROR,
+    SAC_LOG_WARNING,
+    SAC_LOG_INFO,
+    SAC_LOG_DEBUG
+} sac_log_level;
 
 // Log callback. `write` may be NULL (silent). Called on the thread of the library call.
 typedef struct sac_logger {
