@@ -1,0 +1,22 @@
+// SAC_CLONES before a static kernel compiles it for AVX-512, AVX2 and the portable baseline; the loader picks at start. Put it on the function
+// with the inner loop, not on one that opens a parallel region: the region's body is outlined and would stay at the baseline.
+#ifndef SAC_NN_CLONES_H
+#define SAC_NN_CLONES_H
+
+#if defined(__has_feature)
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#        define SAC_CLONES_SANITIZED 1
+#    endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define SAC_CLONES_SANITIZED 1
+#endif
+
+// The choice runs while the program is being relocated, before a sanitizer is ready, hence not under one.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(SAC_CLONES_SANITIZED)
+#    define SAC_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
+#else
+#    define SAC_CLONES
+#endif
+
+#endif
