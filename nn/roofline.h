@@ -1,7 +1,20 @@
-// The machine's measured f32 matrix-multiplication rate, the yardstick for training and inference speed.
+// The machine's measured f32 matrix-multiplication rate, the yardstick for training and inference
+// speed.
 #ifndef SAC_NN_ROOFLINE_H
 #define SAC_NN_ROOFLINE_H
+
 #include "saccade/status.h"
-// *gflops = 2*M*N*K / seconds of a square oneDNN matmul (1024), median over repeats lasting about `seconds`, with `threads` threads (0: all).
-SAC_NODISCARD sac_status sac_matmul_rate(double *gflops, int threads, double seconds, sac_error *error);
+
+// gflops = 2 M N K / seconds / 1e9 of a oneDNN f32 matmul, M = N = K = 1024, weights in the
+// library's preferred layout; median of single calls repeated for about `seconds` (at least five,
+// after two for warm-up).
+//   gflops   receives the rate
+//   threads  OpenMP threads; 0: all cores the process may use
+//   seconds  0 < seconds <= 3600
+// SAC_ERROR_ARGUMENT: threads or seconds out of range; SAC_ERROR_MEMORY; SAC_ERROR_BACKEND. The
+// thread count of the calling thread is restored. The figure means something only on an otherwise
+// idle machine.
+SAC_NODISCARD sac_status sac_matmul_rate(double *gflops, int threads, double seconds,
+                                         sac_error *error);
+
 #endif

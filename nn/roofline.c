@@ -1,0 +1,144 @@
+// Measures the f32 matmul rate with the library that also runs the nets. One size, square: a
+// yardstick, not a benchmark of oneDNN.
+#include "nn/roofline.h"
+
+#include <stdlib.h>
+#ifdef _OPENMP
+#    include <omp.h>
+#endif
+
+#include "core/memory.h"
+#include "core/time.h"
+#include "nn/build.h"
+
+#define SIZE        1024
+#define MIN_REPEATS 5
+#define MAX_REPEATS 4096
+
+typedef struct rate_run {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_memory_desc_t plain, any;
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t matmul;
+    dnnl_memory_t src, weights, dst;
+    float *src_data, *weights_data, *dst_data;
+} rate_run;
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void close_run(rate_run *run) {
+    if (run->src) dnnl_memory_destroy(run->src);
+    if (run->weights) dnnl_memory_destroy(run->weights);
+    if (run->dst) dnnl_memory_destroy(run->dst);
+    if (run->matmul) dnnl_primitive_destroy(run->matmul);
+    if (run->pd) dnnl_primitive_desc_destroy(run->pd);
+    if (run->plain) dnnl_memory_desc_destroy(run->plain);
+    if (run->any) dnnl_memory_desc_destroy(run->any);
+    if (run->stream) dnnl_stream_destroy(run->stream);
+    if (run->engine) dnnl_engine_destroy(run->engine);
+    sac_free(run->src_data);
+    sac_free(run->weights_data);
+    sac_free(run->dst_data);
+}
+
+static sac_status open_run(rate_run *run, sac_error *error) {
+    sac_status status = SAC_OK;
+    const dnnl_dims_t dims = {SIZE, SIZE};
+    SAC_TRY(sac_dnnl_status(dnnl_engine_create(&run->engine, dnnl_cpu, 0), "engine", error));
+    SAC_TRY(sac_dnnl_status(
+        dnnl_stream_create(&run->stream, run->engine, dnnl_stream_default_flags), "stream", error));
+    SAC_TRY(
+        sac_dnnl_status(dnnl_memory_desc_create_with_tag(&run->plain, 2, dims, dnnl_f32, dnnl_ab),
+                        "matmul layout", error));
+    SAC_TRY(sac_dnnl_status(
+        dnnl_memory_desc_create_with_tag(&run->any, 2, dims, dnnl_f32, dnnl_format_tag_any),
+        "matmul layout", error));
+    SAC_TRY(sac_dnnl_status(dnnl_matmul_primitive_desc_create(&run->pd, run->engine, run->plain,
+                                                              run->any, NULL, run->plain, NULL),
+                            "matmul", error));
+    SAC_TRY(sac_dnnl_status(dnnl_primitive_create(&run->matmul, run->pd), "matmul", error));
+
+    const_dnnl_memory_desc_t weights_md =
+        dnnl_primitive_desc_query_md(run->pd, dnnl_query_weights_md, 0);
+    int64_t weights_count = (int64_t)(dnnl_memory_desc_get_size(weights_md) / sizeof(float));
+    run->src_data = sac_calloc(SIZE * SIZE, sizeof(float));
+    SAC_TRY_ALLOC(run->src_data);
+    run->dst_data = sac_calloc(SIZE * SIZE, sizeof(float));
+    SAC_TRY_ALLOC(run->dst_data);
+    run->weights_data = sac_calloc(weights_count, sizeof(float));
+    SAC_TRY_ALLOC(run->weights_data);
+    // Ordinary numbers: zeros and denormals would be multiplied at another speed on some machines.
+    for (int i = 0; i < SIZE * SIZE; i++) run->src_data[i] = (float)(i % 17) / 16 - 0.5f;
+    for (int64_t i = 0; i < weights_count; i++) run->weights_data[i] = (float)(i % 13) / 12 - 0.5f;
+    SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->src, run->plain, run->engine, run->src_data),
+                            "matmul memory", error));
+    SAC_TRY(sac_dnnl_status(
+        dnnl_memory_create(&run->weights, weights_md, run->engine, run->weights_data),
+        "matmul memory", error));
+    SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->dst, run->plain, run->engine, run->dst_data),
+                            "matmul memory", error));
+fail:
+    return status;
+}
+
+static sac_status multiply_once(rate_run *run, double *seconds, sac_error *error) {
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, run->src}, {DNNL_ARG_WEIGHTS, run->weights}, {DNNL_ARG_DST, run->dst}};
+    double start = sac_time_s();
+    sac_status status = sac_dnnl_status(dnnl_primitive_execute(run->matmul, run->stream, 3, args),
+                                        "matmul run", error);
+    if (status == SAC_OK)
+        status = sac_dnnl_status(dnnl_stream_wait(run->stream), "matmul run", error);
+    *seconds = sac_time_s() - start;
+    return status;
+}
+
+// Sets the thread count of this thread's parallel regions and returns the one before.
+static int set_threads(int threads) {
+#ifdef _OPENMP
+    int before = omp_get_max_threads();
+    omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs());
+    return before;
+#else
+    return threads;
+#endif
+}
+
+sac_status sac_matmul_rate(double *gflops, int threads, double seconds, sac_error *error) {
+    sac_status status = SAC_OK;
+    rate_run run = {0};
+    double *times = NULL, ignored = 0;
+    int count = 0;
+    if (!(seconds > 0 && seconds <= 3600) || threads < 0 || threads > 1024)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "matmul rate: %d threads for %g seconds, expected 0 to 1024 threads "
+                             "and up to 3600 seconds",
+                             threads, seconds);
+    int before = set_threads(threads);
+    times = sac_calloc(MAX_REPEATS, sizeof *times);
+    SAC_TRY_ALLOC(times);
+    SAC_TRY(open_run(&run, error));
+    for (int i = 0; i < 2; i++) SAC_TRY(multiply_once(&run, &ignored, error));
+    double start = sac_time_s();
+    while (count < MIN_REPEATS || (count < MAX_REPEATS && sac_time_s() - start < seconds)) {
+        SAC_TRY(multiply_once(&run, &times[count], error));
+        count++;
+    }
+    qsort(times, (size_t)count, sizeof *times, compare_doubles);
+    double median = count % 2 ? times[count / 2] : (times[count / 2 - 1] + times[count / 2]) / 2;
+    if (!(median > 0)) {
+        status =
+            sac_error_set(error, SAC_ERROR_BACKEND, -1, "matmul rate: the clock did not advance");
+        goto fail;
+    }
+    *gflops = 2.0 * SIZE * SIZE * SIZE / median * 1e-9;
+fail:
+    set_threads(before);
+    close_run(&run);
+    sac_free(times);
+    return status;
+}
