@@ -1,0 +1,101 @@
+// The inference plan: the folded network on nn/plan.c. On the reference backend nothing is folded, so that
+// it checks the folding too.
+#include "nn/infer.h"
+
+#include <omp.h>
+#include <stdio.h>
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "nn/fold.h"
+#include "nn/plan.h"
+
+struct sac_infer {
+    sac_net *net;       // own copy: folded, or the original description on the reference
+    sac_net *copy;
+    sac_params *params; // own, folded
+    bool reference;
+    sac_plan *plan;
+};
+
+void sac_infer_close(sac_infer **infer) {
+    if (infer == NULL || *infer == NULL) return;
+    sac_plan_close(&(*infer)->plan);
+    sac_params_close(&(*infer)->params);
+    sac_net_close(&(*infer)->net);
+    sac_net_close(&(*infer)->copy);
+    sac_free(*infer);
+    *infer = NULL;
+}
+
+static sac_status net_copy(sac_net **copy, const sac_net *net, sac_error *error) {
+    json_t *json = sac_net_to_json(net);
+    if (json == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory");
+    const sac_status status = sac_net_from_json(copy, json, "network", error);
+    json_decref(json);
+    return status;
+}
+
+static sac_status params_take(sac_infer *infer, const sac_params *params, sac_error *error) {
+    if (infer->reference) return sac_params_copy(infer->params, params);
+    return sac_fold_params(infer->params, infer->net, infer->copy, params, error);
+}
+
+sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_params *params, const sac_plan_options *options,
+                            sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_infer *infer = sac_calloc(1, sizeof *infer);
+    SAC_TRY_ALLOC(infer);
+    infer->reference = options->backend == SAC_BACKEND_REF;
+    SAC_TRY(net_copy(&infer->copy, net, error));
+    if (infer->reference) {
+        SAC_TRY(net_copy(&infer->net, net, error));
+    } else {
+        SAC_TRY(sac_fold_net(&infer->net, infer->copy, error));
+    }
+    SAC_TRY(sac_params_create(&infer->params, infer->net, error));
+    SAC_TRY(params_take(infer, params, error));
+    SAC_TRY(sac_plan_create(&infer->plan, infer->net, infer->params, options, false, error));
+    *out = infer;
+    return SAC_OK;
+fail:
+    sac_infer_close(&infer);
+    return sac_error_set(error, status, -1, "planning a network: %s", sac_status_name(status));
+}
+
+sac_status sac_infer_update(sac_infer *infer, const sac_params *params, sac_error *error) {
+    const sac_status status = params_take(infer, params, error);
+    return status == SAC_OK ? sac_plan_load(infer->plan, error) : status;
+}
+
+float *sac_infer_input(sac_infer *infer, const char *name) {
+    return sac_plan_port_data(infer->plan, SAC_PORT_INPUT, name);
+}
+
+const float *sac_infer_output(const sac_infer *infer, const char *name) {
+    return sac_plan_port_data(infer->plan, SAC_PORT_OUTPUT, name);
+}
+
+sac_shape sac_infer_output_shape(const sac_infer *infer, const char *name) {
+    return sac_plan_shape(infer->plan, name);
+}
+
+sac_status sac_infer_run(sac_infer *infer, sac_error *error) { return sac_plan_forward(infer->plan, error); }
+
+int64_t sac_infer_arena_bytes(const sac_infer *infer) { return sac_plan_bytes(infer->plan); }
+
+char *sac_infer_describe(const sac_infer *infer) { return sac_plan_describe(infer->plan); }
+
+void sac_nn_set_threads(int threads) {
+    // Both our kernels and oneDNN take the calling thread's OpenMP setting.
+    omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs());
+}
+
+const char *sac_nn_backend_version(void) {
+    static _Thread_local char text[64];
+    const dnnl_version_t *version = dnnl_version();
+    (void)snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+    return text;
+}

@@ -1,0 +1,348 @@
+// Wires the operators of a network into a oneDNN plan: forward in node order, backward in reverse with
+// the contributions to each gradient summed. Layout decisions belong to the operators and nn/build.c.
+#include "nn/plan.h"
+
+#include <string.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "nn/build_run.h"
+#include "nn/op.h"
+
+typedef struct ports {
+    sac_buffer input, output, output_grad, input_grad;
+} ports;
+
+struct sac_plan {
+    const sac_net *net;
+    bool training;
+    sac_shape *shapes;     // [nodes]
+    sac_ref_plan *ref;     // set: everything goes to the reference
+    sac_build *build;
+    ports *ports;          // [nodes]
+    sac_build_node *nodes; // [nodes]
+    int count;
+};
+
+void sac_plan_node_params(sac_param *params[4], const sac_net *net, int index, sac_params *store,
+                          const sac_shape *shapes) {
+    const sac_node *node = sac_net_node(net, index);
+    const sac_op *op = sac_op_of(node->kind);
+    for (int i = 0; i < SAC_MAX_PARAMS; i++) params[i] = NULL;
+    if (op == NULL || op->params == NULL) return;
+    sac_param_spec specs[SAC_MAX_PARAMS];
+    const int n = op->params(&node->attrs, &shapes[node->src[0]], specs);
+    for (int i = 0; i < n; i++) {
+        char name[192];
+        (void)snprintf(name, sizeof name, "%s.%s", node->share, specs[i].suffix);
+        params[i] = sac_params_find(store, name);
+    }
+}
+
+void sac_plan_needs_grad(bool *need, const sac_net *net, sac_params *store, const sac_shape *shapes,
+                         bool input_grad) {
+    for (int i = 0; i < sac_net_count(net); i++) {
+        const sac_node *node = sac_net_node(net, i);
+        need[i] = node->kind == SAC_OP_INPUT && input_grad;
+        for (int s = 0; s < node->src_count; s++) need[i] = need[i] || need[node->src[s]];
+        sac_param *params[SAC_MAX_PARAMS];
+        sac_plan_node_params(params, net, i, store, shapes);
+        for (int p = 0; p < SAC_MAX_PARAMS; p++) need[i] = need[i] || (params[p] != NULL && params[p]->trainable);
+    }
+}
+
+static int consumers_of(const sac_net *net, int index) {
+    int count = 0;
+    for (int i = 0; i < sac_net_count(net); i++) {
+        const sac_node *node = sac_net_node(net, i);
+        for (int s = 0; s < node->src_count; s++) count += node->src[s] == index;
+    }
+    return count;
+}
+
+static bool is_activation(sac_op_kind kind) {
+    return kind == SAC_OP_RELU || kind == SAC_OP_LEAKY_RELU || kind == SAC_OP_GELU || kind == SAC_OP_SIGMOID;
+}
+
+// An activation directly behind a convolution or dense that nobody else reads runs as its post-operation.
+static bool fuses_into_source(const sac_net *net, int index) {
+    const sac_node *node = sac_net_node(net, index);
+    if (!is_activation(node->kind)) return false;
+    const sac_op_kind source = sac_net_node(net, node->src[0])->kind;
+    return (source == SAC_OP_CONV || source == SAC_OP_DENSE) && !sac_net_is_output(net, node->src[0]) &&
+           consumers_of(net, node->src[0]) == 1;
+}
+
+// An input of one channel has the same bytes in both layouts; calling it channels-last spares a copy.
+static sac_layout input_layout(const sac_shape *shape, bool channels_last) {
+    return channels_last || shape->ndims < 4 || shape->dims[1] == 1 ? SAC_LAYOUT_CHANNELS_LAST : SAC_LAYOUT_CHANNELS_FIRST;
+}
+
+static sac_status wrap_error(sac_status status, const sac_node *node, const sac_error *why, sac_error *error) {
+    return sac_error_set(error, status, -1, "node '%s': %s", node->name,
+                         why->code != SAC_OK ? why->message : sac_status_name(status));
+}
+
+static sac_status params_bind(sac_plan *plan, int index, sac_params *store, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_build_node *bn = &plan->nodes[index];
+    sac_param *params[SAC_MAX_PARAMS];
+    sac_plan_node_params(params, plan->net, index, store, plan->shapes);
+    for (int p = 0; p < SAC_MAX_PARAMS; p++) {
+        bn->param[p] = bn->diff_param[p] = -1;
+        if (params[p] == NULL) continue;
+        dnnl_memory_desc_t md = NULL;
+        SAC_TRY(sac_build_md(&md, &params[p]->shape, SAC_LAYOUT_CHANNELS_FIRST, error));
+        status = sac_build_external(plan->build, md, params[p]->data, &bn->param[p], error);
+        if (status == SAC_OK && plan->training && params[p]->trainable) {
+            status = sac_build_external(plan->build, md, params[p]->grad, &bn->diff_param[p], error);
+        }
+        dnnl_memory_desc_destroy(md);
+        SAC_TRY(status);
+    }
+fail:
+    return status;
+}
+
+static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_build *build = plan->build;
+    for (int i = 0; i < plan->count; i++) {
+        const sac_node *node = sac_net_node(plan->net, i);
+        sac_build_node *bn = &plan->nodes[i];
+        const sac_op *op = sac_op_of(node->kind);
+        sac_build_set_label(build, node->name);
+        *bn = (sac_build_node){.node = node, .training = plan->training, .src_count = node->src_count,
+                               .dst_shape = plan->shapes[i], .dst = -1, .diff_dst = -1, .fused = SAC_OP_COUNT};
+        for (int s = 0; s < SAC_MAX_SRC; s++) bn->src[s] = bn->diff_src[s] = -1;
+        for (int s = 0; s < 8; s++) bn->saved[s] = -1;
+        for (int p = 0; p < SAC_MAX_PARAMS; p++) bn->param[p] = bn->diff_param[p] = -1;
+        if (op == NULL) {
+            SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i], input_layout(&plan->shapes[i], options->channels_last),
+                                          &plan->ports[i].input, error));
+            sac_build_persist(build, plan->ports[i].input);
+            bn->dst = plan->ports[i].input;
+            continue;
+        }
+        for (int s = 0; s < node->src_count; s++) {
+            bn->src_shape[s] = plan->shapes[node->src[s]];
+            bn->src[s] = plan->nodes[node->src[s]].dst;
+        }
+        if (!plan->training && fuses_into_source(plan->net, i)) {
+            bn->dst = bn->src[0];
+            continue;
+        }
+        if (!plan->training && (node->kind == SAC_OP_CONV || node->kind == SAC_OP_DENSE)) {
+            for (int k = i + 1; k < plan->count; k++) {
+                const sac_node *next = sac_net_node(plan->net, k);
+                if (next->src_count == 1 && next->src[0] == i && fuses_into_source(plan->net, k)) {
+                    bn->fused = next->kind;
+                    bn->fused_attrs = next->attrs;
+                }
+            }
+        }
+        SAC_TRY(params_bind(plan, i, store, error));
+        sac_error why = {0};
+        status = op->build_forward(build, bn, &why);
+        if (status != SAC_OK) return wrap_error(status, node, &why, error);
+    }
+    // Outputs are handed over dense and channels-first, in places of their own.
+    for (int i = 0; i < plan->count; i++) {
+        if (!sac_net_is_output(plan->net, i)) continue;
+        sac_build_set_label(build, sac_net_node(plan->net, i)->name);
+        const sac_layout layout = input_layout(&plan->shapes[i], false);
+        SAC_TRY(sac_build_layout(build, plan->nodes[i].dst, &plan->shapes[i], layout, &plan->ports[i].output, error));
+        sac_build_persist(build, plan->ports[i].output);
+        if (!plan->training) continue;
+        SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i], layout, &plan->ports[i].output_grad, error));
+        sac_build_persist(build, plan->ports[i].output_grad);
+        SAC_TRY(sac_build_zero(build, plan->ports[i].output_grad, error));
+    }
+fail:
+    return status;
+}
+
+#define MAX_CONTRIBUTIONS 64
+
+typedef struct contributions {
+    sac_buffer items[MAX_CONTRIBUTIONS];
+    int count;
+} contributions;
+
+typedef struct sum_context {
+    int64_t n;
+    int count;
+} sum_context;
+
+static void sum_kernel(const void *context, float *const *buffers, sac_rng *rng) {
+    (void)rng;
+    const sum_context c = *(const sum_context *)context;
+    float *dst = buffers[0];
+    const float *a = buffers[1], *b = buffers[2];
+#pragma omp parallel for simd schedule(static) if (c.n > 65536)
+    for (int64_t i = 0; i < c.n; i++) dst[i] = a[i] + b[i];
+}
+
+// One gradient buffer out of all contributions, added pairwise in a fixed order.
+static sac_status contributions_sum(sac_build *build, const contributions *all, sac_buffer *sum, sac_error *error) {
+    sac_status status = SAC_OK;
+    *sum = all->items[0];
+    for (int i = 1; i < all->count; i++) {
+        sac_buffer other = -1, dst = -1;
+        const_dnnl_memory_desc_t md = sac_build_buffer_md(build, *sum);
+        SAC_TRY(sac_build_reorder(build, all->items[i], md, &other, error));
+        SAC_TRY(sac_build_buffer(build, sac_build_buffer_md(build, *sum), &dst, error));
+        const sum_context context = {.n = (int64_t)(dnnl_memory_desc_get_size(sac_build_buffer_md(build, dst)) / sizeof(float)),
+                                     .count = 2};
+        const sac_buffer buffers[3] = {dst, *sum, other};
+        SAC_TRY(sac_build_kernel(build, "gradient-sum", sum_kernel, &context, sizeof context, buffers, 3, error));
+        *sum = dst;
+    }
+fail:
+    return status;
+}
+
+static sac_status contribute(contributions *to, sac_buffer gradient, sac_error *error) {
+    if (to->count == MAX_CONTRIBUTIONS) {
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1, "a node feeds more than %d others", MAX_CONTRIBUTIONS);
+    }
+    to->items[to->count++] = gradient;
+    return SAC_OK;
+}
+
+static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_build *build = plan->build;
+    bool *need = sac_calloc(plan->count, sizeof *need);
+    contributions *grads = sac_calloc(plan->count, sizeof *grads);
+    SAC_TRY_ALLOC(need);
+    SAC_TRY_ALLOC(grads);
+    sac_plan_needs_grad(need, plan->net, store, plan->shapes, options->input_grad);
+    sac_build_set_phase(build, SAC_PHASE_BACKWARD);
+    for (int i = plan->count - 1; i >= 0; i--) {
+        const sac_node *node = sac_net_node(plan->net, i);
+        sac_build_node *bn = &plan->nodes[i];
+        sac_build_set_label(build, node->name);
+        if (sac_net_is_output(plan->net, i)) SAC_TRY(contribute(&grads[i], plan->ports[i].output_grad, error));
+        if (grads[i].count == 0 || !need[i]) continue;
+        SAC_TRY(contributions_sum(build, &grads[i], &bn->diff_dst, error));
+        if (node->kind == SAC_OP_INPUT) {
+            SAC_TRY(sac_build_layout(build, bn->diff_dst, &plan->shapes[i],
+                                     input_layout(&plan->shapes[i], options->channels_last), &plan->ports[i].input_grad, error));
+            sac_build_persist(build, plan->ports[i].input_grad);
+            continue;
+        }
+        for (int s = 0; s < node->src_count; s++) bn->want_diff_src[s] = need[node->src[s]];
+        sac_error why = {0};
+        status = sac_op_of(node->kind)->build_backward(build, bn, &why);
+        if (status != SAC_OK) {
+            status = wrap_error(status, node, &why, error);
+            goto fail;
+        }
+        for (int s = 0; s < node->src_count; s++) {
+            if (bn->want_diff_src[s]) SAC_TRY(contribute(&grads[node->src[s]], bn->diff_src[s], error));
+        }
+    }
+fail:
+    sac_free(need);
+    sac_free(grads);
+    return status;
+}
+
+sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *params, const sac_plan_options *options,
+                           bool training, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_plan *plan = NULL;
+    if (options->batch < 1 || options->batch > (1 << 20)) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "batch must be 1 to 1048576");
+    }
+    SAC_TRY(sac_net_check(net, error));
+    plan = sac_calloc(1, sizeof *plan);
+    SAC_TRY_ALLOC(plan);
+    plan->net = net;
+    plan->training = training;
+    plan->count = sac_net_count(net);
+    plan->shapes = sac_calloc(plan->count, sizeof *plan->shapes);
+    plan->ports = sac_calloc(plan->count, sizeof *plan->ports);
+    plan->nodes = sac_calloc(plan->count, sizeof *plan->nodes);
+    SAC_TRY_ALLOC(plan->shapes);
+    SAC_TRY_ALLOC(plan->ports);
+    SAC_TRY_ALLOC(plan->nodes);
+    for (int i = 0; i < plan->count; i++) plan->ports[i] = (ports){-1, -1, -1, -1};
+    SAC_TRY(sac_net_shapes(net, options->batch, plan->shapes, error));
+    if (options->backend == SAC_BACKEND_REF) {
+        SAC_TRY(sac_ref_plan_create(&plan->ref, net, params, options, training, error));
+    } else {
+        SAC_TRY(sac_build_create(&plan->build, training, error));
+        SAC_TRY(forward_build(plan, params, options, error));
+        if (training) SAC_TRY(backward_build(plan, params, options, error));
+        SAC_TRY(sac_build_finish(plan->build, error));
+    }
+    sac_rng_seed(sac_plan_rng(plan), options->seed, 0x64726f706f7574);
+    if (!training) SAC_TRY(sac_plan_load(plan, error));
+    *out = plan;
+    return SAC_OK;
+fail:
+    sac_plan_close(&plan);
+    return sac_error_set(error, status, -1, "planning a network: %s", sac_status_name(status));
+}
+
+void sac_plan_close(sac_plan **plan_ptr) {
+    if (plan_ptr == NULL || *plan_ptr == NULL) return;
+    sac_plan *plan = *plan_ptr;
+    for (int i = 0; i < plan->count && plan->nodes != NULL; i++) {
+        if (plan->nodes[i].forward_pd != NULL) dnnl_primitive_desc_destroy(plan->nodes[i].forward_pd);
+    }
+    sac_build_close(&plan->build);
+    sac_ref_plan_close(&plan->ref);
+    sac_free(plan->shapes);
+    sac_free(plan->ports);
+    sac_free(plan->nodes);
+    sac_free(plan);
+    *plan_ptr = NULL;
+}
+
+float *sac_plan_port_data(const sac_plan *plan, sac_plan_port port, const char *name) {
+    const int i = sac_net_find(plan->net, name);
+    if (i < 0) return NULL;
+    if (plan->ref != NULL) return sac_ref_plan_port_data(plan->ref, port, i);
+    const ports *p = &plan->ports[i];
+    const sac_buffer id = port == SAC_PORT_INPUT         ? p->input
+                          : port == SAC_PORT_OUTPUT      ? p->output
+                          : port == SAC_PORT_OUTPUT_GRAD ? p->output_grad
+                                                         : p->input_grad;
+    return id >= 0 ? sac_build_data(plan->build, id) : NULL;
+}
+
+sac_shape sac_plan_shape(const sac_plan *plan, const char *name) {
+    const int i = sac_net_find(plan->net, name);
+    return i >= 0 ? plan->shapes[i] : (sac_shape){0};
+}
+
+sac_status sac_plan_load(sac_plan *plan, sac_error *error) {
+    return plan->ref != NULL ? SAC_OK : sac_build_run(plan->build, SAC_PHASE_LOAD, error);
+}
+
+sac_status sac_plan_forward(sac_plan *plan, sac_error *error) {
+    if (plan->ref == NULL) return sac_build_run(plan->build, SAC_PHASE_FORWARD, error);
+    sac_ref_plan_forward(plan->ref);
+    return SAC_OK;
+}
+
+sac_status sac_plan_backward(sac_plan *plan, sac_error *error) {
+    if (plan->ref == NULL) return sac_build_run(plan->build, SAC_PHASE_BACKWARD, error);
+    sac_ref_plan_backward(plan->ref);
+    return SAC_OK;
+}
+
+sac_rng *sac_plan_rng(sac_plan *plan) {
+    return plan->ref != NULL ? sac_ref_plan_rng(plan->ref) : sac_build_rng(plan->build);
+}
+
+int64_t sac_plan_bytes(const sac_plan *plan) {
+    return plan->ref != NULL ? sac_ref_plan_bytes(plan->ref) : sac_build_arena_bytes(plan->build);
+}
+
+char *sac_plan_describe(const sac_plan *plan) {
+    return plan->ref != NULL ? sac_strdup("reference\n") : sac_build_describe(plan->build);
+}

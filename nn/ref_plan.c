@@ -1,0 +1,219 @@
+// Plans on the plain reference: every tensor dense and channels-first, every operator by its textbook
+// loops. Slow on purpose; it defines what the oneDNN plans must compute.
+#include <string.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "nn/op.h"
+#include "nn/plan.h"
+
+typedef struct tensors {
+    float *value, *grad, *workspace;
+    float *port, *port_grad; // inputs handed over channels-last live in a copy of their own
+} tensors;
+
+struct sac_ref_plan {
+    const sac_net *net;
+    sac_params *params;
+    bool training, channels_last, input_grad;
+    sac_shape *shapes;
+    tensors *t;
+    bool *need, *reached;
+    float *scratch; // largest gradient contribution
+    int count;
+    int64_t bytes;
+    sac_rng rng;
+};
+
+void sac_ref_plan_close(sac_ref_plan **plan_ptr) {
+    if (plan_ptr == NULL || *plan_ptr == NULL) return;
+    sac_ref_plan *plan = *plan_ptr;
+    for (int i = 0; i < plan->count && plan->t != NULL; i++) {
+        sac_free(plan->t[i].value);
+        sac_free(plan->t[i].grad);
+        sac_free(plan->t[i].workspace);
+        sac_free(plan->t[i].port);
+        sac_free(plan->t[i].port_grad);
+    }
+    sac_free(plan->t);
+    sac_free(plan->shapes);
+    sac_free(plan->need);
+    sac_free(plan->reached);
+    sac_free(plan->scratch);
+    sac_free(plan);
+    *plan_ptr = NULL;
+}
+
+static bool own_port(const sac_ref_plan *plan, int i) {
+    const sac_shape *shape = &plan->shapes[i];
+    return sac_net_node(plan->net, i)->kind == SAC_OP_INPUT && plan->channels_last && shape->ndims >= 4 &&
+           shape->dims[1] > 1;
+}
+
+static sac_ref ref_of(const sac_ref_plan *plan, int i) {
+    const sac_node *node = sac_net_node(plan->net, i);
+    sac_ref ref = {.attrs = &node->attrs, .training = plan->training, .src_count = node->src_count,
+                   .dst_shape = plan->shapes[i], .dst = plan->t[i].value, .workspace = plan->t[i].workspace};
+    for (int s = 0; s < node->src_count; s++) {
+        ref.src_shape[s] = plan->shapes[node->src[s]];
+        ref.src[s] = plan->t[node->src[s]].value;
+    }
+    sac_param *params[SAC_MAX_PARAMS];
+    sac_plan_node_params(params, plan->net, i, plan->params, plan->shapes);
+    for (int p = 0; p < SAC_MAX_PARAMS; p++) {
+        if (params[p] == NULL) continue;
+        ref.param[p] = params[p]->data;
+        if (!params[p]->trainable) ref.state[p] = params[p]->data;
+        if (plan->training && params[p]->trainable) ref.diff_param[p] = params[p]->grad;
+    }
+    return ref;
+}
+
+sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_params *params, const sac_plan_options *options,
+                               bool training, sac_error *error) {
+    sac_status status = SAC_OK;
+    int64_t largest = 1;
+    sac_ref_plan *plan = sac_calloc(1, sizeof *plan);
+    SAC_TRY_ALLOC(plan);
+    plan->net = net;
+    plan->params = params;
+    plan->training = training;
+    plan->channels_last = options->channels_last;
+    plan->input_grad = options->input_grad;
+    plan->count = sac_net_count(net);
+    plan->shapes = sac_calloc(plan->count, sizeof *plan->shapes);
+    plan->t = sac_calloc(plan->count, sizeof *plan->t);
+    plan->need = sac_calloc(plan->count, sizeof *plan->need);
+    plan->reached = sac_calloc(plan->count, sizeof *plan->reached);
+    SAC_TRY_ALLOC(plan->shapes);
+    SAC_TRY_ALLOC(plan->t);
+    SAC_TRY_ALLOC(plan->need);
+    SAC_TRY_ALLOC(plan->reached);
+    SAC_TRY(sac_net_shapes(net, options->batch, plan->shapes, error));
+    sac_plan_needs_grad(plan->need, net, params, plan->shapes, options->input_grad);
+    for (int i = 0; i < plan->count; i++) {
+        const sac_node *node = sac_net_node(net, i);
+        const sac_op *op = sac_op_of(node->kind);
+        const int64_t n = sac_shape_count(&plan->shapes[i]);
+        int64_t workspace = 0;
+        if (op != NULL && op->ref_workspace != NULL) {
+            sac_shape src[SAC_MAX_SRC];
+            for (int s = 0; s < node->src_count; s++) src[s] = plan->shapes[node->src[s]];
+            workspace = op->ref_workspace(&node->attrs, src, &plan->shapes[i]);
+        }
+        plan->t[i].value = sac_calloc(n, sizeof(float));
+        plan->t[i].workspace = sac_calloc(workspace, sizeof(float));
+        SAC_TRY_ALLOC(plan->t[i].value);
+        SAC_TRY_ALLOC(plan->t[i].workspace);
+        if (training) {
+            plan->t[i].grad = sac_calloc(n, sizeof(float));
+            SAC_TRY_ALLOC(plan->t[i].grad);
+        }
+        if (own_port(plan, i) || (training && sac_net_is_output(net, i))) {
+            plan->t[i].port = sac_calloc(n, sizeof(float));
+            plan->t[i].port_grad = sac_calloc(n, sizeof(float));
+            SAC_TRY_ALLOC(plan->t[i].port);
+            SAC_TRY_ALLOC(plan->t[i].port_grad);
+        }
+        plan->bytes += 2 * n * (int64_t)sizeof(float);
+        if (n > largest) largest = n;
+    }
+    plan->scratch = sac_calloc(largest, sizeof(float));
+    SAC_TRY_ALLOC(plan->scratch);
+    *out = plan;
+    return SAC_OK;
+fail:
+    sac_ref_plan_close(&plan);
+    return status;
+}
+
+float *sac_ref_plan_port_data(const sac_ref_plan *plan, sac_plan_port port, int i) {
+    const tensors *t = &plan->t[i];
+    const bool input = sac_net_node(plan->net, i)->kind == SAC_OP_INPUT;
+    const bool output = sac_net_is_output(plan->net, i);
+    switch (port) {
+    case SAC_PORT_INPUT: return !input ? NULL : own_port(plan, i) ? t->port : t->value;
+    case SAC_PORT_OUTPUT: return output ? t->value : NULL;
+    case SAC_PORT_OUTPUT_GRAD: return output ? t->port_grad : NULL;
+    case SAC_PORT_INPUT_GRAD:
+        return !input || !plan->input_grad ? NULL : own_port(plan, i) ? t->port_grad : t->grad;
+    }
+    return NULL;
+}
+
+// dst channels-first <- src channels-last (to_first), or the other way round.
+static void swap_layout(float *dst, const float *src, const sac_shape *shape, bool to_first) {
+    const int64_t n = shape->dims[0], c = shape->dims[1], space = sac_shape_count(shape) / (n * c);
+    for (int64_t b = 0; b < n; b++) {
+        for (int64_t k = 0; k < c; k++) {
+            for (int64_t s = 0; s < space; s++) {
+                const int64_t first = (b * c + k) * space + s, last = (b * space + s) * c + k;
+                if (to_first) {
+                    dst[first] = src[last];
+                } else {
+                    dst[last] = src[first];
+                }
+            }
+        }
+    }
+}
+
+void sac_ref_plan_forward(sac_ref_plan *plan) {
+    for (int i = 0; i < plan->count; i++) {
+        const sac_op *op = sac_op_of(sac_net_node(plan->net, i)->kind);
+        if (op == NULL) {
+            if (own_port(plan, i)) swap_layout(plan->t[i].value, plan->t[i].port, &plan->shapes[i], true);
+            continue;
+        }
+        sac_ref ref = ref_of(plan, i);
+        ref.rng = &plan->rng;
+        op->ref_forward(&ref);
+    }
+    for (int i = 0; i < plan->count && plan->training; i++) {
+        if (!sac_net_is_output(plan->net, i)) continue;
+        memset(plan->t[i].port_grad, 0, (size_t)sac_shape_count(&plan->shapes[i]) * sizeof(float));
+    }
+}
+
+void sac_ref_plan_backward(sac_ref_plan *plan) {
+    for (int i = 0; i < plan->count; i++) {
+        const size_t bytes = (size_t)sac_shape_count(&plan->shapes[i]) * sizeof(float);
+        plan->reached[i] = sac_net_is_output(plan->net, i);
+        if (plan->reached[i]) {
+            memcpy(plan->t[i].grad, plan->t[i].port_grad, bytes);
+        } else {
+            memset(plan->t[i].grad, 0, bytes);
+        }
+    }
+    for (int i = plan->count - 1; i >= 0; i--) {
+        const sac_node *node = sac_net_node(plan->net, i);
+        if (!plan->reached[i] || !plan->need[i]) continue;
+        if (node->kind == SAC_OP_INPUT) {
+            if (own_port(plan, i)) swap_layout(plan->t[i].port_grad, plan->t[i].grad, &plan->shapes[i], false);
+            continue;
+        }
+        // One source at a time, so that a node fed twice by the same source gets both contributions; parameter
+        // gradients are taken with the first call only.
+        sac_ref ref = ref_of(plan, i);
+        ref.rng = &plan->rng;
+        ref.diff_dst = plan->t[i].grad;
+        bool params_done = false;
+        for (int s = 0; s < node->src_count; s++) {
+            if (!plan->need[node->src[s]]) continue;
+            ref.diff_src[s] = plan->scratch;
+            sac_op_of(node->kind)->ref_backward(&ref);
+            ref.diff_src[s] = NULL;
+            params_done = true;
+            for (int p = 0; p < SAC_MAX_PARAMS; p++) ref.diff_param[p] = NULL;
+            float *grad = plan->t[node->src[s]].grad;
+            const int64_t n = sac_shape_count(&plan->shapes[node->src[s]]);
+            for (int64_t k = 0; k < n; k++) grad[k] += plan->scratch[k];
+            plan->reached[node->src[s]] = true;
+        }
+        if (!params_done) sac_op_of(node->kind)->ref_backward(&ref);
+    }
+}
+
+sac_rng *sac_ref_plan_rng(sac_ref_plan *plan) { return &plan->rng; }
+
+int64_t sac_ref_plan_bytes(const sac_ref_plan *plan) { return plan->bytes; }
