@@ -1,2 +1,2 @@
-sac_test(nn_plan LIBS saccade_nn TIMEOUT 300)
+sac_test(nn_plan LIBS saccade_nn saccade_onednn TIMEOUT 300)
 sac_test(nn_net LIBS saccade_nn)
