@@ -1,0 +1,147 @@
+// From a frame of any size to the network's input: gray, scaled, three frames stacked and normalised. Training and
+// running share this file, so that they see identical numbers. It does no colour management beyond BT.601 luma.
+#include "student/model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "video/scale.h"
+
+// Largest side the scaler takes.
+enum { MAX_SIDE = 16384 };
+
+struct sac_preprocessor {
+    sac_preprocess preprocess;
+    sac_scaler *scaler; // for source_width x source_height
+    uint8_t *gray;      // [source_height][source_width], for RGB sources
+    int64_t gray_size;
+    int source_width, source_height;
+};
+
+sac_preprocess sac_preprocess_default(void) {
+    return (sac_preprocess){
+        .width = 240, .height = 160, .channels = 1, .offsets = {-3, 0, 3}, .mean = 127.0, .scale = 128.0};
+}
+
+sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code, const char *name,
+                                sac_error *error) {
+    const sac_preprocess *p = preprocess;
+    if (p->width < 16 || p->width > 4096 || p->height < 16 || p->height > 4096) {
+        return sac_error_set(error, code, -1, "%s: input size %dx%d, 16..4096 to each side expected", name,
+                             p->width, p->height);
+    }
+    if (p->channels != 1) {
+        return sac_error_set(error, code, -1, "%s: %d channels, 1 (gray) expected", name, p->channels);
+    }
+    for (int i = 0; i < 3; i++) {
+        if (p->offsets[i] < -64 || p->offsets[i] > 64 ||
+            (i > 0 && p->offsets[i] <= p->offsets[i - 1])) {
+            return sac_error_set(error, code, -1,
+                                 "%s: frame offsets %d %d %d, ascending ones within -64..64 expected",
+                                 name, p->offsets[0], p->offsets[1], p->offsets[2]);
+        }
+    }
+    // The bounds keep every input finite and far from denormal.
+    if (!(fabs(p->mean) <= 65536.0) || !(p->scale >= 1e-6 && p->scale <= 1e6)) {
+        return sac_error_set(error, code, -1,
+                             "%s: normalisation (x - %g) / %g, a mean within +-65536 and a scale of "
+                             "1e-6..1e6 expected",
+                             name, p->mean, p->scale);
+    }
+    return SAC_OK;
+}
+
+sac_status sac_preprocessor_create(sac_preprocessor **out, const sac_preprocess *preprocess) {
+    *out = NULL;
+    if (sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "preprocessing", NULL) < 0) {
+        return SAC_ERROR_ARGUMENT;
+    }
+    sac_preprocessor *p = sac_calloc(1, sizeof *p);
+    if (p == NULL) return SAC_ERROR_MEMORY;
+    p->preprocess = *preprocess;
+    *out = p;
+    return SAC_OK;
+}
+
+// Luma of ITU-R BT.601 in integers; the weights add up to 256, so that equal channels give exactly that value.
+static void gray_of_rgb(uint8_t *restrict gray, const uint8_t *restrict rgb, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        unsigned r = rgb[3 * i], g = rgb[3 * i + 1], b = rgb[3 * i + 2];
+        gray[i] = (uint8_t)((77u * r + 150u * g + 29u * b + 128u) >> 8);
+    }
+}
+
+sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint8_t *pixels, int width,
+                                  int height, int channels) {
+    sac_status status = SAC_OK;
+    if (gray == NULL || pixels == NULL || width < 1 || height < 1 || width > MAX_SIDE ||
+        height > MAX_SIDE || (channels != 1 && channels != 3)) {
+        return SAC_ERROR_ARGUMENT;
+    }
+    const int64_t count = (int64_t)width * height;
+    if (channels == 3) {
+        if (count > p->gray_size) {
+            sac_free(p->gray);
+            p->gray_size = 0;
+            p->gray = sac_calloc(count, 1);
+            SAC_TRY_ALLOC(p->gray);
+            p->gray_size = count;
+        }
+        gray_of_rgb(p->gray, pixels, count);
+        pixels = p->gray;
+    }
+    if (width == p->preprocess.width && height == p->preprocess.height) {
+        memcpy(gray, pixels, (size_t)count);
+        return SAC_OK;
+    }
+    if (p->scaler == NULL || width != p->source_width || height != p->source_height) {
+        sac_scaler_close(&p->scaler);
+        SAC_TRY(sac_scaler_create(&p->scaler, width, height, p->preprocess.width, p->preprocess.height,
+                                  1));
+        p->source_width = width;
+        p->source_height = height;
+    }
+    sac_scaler_run(p->scaler, gray, pixels);
+fail:
+    return status;
+}
+
+void sac_preprocessor_close(sac_preprocessor **p) {
+    if (p == NULL || *p == NULL) return;
+    sac_scaler_close(&(*p)->scaler);
+    sac_free((*p)->gray);
+    sac_free(*p);
+    *p = NULL;
+}
+
+void sac_preprocess_plane(float *plane, const uint8_t *gray, const sac_preprocess *preprocess) {
+    const int64_t count = (int64_t)preprocess->width * preprocess->height;
+    const float mean = (float)preprocess->mean, scale = (float)preprocess->scale;
+    for (int64_t i = 0; i < count; i++) plane[i] = ((float)gray[i] - mean) / scale;
+}
+
+void sac_preprocess_stack(float *input, const uint8_t *const planes[3], const sac_preprocess *preprocess) {
+    const int64_t count = (int64_t)preprocess->width * preprocess->height;
+    const float mean = (float)preprocess->mean, scale = (float)preprocess->scale;
+    const uint8_t *restrict a = planes[0], *restrict b = planes[1], *restrict c = planes[2];
+    float *restrict dst = input;
+    for (int64_t i = 0; i < count; i++) {
+        dst[3 * i] = ((float)a[i] - mean) / scale;
+        dst[3 * i + 1] = ((float)b[i] - mean) / scale;
+        dst[3 * i + 2] = ((float)c[i] - mean) / scale;
+    }
+}
+
+static float max_of(const float *values, int count) {
+    float max = values[0];
+    for (int i = 1; i < count; i++) {
+        if (values[i] > max) max = values[i];
+    }
+    return max;
+}
+
+float sac_frame_score(const float *map16, const float *map4, float map1) {
+    return (map1 + max_of(map4, 4 * 4) + max_of(map16, 16 * 16)) / 3.0f;
+}

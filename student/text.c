@@ -1,0 +1,71 @@
+// UTF-8 repair and durations for people. No locale: the same text everywhere.
+#include "student/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/memory.h"
+
+// Length of the valid UTF-8 character at `s`, 0 when there is none. Overlong forms and surrogates are not valid.
+static size_t character_length(const unsigned char *s) {
+    if (s[0] < 0x80) return 1;
+    size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    if (s[0] < 0xC2 || s[0] > 0xF4) return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80) return 0; // also stops at the end of the text
+    }
+    if (s[0] == 0xE0 && s[1] < 0xA0) return 0;
+    if (s[0] == 0xED && s[1] > 0x9F) return 0;
+    if (s[0] == 0xF0 && s[1] < 0x90) return 0;
+    if (s[0] == 0xF4 && s[1] > 0x8F) return 0;
+    return length;
+}
+
+char *sac_text_utf8(const char *text) {
+    static const char replacement[] = "\xEF\xBF\xBD";
+    // Each byte becomes at most three.
+    char *out = sac_calloc((int64_t)strlen(text) + 1, 3);
+    if (out == NULL) return NULL;
+    const unsigned char *s = (const unsigned char *)text;
+    size_t used = 0;
+    while (*s != '\0') {
+        size_t length = character_length(s);
+        bool control = (*s < 0x20 && *s != '\t' && *s != '\n') || *s == 0x7F;
+        // C1 controls
+        control = control || (s[0] == 0xC2 && s[1] >= 0x80 && s[1] < 0xA0);
+        if (length == 0 || control) {
+            memcpy(out + used, replacement, 3);
+            used += 3;
+            s += length > 0 ? length : 1;
+        } else {
+            memcpy(out + used, s, length);
+            used += length;
+            s += length;
+        }
+    }
+    out[used] = '\0';
+    return out;
+}
+
+char *sac_text_duration(char *buffer, size_t size, double seconds) {
+    if (!isfinite(seconds) || fabs(seconds) > 1e12) {
+        snprintf(buffer, size, "?");
+        return buffer;
+    }
+    const char *sign = seconds < 0 ? "-" : "";
+    int64_t tenths = (int64_t)llround(fabs(seconds) * 10.0);
+    int64_t hours = tenths / 36000, minutes = tenths / 600 % 60, rest = tenths % 600;
+    if (hours > 0) {
+        snprintf(buffer, size, "%s%" PRId64 ":%02" PRId64 ":%02" PRId64 ".%" PRId64, sign, hours, minutes,
+                 rest / 10, rest % 10);
+    } else if (minutes > 0) {
+        snprintf(buffer, size, "%s%" PRId64 ":%02" PRId64 ".%" PRId64, sign, minutes, rest / 10, rest % 10);
+    } else {
+        snprintf(buffer, size, "%s%" PRId64 ".%" PRId64 " s", sign, rest / 10, rest % 10);
+    }
+    return buffer;
+}

@@ -1,0 +1,14 @@
+// Texts of foreign origin (file names, metadata) made safe for JSON and HTML.
+#ifndef SAC_STUDENT_TEXT_H
+#define SAC_STUDENT_TEXT_H
+
+#include <stddef.h>
+
+// Copy of `text` as valid UTF-8: bytes that are not, and control characters other than tab and line feed, become
+// U+FFFD. sac_free it; NULL on lack of memory.
+char *sac_text_utf8(const char *text);
+
+// Seconds as "1:02:03.4", "2:03.4" or "3.4 s"; `size` >= 32. Returns the buffer.
+char *sac_text_duration(char *buffer, size_t size, double seconds);
+
+#endif
