@@ -1,0 +1,31 @@
+// Facts about the machine that belong beside every timing: processor, cores, load, backend, and the
+// measured limits of computing and memory.
+#ifndef SAC_BENCH_MACHINE_H
+#define SAC_BENCH_MACHINE_H
+
+#include <jansson.h>
+
+#include "saccade/status.h"
+
+typedef struct sac_machine {
+    char cpu[128];          // model name, or the architecture when the system does not tell
+    char instructions[128]; // those of the vector extensions that matter, "avx2 avx512_vnni"
+    int cores;              // this process may run on
+    char backend[64];       // "oneDNN 3.2.0"
+    char compiler[128], system[128];
+    double load_before, load_after; // one-minute load average; NaN when unknown
+} sac_machine;
+
+// Fills everything, load_after as NaN. Never fails: unknown texts are "unknown".
+void sac_machine_describe(sac_machine *machine);
+// One-minute load average now, NaN when unknown.
+double sac_machine_load(void);
+// New reference, NULL on lack of memory.
+json_t *sac_machine_json(const sac_machine *machine);
+
+// *gigabytes_s = bytes read plus bytes written per second, in 1e9, of copying a 64 MiB block to another
+// (larger than the caches of small machines), median over copies lasting about `seconds`; one thread.
+// SAC_ERROR_ARGUMENT: seconds outside (0, 600]; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_memory_rate(double *gigabytes_s, double seconds, sac_error *error);
+
+#endif

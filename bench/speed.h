@@ -1,0 +1,76 @@
+// Speed of a student model, measured in interleaved rounds within one run, because only ratios within a
+// run can be trusted on a busy machine. Four measurements make one round, for each thread count N:
+//   student alone  frames already preprocessed in memory to scores, N compute threads
+//   in sequence    file to score: decode, scale, infer, score one after the other, N compute threads
+//   pipelined      the same with decoding on a thread of its own and N-1 compute threads (N >= 2)
+//   decode only    the same file to gray frames at its own size: decoding on the caller's thread for
+//                  N = 1, on its own thread for N >= 2
+// Opening files and models is not timed, the first frame neither (it starts the decoder).
+#ifndef SAC_BENCH_SPEED_H
+#define SAC_BENCH_SPEED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "bench/machine.h"
+#include "saccade/status.h"
+#include "saccade/student.h"
+
+#define SAC_SPEED_MAX_RUNS 8
+
+typedef struct sac_speed_options {
+    const char *model, *source;      // paths; source as for sac_video_open
+    const char *format;              // FFmpeg input format or NULL
+    int threads[SAC_SPEED_MAX_RUNS]; // thread counts, each 1..1024
+    int thread_counts;
+    int repeats;        // rounds, 1..1000; the published numbers are medians of at least five
+    double seconds;     // length of one measurement, (0, 600]; the source starts again when it ends
+    int decode_threads; // decoder threads, 0: library's choice
+    sac_logger logger;
+    int (*progress)(void *user, int64_t done,
+                    int64_t total); // measurements; nonzero stops; or NULL
+    void *user;
+} sac_speed_options;
+// Threads 1 and 2, five repeats, one second, one decoder thread.
+sac_speed_options sac_speed_default_options(void);
+
+// One kind of measurement over all rounds.
+typedef struct sac_speed_stat {
+    double fps;     // median of the rounds; NaN when not measured
+    double *rounds; // [repeats] frames per second in order, owned; NULL: not measured
+    double p50_ms, p90_ms, p99_ms; // time of one frame over all rounds
+    int64_t frames;                // timed in all rounds
+} sac_speed_stat;
+
+typedef struct sac_speed_run {
+    int threads;
+    sac_speed_stat student_alone, in_sequence, pipelined, decode_only;
+} sac_speed_run;
+
+typedef struct sac_speed_result {
+    sac_speed_run runs[SAC_SPEED_MAX_RUNS];
+    int run_count, repeats;
+    sac_machine machine;
+    char *model, *source, *arch; // file names without folders; owned
+    int source_width, source_height, input_width, input_height;
+    int64_t source_frames; // in one pass; 0 when no pass was finished
+    int64_t parameters, macs;
+} sac_speed_result;
+
+// SAC_ERROR_ARGUMENT: options out of range; SAC_ERROR_FORMAT: a source without at least two frames; what the
+// student and the video source return; SAC_ERROR_INTERRUPTED; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_speed_measure(sac_speed_result *result,
+                                           const sac_speed_options *options, sac_error *error);
+void sac_speed_result_close(sac_speed_result *result);
+
+// The faster of in sequence and pipelined: a program that streams may choose.
+const sac_speed_stat *sac_speed_file_to_score(const sac_speed_run *run);
+
+// Keys at top level: fps_student_alone, fps_file_to_score, fps_decode_only of the run with the most threads;
+// everything under "runs", "machine", "model", "source". New reference, NULL on lack of memory.
+json_t *sac_speed_json(const sac_speed_result *result);
+char *sac_speed_markdown(const sac_speed_result *result); // sac_free it
+
+#endif

@@ -1,0 +1,1 @@
+sac_tool(student-bench student_bench.c saccade_bench)
