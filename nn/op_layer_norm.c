@@ -187,12 +187,13 @@ static sac_status layer_norm_build_backward(sac_build *build, sac_build_node *no
         {DNNL_ARG_MEAN, node->saved[SAVED_MEAN]},
         {DNNL_ARG_VARIANCE, node->saved[SAVED_VAR]},
         {DNNL_ARG_SCALE, node->param[WEIGHT]},
+        {DNNL_ARG_SHIFT, node->param[BIAS]}, // unused by the formula, demanded by oneDNN
         {DNNL_ARG_DIFF_DST, diff_dst},
         {DNNL_ARG_DIFF_SRC, diff_src},
         {DNNL_ARG_DIFF_SCALE, diff_scale},
         {DNNL_ARG_DIFF_SHIFT, diff_shift},
     };
-    SAC_TRY(sac_build_primitive(build, pd, args, 8, error));
+    SAC_TRY(sac_build_primitive(build, pd, args, 9, error));
     if (node->want_diff_src[0]) node->diff_src[0] = diff_src;
     if (node->diff_param[WEIGHT] >= 0)
         SAC_TRY(sac_build_accumulate(build, diff_scale, node->diff_param[WEIGHT], error));
