@@ -1,1 +1,3 @@
-sac_test(core_rng LIBS saccade_core)
+foreach(unit status memory rng file json csv ranges npy)
+    sac_test(core_${unit} LIBS saccade_core)
+endforeach()
