@@ -1,8 +1,11 @@
-// Objects found in a clip: boxes per frame, from detectors or a CSV file.
+// Objects found in a clip: boxes per frame, from the motion detector or from CSV files of any other
+// detector. Boxes are independent from frame to frame: there is no tracking.
 #ifndef SAC_TEACHERS_DETECTIONS_H
 #define SAC_TEACHERS_DETECTIONS_H
 
 #include <stdint.h>
+
+#include <jansson.h>
 
 #include "saccade/status.h"
 #include "video/dataset.h"
@@ -22,20 +25,60 @@ typedef struct sac_detections {
 
 void sac_detections_close(sac_detections *detections);
 
-// A detector chosen on the command line: "motion", "boxes:FILE.csv", several separated by commas (network boxes first, then those of the next detector that no box so far
-// covers: IoU < 0.3 and less than half inside).
+// Intersection over union of two boxes, 0 when they do not touch; *inside (may be NULL) receives the part
+// of a that lies in b, in [0,1].
+double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside);
+
+// A detector chosen on the command line, several separated by commas:
+//   boxes:FILE.csv  header with clip,frame,x1,y1,x2,y2 and optionally confidence, class; other columns are
+//                   ignored; frames from 1; x2, y2 exclusive. Several files form one table: rows of the same
+//                   clip in two files are joined, equal rows of a frame count once.
+//   motion          teachers/motion.h
+// With both, the rows of the files come first, then the blobs that no box so far covers: IoU < 0.3 and
+// less than half inside any one of them. The order on the command line does not matter.
 typedef struct sac_detector sac_detector;
 typedef struct sac_detector_options {
-    double min_confidence; // boxes below are dropped, 0.5
-    double motion_threshold; // gray levels above the background noise, motion detector
-    double min_area_px;      // smallest blob
+    double min_confidence;   // boxes below are dropped, [0, 1]: 0.5
+    double motion_threshold; // gray levels above the background noise, motion detector: 14
+    double min_area_px;      // foreground pixels of the smallest blob: 40
 } sac_detector_options;
 sac_detector_options sac_detector_default_options(void);
-// Parses the specification; reads CSV files. SAC_ERROR_ARGUMENT lists the known detectors; SAC_ERROR_FORMAT names file and line.
-SAC_NODISCARD sac_status sac_detector_open(sac_detector **detector, const char *specification, const sac_detector_options *options, sac_error *error);
-// pixels u8 gray [frames][height][width] of the whole clip. For "boxes" a clip that no row of any CSV names is an error naming the clip; rows with frames outside the clip are errors too.
-SAC_NODISCARD sac_status sac_detector_run(sac_detector *detector, sac_detections *detections, const sac_clip *clip, const uint8_t *pixels, int width, int height, sac_error *error);
-const char *sac_detector_text(const sac_detector *detector); // normalised specification for provenance (file names without folders)
+
+// Parses the specification and reads the CSV files.
+// SAC_ERROR_ARGUMENT: empty or unknown detector (the message lists the known ones), "motion" twice, an
+// option out of range; SAC_ERROR_IO; SAC_ERROR_FORMAT: a missing column, a value out of range, an empty box
+// (the message names file and line); SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_detector_open(sac_detector **detector, const char *specification,
+                                           const sac_detector_options *options, sac_error *error);
+// Optional, before the runs: shows the motion detector a training clip, so that it knows how large people are
+// from all clips shown (one camera is assumed) instead of from each clip alone. No effect on CSV files.
+//   pixels  u8 gray [frames][height][width]
+// SAC_ERROR_ARGUMENT, SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_detector_learn(sac_detector *detector, const uint8_t *pixels,
+                                            int64_t frames, int width, int height,
+                                            sac_error *error);
+// Boxes of a clip, cut to the picture; those less than a pixel wide or high after that are dropped.
+//   pixels  u8 gray [frames][height][width] of the whole clip
+// SAC_ERROR_FORMAT: without `motion`, no row of any file names the clip; a row names a frame outside the
+// clip or lies wholly outside the picture (it then belongs to other video); SAC_ERROR_MEMORY.
+// On failure *detections is left empty. Thread-safe.
+SAC_NODISCARD sac_status sac_detector_run(const sac_detector *detector, sac_detections *detections,
+                                          const sac_clip *clip, const uint8_t *pixels, int width,
+                                          int height, sac_error *error);
+// Normalised specification for provenance (file names without folders). Borrowed.
+const char *sac_detector_text(const sac_detector *detector);
 void sac_detector_close(sac_detector **detector);
+
+// A set of clips' detections in one safetensors file, so that a resumed run starts from exactly the same
+// boxes. `stamp` (any text) is stored and must be equal when read.
+//   names  [count] clip names
+SAC_NODISCARD sac_status sac_detections_write(const char *path, const char *const *names,
+                                              const sac_detections *detections, int64_t count,
+                                              const char *stamp, sac_error *error);
+// Fills detections [count], frames given by `frames` [count]. SAC_ERROR_FORMAT: damaged, another stamp,
+// another number of frames, or boxes out of order.
+SAC_NODISCARD sac_status sac_detections_read(const char *path, const char *const *names,
+                                             const int64_t *frames, sac_detections *detections,
+                                             int64_t count, const char *stamp, sac_error *error);
 
 #endif

@@ -1,0 +1,504 @@
+// Detector specification, boxes from CSV tables, and the combination of several detectors.
+#include "teachers/detections.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/csv.h"
+#include "core/memory.h"
+#include "core/safetensors.h"
+#include "teachers/motion.h"
+
+static const char KNOWN[] = "known detectors are motion and boxes:FILE.csv, separated by commas";
+
+// Coordinates further out than this are damage, not video.
+#define MOST_PX 1e6
+
+typedef struct table_row {
+    const char *clip; // text of the sac_csv it came from
+    int64_t frame;    // from 0
+    int64_t line;     // of the file, from 1
+    int file;
+    sac_box box;
+} table_row;
+
+struct sac_detector {
+    sac_detector_options options;
+    bool motion;
+    int files;
+    char **paths;     // [files]
+    sac_csv **tables; // [files]
+    table_row *rows;  // sorted by clip, frame, file, line
+    int64_t row_count;
+    sac_size_samples samples;
+    sac_person_size size; // of people in the clips shown, count 0: none
+    char *text;
+};
+
+void sac_detections_close(sac_detections *detections) {
+    if (detections == NULL) return;
+    sac_free(detections->start);
+    sac_free(detections->boxes);
+    *detections = (sac_detections){0};
+}
+
+double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside) {
+    double w = fmin(a->x2, b->x2) - fmax(a->x1, b->x1);
+    double h = fmin(a->y2, b->y2) - fmax(a->y1, b->y1);
+    double common = w > 0 && h > 0 ? w * h : 0;
+    double area_a = ((double)a->x2 - a->x1) * ((double)a->y2 - a->y1);
+    double area_b = ((double)b->x2 - b->x1) * ((double)b->y2 - b->y1);
+    if (inside != NULL) *inside = area_a > 0 ? common / area_a : 0;
+    return common > 0 ? common / (area_a + area_b - common) : 0;
+}
+
+sac_detector_options sac_detector_default_options(void) {
+    return (sac_detector_options){.min_confidence = 0.5, .motion_threshold = 14, .min_area_px = 40};
+}
+
+static int compare_rows(const void *pa, const void *pb) {
+    const table_row *a = pa, *b = pb;
+    int order = strcmp(a->clip, b->clip);
+    if (order != 0) return order;
+    if (a->frame != b->frame) return a->frame < b->frame ? -1 : 1;
+    if (a->file != b->file) return a->file - b->file;
+    return a->line < b->line ? -1 : a->line > b->line;
+}
+
+static const char *file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+// Appends the rows of one CSV file to the table.
+static sac_status read_table(sac_detector *detector, int file, sac_error *error) {
+    sac_status status = SAC_OK;
+    const char *path = detector->paths[file];
+    SAC_TRY(sac_csv_read(&detector->tables[file], path, error));
+    const sac_csv *csv = detector->tables[file];
+    static const char *const wanted[] = {"clip", "frame", "x1", "y1", "x2", "y2"};
+    int column[6];
+    for (int i = 0; i < 6; i++) {
+        column[i] = sac_csv_column(csv, wanted[i]);
+        if (column[i] < 0) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, 1,
+                                 "%s: line 1: the header has no column '%s' (expected "
+                                 "clip,frame,x1,y1,x2,y2[,confidence][,class])",
+                                 path, wanted[i]);
+        }
+    }
+    int confidence_column = sac_csv_column(csv, "confidence");
+    int class_column = sac_csv_column(csv, "class");
+    int64_t count = sac_csv_rows(csv);
+    table_row *grown = sac_recalloc(detector->rows, detector->row_count,
+                                    detector->row_count + count, sizeof *grown);
+    SAC_TRY_ALLOC(grown);
+    detector->rows = grown;
+    for (int64_t i = 0; i < count; i++) {
+        // The header is line 1.
+        table_row row = {.line = i + 2, .file = file, .clip = sac_csv_text(csv, i, column[0])};
+        double edge[4], confidence = 1;
+        int64_t class_id = -1;
+        if (row.clip[0] == '\0') {
+            return sac_error_set(error, SAC_ERROR_FORMAT, row.line,
+                                 "%s: line %lld: the clip name is empty", path,
+                                 (long long)row.line);
+        }
+        SAC_TRY(sac_csv_integer(csv, i, column[1], 1, INT32_MAX, &row.frame, error));
+        row.frame--;
+        for (int k = 0; k < 4; k++) {
+            SAC_TRY(sac_csv_number(csv, i, column[2 + k], -MOST_PX, MOST_PX, &edge[k], error));
+        }
+        if (confidence_column >= 0) {
+            SAC_TRY(sac_csv_number(csv, i, confidence_column, 0, 1, &confidence, error));
+        }
+        if (class_column >= 0) {
+            SAC_TRY(sac_csv_integer(csv, i, class_column, -1, INT32_MAX, &class_id, error));
+        }
+        if (!(edge[0] < edge[2] && edge[1] < edge[3])) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, row.line,
+                                 "%s: line %lld: the box %g,%g,%g,%g is empty (x1 < x2 and y1 < "
+                                 "y2 expected)",
+                                 path, (long long)row.line, edge[0], edge[1], edge[2], edge[3]);
+        }
+        if (confidence <= 0 || confidence < detector->options.min_confidence) continue;
+        row.box = (sac_box){(float)edge[0], (float)edge[1],    (float)edge[2],
+                            (float)edge[3], (float)confidence, (int32_t)class_id};
+        detector->rows[detector->row_count++] = row;
+    }
+    return SAC_OK;
+fail:
+    return sac_error_set(error, status, -1, "%s: no memory for its boxes", path);
+}
+
+// One item of the specification.
+static sac_status add_item(sac_detector *detector, const char *item, size_t length,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    char *text = sac_format("%.*s", (int)length, item);
+    SAC_TRY_ALLOC(text);
+    char *longer = NULL;
+    if (strcmp(text, "motion") == 0) {
+        if (detector->motion) {
+            status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "detector 'motion' given twice");
+            goto fail;
+        }
+        detector->motion = true;
+    } else if (strncmp(text, "boxes:", 6) == 0 && text[6] != '\0') {
+        int n = detector->files;
+        char **paths = sac_recalloc(detector->paths, n, n + 1, sizeof *paths);
+        SAC_TRY_ALLOC(paths);
+        detector->paths = paths;
+        sac_csv **tables = sac_recalloc(detector->tables, n, n + 1, sizeof *tables);
+        SAC_TRY_ALLOC(tables);
+        detector->tables = tables;
+        SAC_TRY_ALLOC(detector->paths[n] = sac_strdup(text + 6));
+        detector->files = n + 1;
+        SAC_TRY(read_table(detector, n, error));
+        longer = sac_format("%s%sboxes:%s", detector->text, detector->text[0] ? "," : "",
+                            file_name(text + 6));
+        SAC_TRY_ALLOC(longer);
+        sac_free(detector->text);
+        detector->text = longer;
+    } else {
+        status =
+            sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "unknown detector '%s'; %s", text, KNOWN);
+    }
+fail:
+    sac_free(text);
+    return status;
+}
+
+sac_status sac_detector_open(sac_detector **out, const char *specification,
+                             const sac_detector_options *options, sac_error *error) {
+    sac_status status = SAC_OK;
+    *out = NULL;
+    sac_detector *detector = sac_calloc(1, sizeof *detector);
+    SAC_TRY_ALLOC(detector);
+    SAC_TRY_ALLOC(detector->text = sac_strdup(""));
+    detector->options = *options;
+    if (!(options->min_confidence >= 0 && options->min_confidence <= 1) ||
+        !(options->motion_threshold > 0 && options->motion_threshold <= 255) ||
+        !(options->min_area_px >= 1 && options->min_area_px <= MOST_PX)) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "a detector option is out of range (confidence 0..1, motion "
+                               "threshold above 0, smallest area at least 1 px)");
+        goto fail;
+    }
+    for (const char *item = specification;;) {
+        size_t length = strcspn(item, ",");
+        SAC_TRY(add_item(detector, item, length, error));
+        if (item[length] == '\0') break;
+        item += length + 1;
+    }
+    if (detector->motion) {
+        char *longer = sac_format("%s%smotion", detector->text, detector->text[0] ? "," : "");
+        SAC_TRY_ALLOC(longer);
+        sac_free(detector->text);
+        detector->text = longer;
+    }
+    if (detector->row_count > 1) {
+        qsort(detector->rows, (size_t)detector->row_count, sizeof *detector->rows, compare_rows);
+    }
+    *out = detector;
+    return SAC_OK;
+fail:
+    sac_detector_close(&detector);
+    return sac_error_set(error, status, -1, "no memory for the detector");
+}
+
+sac_status sac_detector_learn(sac_detector *detector, const uint8_t *pixels, int64_t frames,
+                              int width, int height, sac_error *error) {
+    sac_status status = SAC_OK;
+    if (!detector->motion) return SAC_OK;
+    SAC_TRY(sac_motion_learn(&detector->samples, pixels, frames, width, height,
+                             detector->options.motion_threshold, detector->options.min_area_px,
+                             error));
+    SAC_TRY(sac_person_size_fit(&detector->size, &detector->samples));
+fail:
+    return status < 0 ? sac_error_set(error, status, -1, "no memory for the motion detector")
+                      : SAC_OK;
+}
+
+// First row of the table whose clip is not before `clip`.
+static int64_t lower_bound(const sac_detector *detector, const char *clip) {
+    int64_t low = 0, high = detector->row_count;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (strcmp(detector->rows[middle].clip, clip) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static bool same_box(const sac_box *a, const sac_box *b) {
+    return a->x1 == b->x1 && a->y1 == b->y1 && a->x2 == b->x2 && a->y2 == b->y2;
+}
+
+// True when the file named the clip at all, also with boxes below the confidence.
+static bool clip_is_named(const sac_detector *detector, const char *clip) {
+    for (int f = 0; f < detector->files; f++) {
+        const sac_csv *csv = detector->tables[f];
+        int column = sac_csv_column(csv, "clip");
+        for (int64_t i = 0; i < sac_csv_rows(csv); i++) {
+            if (strcmp(sac_csv_text(csv, i, column), clip) == 0) return true;
+        }
+    }
+    return false;
+}
+
+// Boxes of the CSV tables. `detections->boxes` has room for all of them.
+static sac_status take_rows(const sac_detector *detector, sac_detections *detections,
+                            const sac_clip *clip, int width, int height, sac_error *error) {
+    int64_t first = lower_bound(detector, clip->name), last = first;
+    while (last < detector->row_count && strcmp(detector->rows[last].clip, clip->name) == 0) last++;
+    if (first == last && !detector->motion && !clip_is_named(detector, clip->name)) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: no boxes for clip %s",
+                             detector->text, clip->name);
+    }
+    detections->boxes = sac_calloc(last - first, sizeof(sac_box));
+    if (detections->boxes == NULL) return SAC_ERROR_MEMORY;
+    int64_t frame = -1, frame_first = 0;
+    for (int64_t i = first; i < last; i++) {
+        const table_row *row = &detector->rows[i];
+        const char *path = detector->paths[row->file];
+        if (row->frame >= clip->frames) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, row->line,
+                                 "%s: line %lld: frame %lld of clip %s, which has %lld frames",
+                                 path, (long long)row->line, (long long)row->frame + 1, clip->name,
+                                 (long long)clip->frames);
+        }
+        sac_box box = row->box;
+        if (box.x1 >= (float)width || box.y1 >= (float)height || box.x2 <= 0 || box.y2 <= 0) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, row->line,
+                                 "%s: line %lld: the box %g,%g,%g,%g lies outside the %dx%d "
+                                 "picture of clip %s",
+                                 path, (long long)row->line, (double)box.x1, (double)box.y1,
+                                 (double)box.x2, (double)box.y2, width, height, clip->name);
+        }
+        box.x1 = fmaxf(box.x1, 0);
+        box.y1 = fmaxf(box.y1, 0);
+        box.x2 = fminf(box.x2, (float)width);
+        box.y2 = fminf(box.y2, (float)height);
+        if (box.x2 - box.x1 < 1 || box.y2 - box.y1 < 1) continue;
+        if (row->frame != frame) {
+            frame = row->frame;
+            frame_first = detections->count;
+        }
+        bool known = false;
+        for (int64_t k = frame_first; k < detections->count; k++) {
+            if (same_box(&detections->boxes[k], &box)) known = true;
+        }
+        if (known) continue;
+        detections->boxes[detections->count++] = box;
+        detections->start[frame + 1]++;
+    }
+    for (int64_t t = 0; t < clip->frames; t++) detections->start[t + 1] += detections->start[t];
+    return SAC_OK;
+}
+
+// Adds the blobs that are confident enough and that no box covers.
+static sac_status add_uncovered(sac_detections *detections, const sac_detections *extra,
+                                float least) {
+    sac_box *boxes = sac_calloc(detections->count + extra->count, sizeof *boxes);
+    int64_t *start = sac_calloc(detections->frames + 1, sizeof *start);
+    if (boxes == NULL || start == NULL) {
+        sac_free(boxes);
+        sac_free(start);
+        return SAC_ERROR_MEMORY;
+    }
+    int64_t count = 0;
+    for (int64_t t = 0; t < detections->frames; t++) {
+        for (int64_t i = detections->start[t]; i < detections->start[t + 1]; i++) {
+            boxes[count++] = detections->boxes[i];
+        }
+        for (int64_t i = extra->start[t]; i < extra->start[t + 1]; i++) {
+            bool covered = extra->boxes[i].confidence < least;
+            for (int64_t k = detections->start[t]; k < detections->start[t + 1]; k++) {
+                double inside = 0;
+                double iou = sac_box_overlap(&extra->boxes[i], &detections->boxes[k], &inside);
+                if (iou >= 0.3 || inside >= 0.5) covered = true;
+            }
+            if (!covered) boxes[count++] = extra->boxes[i];
+        }
+        start[t + 1] = count;
+    }
+    sac_free(detections->boxes);
+    sac_free(detections->start);
+    detections->boxes = boxes;
+    detections->start = start;
+    detections->count = count;
+    return SAC_OK;
+}
+
+sac_status sac_detector_run(const sac_detector *detector, sac_detections *detections,
+                            const sac_clip *clip, const uint8_t *pixels, int width, int height,
+                            sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_detections extra = {0};
+    *detections = (sac_detections){.frames = clip->frames};
+    SAC_TRY_ALLOC(detections->start = sac_calloc(clip->frames + 1, sizeof(int64_t)));
+    SAC_TRY(take_rows(detector, detections, clip, width, height, error));
+    if (detector->motion) {
+        SAC_TRY(sac_motion_detect(&extra, pixels, clip->frames, width, height,
+                                  detector->options.motion_threshold, detector->options.min_area_px,
+                                  detector->size.count > 0 ? &detector->size : NULL, error));
+        SAC_TRY(add_uncovered(detections, &extra, (float)detector->options.min_confidence));
+    }
+    sac_detections_close(&extra);
+    return SAC_OK;
+fail:
+    sac_detections_close(&extra);
+    sac_detections_close(detections);
+    return sac_error_set(error, status, -1, "no memory for the boxes of clip %s", clip->name);
+}
+
+const char *sac_detector_text(const sac_detector *detector) {
+    return detector->text;
+}
+
+void sac_detector_close(sac_detector **slot) {
+    if (slot == NULL || *slot == NULL) return;
+    sac_detector *detector = *slot;
+    for (int i = 0; i < detector->files; i++) {
+        sac_free(detector->paths[i]);
+        sac_csv_close(&detector->tables[i]);
+    }
+    sac_free(detector->paths);
+    sac_free(detector->tables);
+    sac_free(detector->rows);
+    sac_size_samples_close(&detector->samples);
+    sac_free(detector->text);
+    sac_free(detector);
+    *slot = NULL;
+}
+
+sac_status sac_detections_write(const char *path, const char *const *names,
+                                const sac_detections *detections, int64_t count, const char *stamp,
+                                sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_safetensors *st = NULL;
+    float *rows = NULL;
+    char *name = NULL;
+    SAC_TRY(sac_safetensors_create(&st));
+    SAC_TRY(sac_safetensors_set_metadata(st, "stamp", stamp, error));
+    for (int64_t c = 0; c < count; c++) {
+        const sac_detections *d = &detections[c];
+        SAC_TRY_ALLOC(rows = sac_calloc(d->count * 5, sizeof *rows));
+        int32_t *classes = sac_calloc(d->count, sizeof *classes);
+        SAC_TRY_ALLOC(classes);
+        for (int64_t i = 0; i < d->count; i++) {
+            const sac_box *b = &d->boxes[i];
+            float row[5] = {b->x1, b->y1, b->x2, b->y2, b->confidence};
+            memcpy(rows + i * 5, row, sizeof row);
+            classes[i] = b->class_id;
+        }
+        name = sac_format("%s.boxes", names[c]);
+        if (name == NULL) {
+            sac_free(classes);
+            status = SAC_ERROR_MEMORY;
+            goto fail;
+        }
+        int64_t dims[2] = {d->count, 5};
+        status = sac_safetensors_add(st, name, SAC_DTYPE_F32, 2, dims, rows, error);
+        sac_free(name);
+        name = sac_format("%s.class", names[c]);
+        if (status >= 0 && name == NULL) status = SAC_ERROR_MEMORY;
+        if (status >= 0) {
+            status = sac_safetensors_add(st, name, SAC_DTYPE_I32, 1, dims, classes, error);
+        }
+        sac_free(classes);
+        SAC_TRY(status);
+        sac_free(name);
+        SAC_TRY_ALLOC(name = sac_format("%s.start", names[c]));
+        dims[0] = d->frames + 1;
+        SAC_TRY(sac_safetensors_add(st, name, SAC_DTYPE_I64, 1, dims, d->start, error));
+        sac_free(name);
+        name = NULL;
+        sac_free(rows);
+        rows = NULL;
+    }
+    SAC_TRY(sac_safetensors_write(st, path, error));
+fail:
+    sac_free(name);
+    sac_free(rows);
+    sac_safetensors_close(&st);
+    return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to write it", path)
+                      : SAC_OK;
+}
+
+static sac_status read_clip(const sac_safetensors *st, const char *path, const char *clip,
+                            int64_t frames, sac_detections *detections, sac_error *error) {
+    sac_status status = SAC_OK;
+    const void *data = NULL;
+    char *name = sac_format("%s.start", clip);
+    SAC_TRY_ALLOC(name);
+    int64_t dims[2] = {frames + 1, 5};
+    SAC_TRY(sac_safetensors_expect(st, name, SAC_DTYPE_I64, 1, dims, &data, error));
+    detections->frames = frames;
+    SAC_TRY_ALLOC(detections->start = sac_calloc(frames + 1, sizeof(int64_t)));
+    memcpy(detections->start, data, (size_t)(frames + 1) * sizeof(int64_t));
+    for (int64_t t = 0; t <= frames; t++) {
+        if (detections->start[t] < (t == 0 ? 0 : detections->start[t - 1]) ||
+            detections->start[0] != 0) {
+            status = sac_error_set(error, SAC_ERROR_FORMAT, t,
+                                   "%s: the boxes of clip %s are out of order at frame %lld", path,
+                                   clip, (long long)t);
+            goto fail;
+        }
+    }
+    detections->count = detections->start[frames];
+    dims[0] = detections->count;
+    sac_free(name);
+    SAC_TRY_ALLOC(name = sac_format("%s.boxes", clip));
+    SAC_TRY(sac_safetensors_expect(st, name, SAC_DTYPE_F32, 2, dims, &data, error));
+    const float *rows = data;
+    sac_free(name);
+    SAC_TRY_ALLOC(name = sac_format("%s.class", clip));
+    SAC_TRY(sac_safetensors_expect(st, name, SAC_DTYPE_I32, 1, dims, &data, error));
+    const int32_t *classes = data;
+    SAC_TRY_ALLOC(detections->boxes = sac_calloc(detections->count, sizeof(sac_box)));
+    for (int64_t i = 0; i < detections->count; i++) {
+        const float *r = rows + i * 5;
+        if (!(r[0] < r[2] && r[1] < r[3]) || !isfinite(r[0] + r[1] + r[2] + r[3] + r[4])) {
+            status = sac_error_set(error, SAC_ERROR_FORMAT, i, "%s: box %lld of clip %s is empty",
+                                   path, (long long)i, clip);
+            goto fail;
+        }
+        detections->boxes[i] = (sac_box){r[0], r[1], r[2], r[3], r[4], classes[i]};
+    }
+fail:
+    sac_free(name);
+    return status;
+}
+
+sac_status sac_detections_read(const char *path, const char *const *names, const int64_t *frames,
+                               sac_detections *detections, int64_t count, const char *stamp,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_safetensors *st = NULL;
+    for (int64_t c = 0; c < count; c++) detections[c] = (sac_detections){0};
+    SAC_TRY(sac_safetensors_read(&st, path, error));
+    const char *found = sac_safetensors_metadata(st, "stamp");
+    if (found == NULL || strcmp(found, stamp) != 0) {
+        status =
+            sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                          "%s: was made from other data or with other detector settings", path);
+        goto fail;
+    }
+    for (int64_t c = 0; c < count; c++) {
+        SAC_TRY(read_clip(st, path, names[c], frames[c], &detections[c], error));
+    }
+    sac_safetensors_close(&st);
+    return SAC_OK;
+fail:
+    sac_safetensors_close(&st);
+    for (int64_t c = 0; c < count; c++) sac_detections_close(&detections[c]);
+    return sac_error_set(error, status, -1, "%s: no memory to read it", path);
+}
