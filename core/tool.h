@@ -21,38 +21,22 @@ typedef struct sac_tool_settings {
     bool quiet;
 } sac_tool_settings;
 
-#define SAC_TOOL_OPTIONS(type)                                                                     \
+// clang-format off
+#define SAC_TOOL_OPTIONS(owner)                                                                    \
     {.name = "", .help = "Common options"},                                                        \
-        {.name = "threads",                                                                        \
-         .letter = 't',                                                                            \
-         .type = SAC_OPTION_INT,                                                                   \
-         .offset = offsetof(type, tool.threads),                                                   \
-         .number = 0,                                                                              \
-         .min = 0,                                                                                 \
-         .max = 1024,                                                                              \
-         .argument = "N",                                                                          \
-         .help = "compute threads; 0 uses every core"},                                            \
-        {.name = "seed",                                                                           \
-         .type = SAC_OPTION_INT,                                                                   \
-         .offset = offsetof(type, tool.seed),                                                      \
-         .number = 1,                                                                              \
-         .min = 0,                                                                                 \
-         .max = 9007199254740992.0,                                                                \
-         .argument = "N",                                                                          \
-         .help = "seed of everything random"},                                                     \
-        {.name = "json",                                                                           \
-         .type = SAC_OPTION_BOOL,                                                                  \
-         .offset = offsetof(type, tool.json),                                                      \
-         .help = "print results as JSON on standard output"},                                      \
-        {.name = "progress",                                                                       \
-         .type = SAC_OPTION_CHOICE,                                                                \
-         .offset = offsetof(type, tool.progress),                                                  \
-         .choices = "auto|always|never",                                                           \
-         .help = "progress lines on standard error; auto: only on a terminal"},                    \
-    {                                                                                              \
-        .name = "quiet", .letter = 'q', .type = SAC_OPTION_BOOL,                                   \
-        .offset = offsetof(type, tool.quiet), .help = "print results and errors only"              \
-    }
+    {.name = "threads", .letter = 't', .type = SAC_OPTION_INT,                                     \
+     .offset = offsetof(owner, tool.threads), .number = 0, .min = 0, .max = 1024, .argument = "N", \
+     .help = "compute threads; 0 uses every core"},                                                \
+    {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(owner, tool.seed), .number = 1,    \
+     .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of everything random"},   \
+    {.name = "json", .type = SAC_OPTION_BOOL, .offset = offsetof(owner, tool.json),                \
+     .help = "print results as JSON on standard output"},                                          \
+    {.name = "progress", .type = SAC_OPTION_CHOICE, .offset = offsetof(owner, tool.progress),      \
+     .choices = "auto|always|never",                                                               \
+     .help = "progress lines on standard error; auto: only on a terminal"},                        \
+    {.name = "quiet", .letter = 'q', .type = SAC_OPTION_BOOL,                                      \
+     .offset = offsetof(owner, tool.quiet), .help = "print results and errors only"}
+// clang-format on
 
 // Parses and handles --help/--version/usage errors. Returns -1 to go on, or the exit code main must return.
 int sac_tool_start(const sac_command *command, void *settings, int argc, char **argv,

@@ -1,3 +1,8 @@
-foreach(unit status memory rng file json csv ranges npy)
+foreach(unit status memory rng file json csv ranges npy safetensors options)
     sac_test(core_${unit} LIBS saccade_core)
 endforeach()
+
+add_executable(tool_probe tool_probe.c)
+set_target_properties(tool_probe PROPERTIES OUTPUT_NAME tool-probe RUNTIME_OUTPUT_DIRECTORY "${SACCADE_TEST_BIN}")
+target_link_libraries(tool_probe PRIVATE saccade_core)
+sac_cli_test(core_tool)
