@@ -1,0 +1,7 @@
+sac_test(bench_stats LIBS saccade_bench)
+sac_test(bench_baseline LIBS saccade_bench saccade_video)
+sac_test(bench_scores LIBS saccade_bench saccade_video)
+sac_test(bench_report LIBS saccade_bench)
+sac_test(bench_speed LIBS saccade_bench saccade_student saccade_video LABELS slow TIMEOUT 300)
+sac_cli_test(bench TOOLS student-bench)
+sac_cli_test(bench_eval TOOLS student-bench)

@@ -1,0 +1,66 @@
+# student-bench: help of every command, usage errors, and that failures leave nothing behind.
+set -u
+bench="$SACCADE_BIN/student-bench"
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# expect CODE PATTERN COMMAND...: exit code, and PATTERN in what it printed (both streams)
+expect() {
+    code=$1 pattern=$2
+    shift 2
+    text=$("$@" 2>&1)
+    got=$?
+    [ "$got" = "$code" ] || fail "exit $got instead of $code: $* -> $text"
+    printf '%s\n' "$text" | grep -q -- "$pattern" || fail "no '$pattern' in the output of $*: $text"
+}
+
+rm -rf work && mkdir work && cd work || exit 1
+
+expect 0 'usage: student-bench COMMAND' "$bench" --help
+expect 0 'usage: student-bench COMMAND' "$bench" -h
+expect 0 '^student-bench [0-9]' "$bench" --version
+for command in eval run machine; do
+    expect 0 "usage: student-bench $command" "$bench" $command --help
+    expect 0 "usage: student-bench $command" "$bench" $command -h
+    expect 2 'no-such-option' "$bench" $command --no-such-option
+done
+expect 2 'no command' "$bench"
+expect 2 "unknown command 'evaluate'" "$bench" evaluate
+# Help goes to standard output, complaints to standard error.
+[ -z "$("$bench" run --help 2>&1 >/dev/null)" ] || fail "help on standard error"
+[ -z "$("$bench" evaluate 2>/dev/null)" ] || fail "a complaint on standard output"
+
+expect 2 'MODEL is missing' "$bench" run
+expect 2 "'0'" "$bench" run -m none.safetensors -t 0
+expect 2 "'1,'" "$bench" run -m none.safetensors -t 1,
+expect 2 "'two'" "$bench" run -m none.safetensors -t two
+expect 2 "'1,2,3,4,5,6,7,8,9'" "$bench" run -m none.safetensors -t 1,2,3,4,5,6,7,8,9
+expect 2 'repeats' "$bench" run -m none.safetensors --repeats 0
+expect 2 'seconds' "$bench" run -m none.safetensors --seconds nan
+expect 1 'none.safetensors' "$bench" run -m none.safetensors
+: >empty.safetensors
+expect 1 'empty.safetensors' "$bench" run -m empty.safetensors
+head -c 5000 /dev/zero >zeros.safetensors
+expect 1 'zeros.safetensors' "$bench" run -m zeros.safetensors --json speed.json
+[ ! -e speed.json ] || fail "a failed run wrote speed.json"
+expect 2 'DIR is missing' "$bench" eval
+expect 2 'nothing to evaluate' "$bench" eval --dataset .
+expect 2 'sigma and --taps need' "$bench" eval --dataset . --baseline --sigma 2
+expect 2 'sigma and --taps need' "$bench" eval --dataset . --baseline --smoothing none --taps 3
+expect 2 'odd' "$bench" eval --dataset . --baseline --smoothing light --taps 4
+expect 2 'odd' "$bench" eval --dataset . --baseline --smoothing causal --taps 65
+expect 2 'smoothing' "$bench" eval --dataset . --baseline --smoothing gaussian
+expect 1 'nowhere' "$bench" eval --dataset nowhere --baseline
+
+expect 0 'f32 matmul' "$bench" machine -t 1 --seconds 0.01 --quiet --json machine.json
+grep -q '"f32_gflops"' machine.json || fail "machine.json has no f32_gflops"
+"$bench" machine -t 1 --seconds 0.01 --quiet --json - 2>/dev/null | grep -q '^{' ||
+    fail "--json - does not write to standard output"
+expect 1 'no-folder' "$bench" machine -t 1 --seconds 0.01 --json no-folder/machine.json
+if [ -e /dev/full ]; then
+    "$bench" machine -t 1 --seconds 0.01 --quiet >/dev/full 2>full.txt
+    [ $? = 1 ] || fail "a full disk did not fail the run"
+    grep -q 'standard output' full.txt || fail "no word about the full disk: $(cat full.txt)"
+fi
+
+[ "$failures" = 0 ] && echo "all passed" || exit 1

@@ -1,0 +1,112 @@
+# student-bench eval on a small data set made here, with scores whose AUC is known by counting.
+set -u
+bench="$SACCADE_BIN/student-bench"
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+command -v ffmpeg >/dev/null || { echo "SKIPPED: ffmpeg is not installed, it makes the data set"; exit 77; }
+
+expect() {
+    code=$1 pattern=$2
+    shift 2
+    text=$("$@" 2>&1)
+    got=$?
+    [ "$got" = "$code" ] || fail "exit $got instead of $code: $* -> $text"
+    printf '%s\n' "$text" | grep -q -- "$pattern" || fail "no '$pattern' in the output of $*: $text"
+}
+
+rm -rf work && mkdir work && cd work || exit 1
+
+# UCSD layout: a gray field, in which a bright box jumps about during the abnormal frames.
+clip() { # folder frames first-abnormal last-abnormal, frames from 1
+    mkdir -p "$1"
+    ffmpeg -v error -nostdin -f lavfi -i "color=c=gray:s=64x48:r=10" -frames:v "$2" -vf \
+        "drawbox=x='mod(n*17,48)':y='mod(n*29,32)':w=16:h=16:c=white:t=fill:enable='between(n,$3-1,$4-1)',format=gray" \
+        "$1/%03d.png" || exit 1
+}
+clip set/Train/Train001 12 100 100
+clip set/Test/Test001 20 9 16
+clip set/Test/Test002 10 1 10
+clip set/Test/Test003 12 7 12
+printf 'TestVideoFile = {};\nTestVideoFile{end+1}.gt_frame = [9:16];\nTestVideoFile{end+1}.gt_frame = [1:10];\nTestVideoFile{end+1}.gt_frame = [7:12];\n' >set/Test/set.m
+
+# Perfect scores but for Test003, where one of 36 pairs is lost.
+mkdir scores
+table() { awk -v n="$1" -v a="$2" -v b="$3" 'BEGIN{print "frame,time_s,score,score_smoothed"
+    for(t=0;t<n;t++) printf "%d,%.2f,%.3f,0\n", t, t/10, (t+1>=a && t+1<=b) ? 0.8+t/1000 : 0.1+t/1000}'; }
+table 20 9 16 >scores/Test001.csv
+table 10 1 10 >scores/Test002.csv
+table 12 7 12 | awk -F, -v OFS=, '$1=="0"{$3="0.8065"} {print}' >scores/Test003.csv
+
+expect 0 '| scores scores | none | 98.15 | 98.61 |' "$bench" eval --dataset set --scores scores
+# The micro value by counting: 24 abnormal, 18 normal frames; 0.8065 beats only Test003's 0.806 and what lies
+# below it in the others.
+counted=$(awk -F, -v OFS=, '
+    FNR==1{c++; next}
+    {a=(c==1&&$1+1>=9&&$1+1<=16)||c==2||(c==3&&$1+1>=7); s[++n]=$3; l[n]=a}
+    END{for(i=1;i<=n;i++)for(j=1;j<=n;j++)if(l[i]&&!l[j]){p++; w+=s[i]>s[j]?1:s[i]==s[j]?.5:0}
+        printf "%.2f", 100*w/p}' scores/Test001.csv scores/Test002.csv scores/Test003.csv)
+expect 0 "| scores scores | none | $counted | 98.61 |" "$bench" eval --dataset set --scores scores
+expect 0 '| constant scorer | any | 50.00 | 50.00 |' "$bench" eval --dataset set --scores scores
+expect 0 '| constant scorer | any | 50.00 | 66.67 |' \
+    "$bench" eval --dataset set --scores scores --one-class count
+for kind in none causal light paper; do
+    expect 0 "| scores scores | $kind" "$bench" eval --dataset set --scores scores
+    expect 0 "| scores scores | $kind" "$bench" eval --dataset set --scores scores --smoothing $kind
+done
+expect 0 'causal (sigma 2, 7 taps)' \
+    "$bench" eval --dataset set --scores scores --smoothing causal --sigma 2
+expect 0 '| scores scores | none | 50.00 |' \
+    "$bench" eval --dataset set --scores scores --column score_smoothed --smoothing none
+expect 0 '| scores scores | none | 100.00 | 100.00 |' \
+    "$bench" eval --dataset set --scores scores --clips Test001,Test002
+expect 0 'Per-video min-max before' "$bench" eval --dataset set --scores scores --video-minmax
+expect 0 '| frame difference, mean | none |' "$bench" eval --dataset set --baseline --scores scores
+
+# The box only moves while a frame is abnormal: differences find nearly all of it.
+micro=$("$bench" eval --dataset set --baseline --smoothing none --clips Test001 --json --quiet |
+    tr -d ' \n' | sed 's/.*"micro":\([0-9.]*\).*/\1/')
+awk -v v="$micro" 'BEGIN{exit !(v>0.85 && v<=1.0)}' || fail "baseline micro AUC is '$micro'"
+
+# Results in files, and nothing but JSON on standard output with --json.
+expect 0 '' "$bench" eval --dataset set --scores scores -o result.json --markdown result.md --quiet
+grep -q '"fingerprint"' result.json || fail "result.json lacks the fingerprint"
+grep -q '"constant_macro"' result.json || fail "result.json lacks the floor"
+grep -q '| Test003 | 12 | 6 |' result.md || fail "result.md lacks a clip"
+"$bench" eval --dataset set --scores scores --json --quiet >stdout.json 2>stderr.txt
+[ "$(head -c 1 stdout.json)" = "{" ] || fail "--json does not start with a brace"
+[ ! -s stderr.txt ] || fail "--quiet is not quiet: $(cat stderr.txt)"
+
+# One table with a clip column.
+{ echo clip,frame,score
+  for c in 1 2 3; do awk -F, -v c=$c 'NR>1{printf "Test00%d,%s,%s\n", c, $1, $3}' scores/Test00$c.csv; done
+} >joint.csv
+expect 0 '| scores joint.csv | none | 98.15 | 98.61 |' "$bench" eval --dataset set --scores joint.csv
+
+# Bad input names clip, file and line, and writes nothing.
+copy() { rm -rf bad && cp -r scores bad; }
+copy && sed -i '$d' bad/Test003.csv
+expect 1 '11 scores for clip Test003, which has 12 labelled frames' \
+    "$bench" eval --dataset set --scores bad -o bad.json
+[ ! -e bad.json ] || fail "a failed evaluation wrote bad.json"
+copy && rm bad/Test002.csv
+expect 1 'no scores of clip Test002' "$bench" eval --dataset set --scores bad
+copy && sed -i '5s/,0\.[0-9]*,/,high,/' bad/Test001.csv
+expect 1 'Test001.csv.*5' "$bench" eval --dataset set --scores bad
+copy && sed -i '5s/,0$//' bad/Test001.csv
+expect 1 'Test001.csv' "$bench" eval --dataset set --scores bad
+copy && sed -i '5s/,0\.[0-9]*,/,nan,/' bad/Test001.csv
+expect 1 'Test001.csv' "$bench" eval --dataset set --scores bad
+copy && sed -i '1s/score,/value,/' bad/Test001.csv
+expect 1 "no column 'score'" "$bench" eval --dataset set --scores bad
+copy && : >bad/Test001.csv
+expect 1 'Test001.csv' "$bench" eval --dataset set --scores bad
+copy && head -c 3000 /dev/urandom >bad/Test001.csv
+expect 1 'Test001.csv' "$bench" eval --dataset set --scores bad
+expect 2 "'Test009' is not a clip" "$bench" eval --dataset set --scores scores --clips Test009
+expect 2 'training clip' "$bench" eval --dataset set --scores scores --clips Train001
+expect 1 'nowhere' "$bench" eval --dataset set --scores nowhere
+expect 1 'nowhere' "$bench" eval --dataset set --maps nowhere
+expect 1 'nowhere' "$bench" eval --dataset set -m nowhere
+expect 1 'no-folder' "$bench" eval --dataset set --scores scores -o no-folder/result.json
+
+[ "$failures" = 0 ] && echo "all passed" || exit 1
