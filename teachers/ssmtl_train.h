@@ -1,0 +1,87 @@
+// Learning the SSMTL teacher: samples from the training clips, joint loss, validation on held-back objects,
+// checkpoints that continue exactly.
+#ifndef SAC_TEACHERS_SSMTL_TRAIN_H
+#define SAC_TEACHERS_SSMTL_TRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "saccade/status.h"
+#include "teachers/ssmtl.h"
+
+// One training clip; everything is borrowed for the call.
+typedef struct sac_ssmtl_clip {
+    const uint8_t *pixels; // u8 gray [detections->frames][height][width]
+    int width, height;
+    const sac_detections *detections;
+} sac_ssmtl_clip;
+
+// Objects of a clip, in frame order, that train: the first 85 %. The rest is held back for validation and
+// calibration.
+int64_t sac_ssmtl_train_count(int64_t objects);
+
+typedef struct sac_ssmtl_options {
+    int backbone;               // sac_ssmtl_backbone_at: 0, shallow-narrow
+    int64_t crop_size;          // px: 64
+    int64_t batch;              // 64
+    int64_t epochs;             // 6
+    int64_t samples_per_epoch;  // 0: all training objects once; 4096
+    int64_t validation_samples; // held-back objects looked at after each epoch, 0: all; 1024
+    double learning_rate;       // 1e-3
+    bool cosine;                // true: down to 2 % of it along a half cosine; false: constant
+    double max_minutes; // of learning; then the epoch is closed and learning ends; 0: no limit
+    double checkpoint_minutes; // between checkpoints inside an epoch, 0: after every step; 2
+    uint64_t seed;
+    sac_backend backend;
+} sac_ssmtl_options;
+sac_ssmtl_options sac_ssmtl_default_options(void);
+
+typedef struct sac_ssmtl_losses {
+    double total, middle, arrow, irregularity;    // total is their sum
+    double arrow_accuracy, irregularity_accuracy; // in [0,1]
+} sac_ssmtl_losses;
+
+typedef struct sac_ssmtl_epoch {
+    int64_t epoch, samples; // from 1; samples of this epoch
+    double learning_rate;   // of its last step
+    double seconds;         // of learning so far
+    sac_ssmtl_losses train, valid;
+} sac_ssmtl_epoch;
+
+// What happened; sac_free(epochs).
+typedef struct sac_ssmtl_report {
+    sac_ssmtl_epoch *epochs;
+    int64_t count, best; // index of the epoch kept
+    double seconds;
+    int64_t samples, training_objects, held_back_objects;
+} sac_ssmtl_report;
+
+// How the caller listens; any member may be NULL.
+typedef struct sac_ssmtl_listener {
+    void *user;
+    bool (*stop)(void); // polled after each step
+    void (*progress)(void *user, int64_t samples_done, int64_t samples_total, double loss);
+    void (*epoch)(void *user, const sac_ssmtl_epoch *epoch, bool best);
+} sac_ssmtl_listener;
+
+// loss = L1(middle) + CE(arrow) + CE(irregularity)
+// Each step takes one batch of training objects in shuffled order; for each object a coin decides whether its
+// arrow sequence is reversed and another whether its irregularity sequence is intermittent. Batch statistics
+// and dropout are on. Adam. After each epoch the validation loss is taken with running statistics on held-back
+// objects with draws that are the same in every epoch; the weights of the epoch with the lowest one are
+// returned. No label is looked at.
+//   checkpoint  file for the state of the run, or NULL: none is kept
+//   resume      continue from it when it exists; an absent file starts anew
+//   stamp       text that identifies data and settings; a checkpoint with another one is an error
+// A run that was stopped or killed and resumed gives bit for bit the parameters of an uninterrupted one (same
+// machine, same threads, no max_minutes).
+// SAC_ERROR_ARGUMENT: an option out of range, or too few objects to train and validate; SAC_ERROR_FORMAT: a
+// damaged or foreign checkpoint; SAC_ERROR_INTERRUPTED: `stop` said so, the checkpoint is written;
+// SAC_ERROR_NUMERIC: a loss or gradient is not finite, names the step; SAC_ERROR_IO; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_ssmtl_train(sac_ssmtl_model **model, sac_ssmtl_report *report,
+                                         const sac_ssmtl_clip *clips, int64_t count,
+                                         const sac_ssmtl_options *options, const char *checkpoint,
+                                         bool resume, const char *stamp,
+                                         const sac_ssmtl_listener *listener, sac_error *error);
+
+#endif
