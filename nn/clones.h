@@ -14,9 +14,12 @@
 
 // The choice runs while the program is being relocated, before a sanitizer is ready, hence not under one.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(SAC_CLONES_SANITIZED)
-#    define SAC_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
+#    define SAC_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #    define SAC_CLONES
 #endif
+
+// Before a small function that a kernel calls in its inner loop: clones do not inline plain functions by themselves.
+#define SAC_CLONES_INLINE static inline __attribute__((always_inline))
 
 #endif

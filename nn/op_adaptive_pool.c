@@ -202,14 +202,25 @@ SAC_CLONES static void spread_cell(const geometry *g, const cell_box *b,
             for (int64_t x = b->x.begin; x < b->x.end; x++) {
                 int32_t at = (int32_t)((z * g->h + y) * g->w + x);
                 float *d = diff_src + at * g->c;
-                if (place == NULL) {
+                // Four plain loops: with the choices inside, none of them becomes vector code.
+                if (place == NULL && store) {
 #pragma omp simd
-                    for (int64_t i = 0; i < count; i++)
-                        d[i] = (store ? 0.0f : d[i]) + diff_dst[i] * scale;
+                    for (int64_t i = 0; i < count; i++) d[i] = diff_dst[i] * scale;
+                } else if (place == NULL) {
+#pragma omp simd
+                    for (int64_t i = 0; i < count; i++) d[i] += diff_dst[i] * scale;
+                } else if (store) {
+#pragma omp simd
+                    for (int64_t i = 0; i < count; i++) {
+                        float diff = diff_dst[i];
+                        d[i] = place[i] == at ? diff : 0.0f;
+                    }
                 } else {
 #pragma omp simd
-                    for (int64_t i = 0; i < count; i++)
-                        d[i] = (store ? 0.0f : d[i]) + (place[i] == at ? diff_dst[i] : 0.0f);
+                    for (int64_t i = 0; i < count; i++) {
+                        float diff = diff_dst[i];
+                        d[i] += place[i] == at ? diff : 0.0f;
+                    }
                 }
             }
         }

@@ -11,13 +11,15 @@
 #include "nn/clones.h"
 #include "nn/op.h"
 
-#define CHUNK 4096
+// Work of one task: values, or positions of channels-last data.
+#define CHUNK      4096
+#define CHUNK_ROWS 256
 
 typedef struct dropout_seed {
     uint32_t a, b;
 } dropout_seed;
 
-static inline uint32_t mix(uint32_t x) {
+SAC_CLONES_INLINE uint32_t mix(uint32_t x) {
     x ^= x >> 16;
     x *= 0x7FEB352Du;
     x ^= x >> 15;
@@ -25,7 +27,7 @@ static inline uint32_t mix(uint32_t x) {
     return x ^ (x >> 16);
 }
 
-static inline uint32_t hash(dropout_seed seed, uint32_t index) {
+SAC_CLONES_INLINE uint32_t hash(dropout_seed seed, uint32_t index) {
     return mix(mix(index ^ seed.a) ^ seed.b);
 }
 
@@ -103,34 +105,44 @@ typedef struct context {
     float scale;
 } context;
 
-// to[k] for the elements index, index + stride, ...
-SAC_CLONES static void apply_run(const float *restrict from, int64_t n, uint32_t index,
-                                 uint32_t stride, dropout_seed seed, uint32_t threshold,
-                                 float scale, float *restrict to) {
+// `rows` rows of c values each; row r holds the elements index + r, index + r + stride, ...
+SAC_CLONES static void apply_rows(const float *restrict from, int64_t rows, int64_t c,
+                                  uint32_t index, uint32_t stride, dropout_seed seed,
+                                  uint32_t threshold, float scale, float *restrict to) {
+    for (int64_t r = 0; r < rows; r++, from += c, to += c, index++) {
 #pragma omp simd
-    for (int64_t k = 0; k < n; k++) {
-        uint32_t h = hash(seed, index + (uint32_t)k * stride);
-        to[k] = h >= threshold ? from[k] * scale : 0.0f;
+        for (int64_t k = 0; k < c; k++) {
+            uint32_t h = hash(seed, index + (uint32_t)k * stride);
+            float kept = from[k] * scale;
+            to[k] = h >= threshold ? kept : 0.0f;
+        }
     }
 }
 
+static int64_t at_most(int64_t n, int64_t limit) {
+    return n < limit ? n : limit;
+}
+
 static void apply(const context *x, dropout_seed seed, const float *from, float *to) {
-    if (x->c > 1) {
-        int64_t sample = x->c * x->s;
+    if (x->c == 1) {
+        int64_t chunks = (x->count + CHUNK - 1) / CHUNK;
 #pragma omp parallel for schedule(static)
-        for (int64_t row = 0; row < x->count / x->c; row++) {
-            uint32_t index = (uint32_t)(row / x->s * sample + row % x->s);
-            apply_run(from + row * x->c, x->c, index, (uint32_t)x->s, seed, x->threshold, x->scale,
-                      to + row * x->c);
+        for (int64_t b = 0; b < chunks; b++) {
+            int64_t begin = b * CHUNK;
+            apply_rows(from + begin, 1, at_most(x->count - begin, CHUNK), (uint32_t)begin, 1, seed,
+                       x->threshold, x->scale, to + begin);
         }
         return;
     }
-    int64_t chunks = (x->count + CHUNK - 1) / CHUNK;
-#pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < chunks; b++) {
-        int64_t begin = b * CHUNK, left = x->count - begin;
-        apply_run(from + begin, left < CHUNK ? left : CHUNK, (uint32_t)begin, 1, seed, x->threshold,
-                  x->scale, to + begin);
+    int64_t sample = x->c * x->s, chunks = (x->s + CHUNK_ROWS - 1) / CHUNK_ROWS;
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t n = 0; n < x->count / sample; n++) {
+        for (int64_t b = 0; b < chunks; b++) {
+            int64_t row = b * CHUNK_ROWS, begin = n * sample + row * x->c;
+            apply_rows(from + begin, at_most(x->s - row, CHUNK_ROWS), x->c,
+                       (uint32_t)(n * sample + row), (uint32_t)x->s, seed, x->threshold, x->scale,
+                       to + begin);
+        }
     }
 }
 
