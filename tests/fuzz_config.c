@@ -43,8 +43,8 @@ static const sac_command command = {
 
 size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     static const char *const samples[] = {
-        "{\"flag\": true, \"number\": 5, \"real\": 1e-3, \"text\": \"x\", \"choice\": \"two\", "
-        "\"list\": [\"a\", \"b\"]}",
+        "{\"flag\": true, \"number\": 5, \"real\": 1e-3, \"text\": \"x\"}",
+        "{\"choice\": \"two\", \"list\": [\"a\", \"b\"]}",
         "{\"list\": \"a\", \"text\": null, \"real\": 7}",
         "--flag --no-flag --number=7 --real .5 -tabc --choice three -l a -l b -fn3 -- -x y",
         "--nu 7 --te=x --c one",

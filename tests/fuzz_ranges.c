@@ -7,8 +7,7 @@
 
 size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     static const char *const samples[] = {
-        "TestVideoFile = {};\nTestVideoFile{end+1}.gt_frame = "
-        "[61:180];\nTestVideoFile{end+1}.gt_frame = [5:90, 140:200];\n",
+        "T = {};\nT{end+1}.gt_frame = [61:180];\nT{end+1}.gt_frame = [5:90, 140:200];\n",
         "% comment\r\nT = { } ;\r\nT { end + 1 } . gt_frame = [ 1 2, 3:4 ] % x\r\n",
         "T{end+1}.gt_frame = [];",
     };
