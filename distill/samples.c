@@ -1,0 +1,284 @@
+// Gathers frames and maps for distillation and has the teachers score the altered clips. Training order and
+// augmentation belong to distill/trainer.c.
+#include "distill/samples.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/rng.h"
+#include "distill/pseudo.h"
+#include "teachers/teacher.h"
+
+#define FEW_CLIPS 4
+
+// One teacher while its maps are gathered.
+typedef struct source {
+    sac_map_store *store;
+    sac_teacher *teacher; // NULL without pseudo-anomalies
+    sac_map_store *cache; // map store of the altered clips being written or read
+    bool cached;          // cache is complete
+    int block;
+} source;
+
+typedef struct gather {
+    sac_samples *samples;
+    const sac_dataset *dataset;
+    const sac_samples_options *options;
+    sac_preprocessor *preprocessor;
+    source sources[SAC_MAX_TEACHERS];
+    int count;
+} gather;
+
+void sac_samples_close(sac_samples *samples) {
+    for (int64_t i = 0; i < samples->count; i++) {
+        sac_sample_clip *clip = &samples->clips[i];
+        sac_free(clip->name);
+        sac_free(clip->planes);
+        sac_free(clip->labels);
+        for (int k = 0; k < SAC_MAX_TEACHERS; k++) sac_maps_close(&clip->maps[k]);
+    }
+    sac_free(samples->clips);
+    *samples = (sac_samples){0};
+}
+
+static void gather_close(gather *g) {
+    for (int k = 0; k < g->count; k++) {
+        sac_map_store_close(&g->sources[k].store);
+        sac_map_store_close(&g->sources[k].cache);
+        sac_teacher_close(&g->sources[k].teacher);
+    }
+    sac_preprocessor_close(&g->preprocessor);
+}
+
+// What makes cached maps of altered clips valid: same data, same rendering, same teacher.
+static json_t *cache_key(const gather *g, const source *s) {
+    const char *made = json_string_value(json_object_get(sac_map_store_provenance(s->store), "teacher"));
+    json_t *settings = json_object_get(sac_map_store_provenance(s->store), "settings");
+    return json_pack("{s:s, s:i, s:I, s:I, s:s?, s:O?, s:s}", "fingerprint", g->dataset->fingerprint, "rendering", 1, "variants",
+                     (json_int_t)g->options->variants, "seed", (json_int_t)g->options->seed, "teacher", made, "settings", settings,
+                     "store", sac_map_store_folder(s->store));
+}
+
+static sac_status source_open(gather *g, source *s, const sac_distill_teacher *teacher, sac_error *error) {
+    sac_status status = SAC_OK;
+    json_t *dataset = NULL, *key = NULL;
+    const char *fingerprint = NULL;
+    int64_t block = 0;
+    char *path = NULL;
+    SAC_TRY(sac_map_store_open(&s->store, teacher->folder, error));
+    const json_t *provenance = sac_map_store_provenance(s->store);
+    SAC_TRY(sac_json_get_object(provenance, "dataset", &dataset, teacher->folder, error));
+    SAC_TRY(sac_json_get_text(dataset, "fingerprint", &fingerprint, teacher->folder, error));
+    if (strcmp(fingerprint, g->dataset->fingerprint) != 0) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: these maps were made from another data set than %s (fingerprint %.12s, not %.12s)",
+                             teacher->folder, g->dataset->path, fingerprint, g->dataset->fingerprint);
+    }
+    SAC_TRY(sac_json_get_int(provenance, "block", 1, 1024, &block, teacher->folder, error));
+    s->block = (int)block;
+    if (g->options->variants == 0) return SAC_OK;
+    path = sac_format("%s-%s", g->options->cache, teacher->name);
+    SAC_TRY_ALLOC(path);
+    key = cache_key(g, s);
+    SAC_TRY_ALLOC(key);
+    if (sac_map_store_open(&s->cache, path, NULL) == SAC_OK) {
+        s->cached = json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
+        if (!s->cached) sac_map_store_close(&s->cache);
+    }
+    if (s->cached) goto fail;
+    SAC_TRY(sac_map_store_create(&s->cache, path, error));
+    sac_free(path);
+    path = sac_path_join(teacher->folder, "teacher.safetensors");
+    SAC_TRY_ALLOC(path);
+    SAC_TRY(sac_teacher_open(&s->teacher, path, g->options->backend, error));
+fail:
+    if (key != NULL) json_decref(key);
+    sac_free(path);
+    return status;
+}
+
+static sac_status planes_make(gather *g, uint8_t **planes, const uint8_t *pixels, int64_t frames, int width, int height) {
+    const sac_preprocess *p = &g->options->preprocess;
+    const int64_t n = (int64_t)p->width * p->height;
+    *planes = sac_calloc(frames * n, 1);
+    if (*planes == NULL) return SAC_ERROR_MEMORY;
+    for (int64_t t = 0; t < frames; t++) {
+        const sac_status status = sac_preprocessor_frame(g->preprocessor, *planes + t * n, pixels + t * width * height, width, height, 1);
+        if (status != SAC_OK) return status;
+    }
+    return SAC_OK;
+}
+
+// Maps of an altered clip: the original objects that are still there with their known scores, and the altered ones with the teacher's.
+static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const sac_pseudo *pseudo, const sac_clip *clip, const char *name, int width,
+                               int height, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_detections original = {0}, all = {0};
+    float *original_scores = NULL, *altered_scores = NULL, *scores = NULL;
+    if (s->cached) return sac_map_store_get(s->cache, maps, name, pseudo->frames, error);
+    SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, clip->name, clip->frames, error));
+    altered_scores = sac_calloc(pseudo->altered.count, sizeof *altered_scores);
+    SAC_TRY_ALLOC(altered_scores);
+    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, pseudo->pixels, width, height, g->options->stop, NULL, NULL, error));
+    g->samples->altered_objects += pseudo->altered.count;
+    all.frames = pseudo->frames;
+    all.start = sac_calloc(pseudo->frames + 1, sizeof *all.start);
+    all.boxes = sac_calloc(original.count + pseudo->altered.count, sizeof *all.boxes);
+    scores = sac_calloc(original.count + pseudo->altered.count, sizeof *scores);
+    SAC_TRY_ALLOC(all.start);
+    SAC_TRY_ALLOC(all.boxes);
+    SAC_TRY_ALLOC(scores);
+    for (int64_t t = 0; t < pseudo->frames; t++) {
+        all.start[t] = all.count;
+        for (int64_t b = original.start[t]; b < original.start[t + 1]; b++) {
+            if (pseudo->removed[b]) continue;
+            scores[all.count] = original_scores[b];
+            all.boxes[all.count++] = original.boxes[b];
+        }
+        for (int64_t b = pseudo->altered.start[t]; b < pseudo->altered.start[t + 1]; b++) {
+            scores[all.count] = altered_scores[b];
+            all.boxes[all.count++] = pseudo->altered.boxes[b];
+        }
+    }
+    all.start[pseudo->frames] = all.count;
+    SAC_TRY(sac_maps_paint(maps, &all, scores, width, height, s->block));
+    SAC_TRY(sac_map_store_put(s->cache, name, false, maps, error));
+fail:
+    sac_detections_close(&original);
+    sac_detections_close(&all);
+    sac_free(original_scores);
+    sac_free(altered_scores);
+    sac_free(scores);
+    return status;
+}
+
+static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *clip, int64_t clip_index, int64_t variant, const uint8_t *pixels, int width,
+                               int height, const sac_detections *objects, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_pseudo pseudo = {0};
+    out->frames = clip->frames;
+    out->name = sac_format("%s+%" PRId64, clip->name, variant);
+    SAC_TRY_ALLOC(out->name);
+    // Every clip and variant has its own stream, so that more variants do not change the first ones.
+    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects, g->options->seed * 1000003u + (uint64_t)clip_index * 1009u + (uint64_t)variant));
+    SAC_TRY(planes_make(g, &out->planes, pseudo.pixels, clip->frames, width, height));
+    for (int k = 0; k < g->count; k++) {
+        SAC_TRY(altered_maps(g, &g->sources[k], &out->maps[k], &pseudo, clip, out->name, width, height, error));
+    }
+    out->labels = pseudo.labels;
+    pseudo.labels = NULL;
+fail:
+    sac_pseudo_close(&pseudo);
+    return status;
+}
+
+static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_error *error) {
+    sac_status status = SAC_OK;
+    uint8_t *pixels = NULL;
+    int width = 0, height = 0;
+    sac_detections objects = {0};
+    const int64_t variants = g->options->variants;
+    sac_samples *samples = g->samples;
+    sac_sample_clip *original = &samples->clips[index];
+    SAC_TRY(sac_clip_load(&pixels, &width, &height, 1, clip, error));
+    original->frames = clip->frames;
+    original->name = sac_strdup(clip->name);
+    SAC_TRY_ALLOC(original->name);
+    SAC_TRY(planes_make(g, &original->planes, pixels, clip->frames, width, height));
+    for (int k = 0; k < g->count; k++) {
+        SAC_TRY(sac_map_store_get(g->sources[k].store, &original->maps[k], clip->name, clip->frames, error));
+    }
+    if (variants > 0) SAC_TRY(sac_map_store_objects(g->sources[0].store, &objects, NULL, clip->name, clip->frames, error));
+    for (int64_t v = 0; v < variants; v++) {
+        sac_sample_clip *altered = &samples->clips[samples->originals + index * variants + v];
+        altered->validation_from = original->validation_from;
+        SAC_TRY(variant_load(g, altered, clip, index, v + 1, pixels, width, height, &objects, error));
+    }
+fail:
+    sac_free(pixels);
+    sac_detections_close(&objects);
+    return status;
+}
+
+// Whole clips validate where there are enough of them; else the end of each clip.
+static sac_status split(sac_samples *samples, const sac_dataset *dataset, double fraction, uint64_t seed) {
+    const int64_t n = samples->originals;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t frames = dataset->clips[i].frames;
+        samples->clips[i].validation_from = n >= FEW_CLIPS ? frames : (int64_t)ceil((1 - fraction) * (double)frames);
+    }
+    if (n < FEW_CLIPS) return SAC_OK;
+    int64_t *order = sac_calloc(n, sizeof *order);
+    if (order == NULL) return SAC_ERROR_MEMORY;
+    for (int64_t i = 0; i < n; i++) order[i] = i;
+    sac_rng rng;
+    sac_rng_seed(&rng, seed, 0x73706c6974);
+    sac_rng_shuffle(&rng, order, n);
+    int64_t held = (int64_t)llround(fraction * (double)n);
+    if (held < 1) held = 1;
+    for (int64_t i = 0; i < held; i++) samples->clips[order[i]].validation_from = 0;
+    sac_free(order);
+    return SAC_OK;
+}
+
+static sac_status caches_commit(gather *g, sac_error *error) {
+    for (int k = 0; k < g->count; k++) {
+        source *s = &g->sources[k];
+        if (s->cache == NULL || s->cached) continue;
+        json_t *key = cache_key(g, s);
+        json_t *provenance = json_pack("{s:s, s:o}", "teacher", "pseudo-anomalies", "key", key);
+        if (provenance == NULL) return SAC_ERROR_MEMORY;
+        const sac_status status = sac_map_store_commit(s->cache, provenance, error);
+        json_decref(provenance);
+        if (status != SAC_OK) return status;
+    }
+    return SAC_OK;
+}
+
+sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset, const sac_distill_teacher *teachers, int teacher_count,
+                            const sac_samples_options *options, sac_error *error) {
+    sac_status status = SAC_OK;
+    gather g = {.samples = samples, .dataset = dataset, .options = options};
+    *samples = (sac_samples){.preprocess = options->preprocess};
+    if (teacher_count < 1 || teacher_count > SAC_MAX_TEACHERS) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "1 to %d teachers are needed, %d given", SAC_MAX_TEACHERS, teacher_count);
+    }
+    if (dataset->train_count < 1) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s: the data set has no training clips", dataset->path);
+    }
+    samples->originals = dataset->train_count;
+    samples->count = dataset->train_count * (1 + options->variants);
+    samples->clips = sac_calloc(samples->count, sizeof *samples->clips);
+    if (samples->clips == NULL) samples->count = 0;
+    SAC_TRY_ALLOC(samples->clips);
+    SAC_TRY(split(samples, dataset, options->validation_fraction, options->seed));
+    SAC_TRY(sac_preprocessor_create(&g.preprocessor, &options->preprocess));
+    for (; g.count < teacher_count; g.count++) {
+        samples->weights[g.count] = teachers[g.count].weight;
+        status = source_open(&g, &g.sources[g.count], &teachers[g.count], error);
+        if (status != SAC_OK) {
+            g.count++; // so that what it opened is closed
+            goto fail;
+        }
+    }
+    samples->teacher_count = teacher_count;
+    for (int64_t i = 0; i < samples->originals; i++) {
+        if (options->stop != NULL && options->stop()) {
+            status = SAC_ERROR_INTERRUPTED;
+            goto fail;
+        }
+        SAC_TRY(clip_load(&g, i, &dataset->clips[i], error));
+        if (options->progress != NULL) options->progress(options->user, i + 1, samples->originals);
+    }
+    SAC_TRY(caches_commit(&g, error));
+    gather_close(&g);
+    return SAC_OK;
+fail:
+    gather_close(&g);
+    sac_samples_close(samples);
+    return sac_error_set(error, status, -1, "gathering the training data: %s", sac_status_name(status));
+}

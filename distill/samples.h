@@ -1,0 +1,59 @@
+// What a student learns from: the frames of the training clips at network size with the teachers' maps, and the pseudo-anomalous versions of the clips with the maps that the teachers give
+// them. Everything lies in memory as u8 planes.
+#ifndef SAC_DISTILL_SAMPLES_H
+#define SAC_DISTILL_SAMPLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nn/train.h"
+#include "saccade/status.h"
+#include "student/model.h"
+#include "teachers/maps.h"
+#include "video/dataset.h"
+
+#define SAC_MAX_TEACHERS 8
+
+typedef struct sac_distill_teacher {
+    const char *name, *folder; // map store of `teach`
+    double weight;             // of its loss term
+} sac_distill_teacher;
+
+typedef struct sac_sample_clip {
+    char *name;              // "Train001", altered versions "Train001+1"
+    int64_t frames;
+    int64_t validation_from; // frames at or behind it validate, those before it train (0: all validate)
+    uint8_t *planes;         // [frames][height][width] of the preprocessing
+    uint8_t *labels;         // [frames] 1: altered; NULL for an original clip
+    sac_maps maps[SAC_MAX_TEACHERS];
+} sac_sample_clip;
+
+typedef struct sac_samples {
+    sac_preprocess preprocess;
+    sac_sample_clip *clips; // originals first
+    int64_t count, originals;
+    int teacher_count;
+    double weights[SAC_MAX_TEACHERS];
+    int64_t altered_objects; // scored by the teachers
+} sac_samples;
+
+typedef struct sac_samples_options {
+    sac_preprocess preprocess;
+    int64_t variants;           // altered versions of each clip; 0: none
+    double validation_fraction; // of the clips (of each clip's end where there are fewer than 4 clips), 0.15
+    uint64_t seed;
+    sac_backend backend;        // for the teachers' networks
+    const char *cache;          // folder that keeps the altered clips' maps for a resumed run
+    bool (*stop)(void);         // NULL: never
+    void (*progress)(void *user, int64_t done, int64_t total); // in clips, NULL: silent
+    void *user;
+    sac_logger logger;
+} sac_samples_options;
+
+// Loads everything. SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers; errors of the
+// parts below. SAC_ERROR_INTERRUPTED by `stop` (an unfinished cache is made anew).
+SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset, const sac_distill_teacher *teachers, int teacher_count,
+                                          const sac_samples_options *options, sac_error *error);
+void sac_samples_close(sac_samples *samples);
+
+#endif

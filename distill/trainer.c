@@ -1,0 +1,391 @@
+// Trains a student on gathered samples. Where samples come from is distill/samples.c's part, what a checkpoint
+// looks like distill/checkpoint.c's.
+#include "distill/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/memory.h"
+#include "core/time.h"
+#include "distill/checkpoint.h"
+#include "distill/loss.h"
+#include "nn/infer.h"
+#include "saccade/metrics.h"
+
+#define STREAM_ORDER 0x6f72646572
+#define STREAM_JITTER 0x6a6974746572
+#define VALIDATION_LIMIT 2000 // frames; more are thinned out evenly
+#define VALIDATION_BATCH 16
+
+sac_trainer_options sac_trainer_default_options(void) {
+    return (sac_trainer_options){.epochs = 40, .samples_per_epoch = 6144, .batch = 32, .learning_rate = 2e-3, .weight_decay = 1e-4, .clip_norm = 1, .patience = 12,
+                                 .pseudo_fraction = 0.5, .emphasis = 4, .jitter = 0.1, .checkpoint_s = 60, .seed = 1};
+}
+
+json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
+    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:s}", "epochs", (json_int_t)o->epochs, "samples_per_epoch",
+                     (json_int_t)o->samples_per_epoch, "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay", o->weight_decay,
+                     "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience, "pseudo_fraction", o->pseudo_fraction, "emphasis", o->emphasis,
+                     "jitter", o->jitter, "seed", (json_int_t)o->seed, "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
+}
+
+typedef struct trainer {
+    sac_model *model;
+    const sac_samples *samples;
+    const sac_trainer_options *options;
+    const sac_trainer_hooks *hooks;
+    sac_train *train;
+    sac_infer *infer; // validation
+    sac_adam *adam;
+    sac_params *best;
+    sac_sample_ref *order;      // of the current epoch
+    sac_sample_ref *validation; // fixed
+    int64_t validation_count;
+    int64_t steps_per_epoch;
+    float *targets[3]; // one teacher, one batch
+    sac_checkpoint state;
+    const char *folder;
+} trainer;
+
+static const int64_t cells[3] = {256, 16, 1};
+static const char *const outputs[3] = {"map16", "map4", "map1"};
+
+// Appends the training frames of the original or the altered clips.
+static int64_t pool_fill(sac_sample_ref *pool, const sac_samples *samples, bool altered) {
+    int64_t count = 0;
+    for (int64_t c = altered ? samples->originals : 0; c < (altered ? samples->count : samples->originals); c++) {
+        for (int64_t t = 0; t < samples->clips[c].validation_from; t++) {
+            if (pool != NULL) pool[count] = (sac_sample_ref){(int32_t)c, (int32_t)t};
+            count++;
+        }
+    }
+    return count;
+}
+
+sac_status sac_trainer_order(sac_sample_ref *refs, const sac_samples *samples, const sac_trainer_options *options, int64_t epoch, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_sample_ref *pool = NULL;
+    int64_t *index = NULL, filled = 0;
+    sac_rng rng;
+    sac_rng_seed(&rng, options->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u, STREAM_ORDER);
+    const bool altered_any = pool_fill(NULL, samples, true) > 0;
+    const int64_t altered_share = altered_any ? llround(options->pseudo_fraction * (double)options->samples_per_epoch) : 0;
+    for (int altered = 0; altered < 2; altered++) {
+        const int64_t want = altered ? options->samples_per_epoch : options->samples_per_epoch - altered_share;
+        const int64_t count = pool_fill(NULL, samples, altered == 1);
+        if (filled >= want) continue;
+        if (count == 0) {
+            status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "no frames are left to train on: the training clips are too few or too short");
+            goto fail;
+        }
+        pool = sac_calloc(count, sizeof *pool);
+        index = sac_calloc(count, sizeof *index);
+        SAC_TRY_ALLOC(pool);
+        SAC_TRY_ALLOC(index);
+        (void)pool_fill(pool, samples, altered == 1);
+        for (int64_t i = 0; i < count; i++) index[i] = i;
+        while (filled < want) {
+            sac_rng_shuffle(&rng, index, count);
+            for (int64_t i = 0; i < count && filled < want; i++) refs[filled++] = pool[index[i]];
+        }
+        sac_free(pool);
+        sac_free(index);
+        pool = NULL;
+        index = NULL;
+    }
+    // Normal and altered samples mixed within every batch.
+    for (int64_t i = filled - 1; i > 0; i--) {
+        const int64_t k = sac_rng_below(&rng, i + 1);
+        const sac_sample_ref swap = refs[i];
+        refs[i] = refs[k];
+        refs[k] = swap;
+    }
+fail:
+    sac_free(pool);
+    sac_free(index);
+    return status;
+}
+
+static sac_status validation_list(trainer *t, sac_error *error) {
+    int64_t total = 0, kept = 0;
+    for (int64_t c = 0; c < t->samples->count; c++) total += t->samples->clips[c].frames - t->samples->clips[c].validation_from;
+    if (total == 0) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "no frames are held back for validation");
+    const int64_t every = (total + VALIDATION_LIMIT - 1) / VALIDATION_LIMIT;
+    t->validation = sac_calloc(total / every + 1, sizeof *t->validation);
+    if (t->validation == NULL) return SAC_ERROR_MEMORY;
+    int64_t seen = 0;
+    for (int64_t c = 0; c < t->samples->count; c++) {
+        for (int64_t f = t->samples->clips[c].validation_from; f < t->samples->clips[c].frames; f++, seen++) {
+            if (seen % every == 0) t->validation[kept++] = (sac_sample_ref){(int32_t)c, (int32_t)f};
+        }
+    }
+    t->validation_count = kept;
+    return SAC_OK;
+}
+
+// One sample's planes into the network input f32 [H][W][3], with gain and offset.
+static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref, double gain, double offset) {
+    const sac_preprocess *p = &samples->preprocess;
+    const sac_sample_clip *clip = &samples->clips[ref.clip];
+    const int64_t n = (int64_t)p->width * p->height;
+    float table[256];
+    for (int v = 0; v < 256; v++) {
+        const double x = (double)v * gain + offset;
+        table[v] = (float)(((x < 0 ? 0 : x > 255 ? 255 : x) - p->mean) / p->scale);
+    }
+    const uint8_t *planes[3];
+    for (int k = 0; k < 3; k++) {
+        int64_t t = ref.frame + p->offsets[k];
+        t = t < 0 ? 0 : t >= clip->frames ? clip->frames - 1 : t;
+        planes[k] = clip->planes + t * n;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        input[3 * i] = table[planes[0][i]];
+        input[3 * i + 1] = table[planes[1][i]];
+        input[3 * i + 2] = table[planes[2][i]];
+    }
+}
+
+static void targets_fill(float *const targets[3], const sac_samples *samples, const sac_sample_ref *refs, int64_t n, int teacher) {
+    for (int64_t i = 0; i < n; i++) {
+        const sac_maps *maps = &samples->clips[refs[i].clip].maps[teacher];
+        const float *const sources[3] = {maps->map16, maps->map4, maps->map1};
+        for (int k = 0; k < 3; k++) memcpy(targets[k] + i * cells[k], sources[k] + refs[i].frame * cells[k], (size_t)cells[k] * sizeof(float));
+    }
+}
+
+static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *refs, int64_t n, int64_t epoch, int64_t position) {
+    const int64_t size = 3 * (int64_t)t->samples->preprocess.width * t->samples->preprocess.height;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        double gain = 1, offset = 0;
+        if (epoch >= 0 && t->options->jitter > 0) {
+            sac_rng rng;
+            sac_rng_seed(&rng, t->options->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u + (uint64_t)(position + i), STREAM_JITTER);
+            gain = 1 + t->options->jitter * (2 * sac_rng_uniform(&rng) - 1);
+            offset = 127 * (1 - gain) + 32 * t->options->jitter * (2 * sac_rng_uniform(&rng) - 1);
+        }
+        input_fill(input + i * size, t->samples, refs[i], gain, offset);
+    }
+}
+
+static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate, double *loss, sac_error *error) {
+    sac_status status = SAC_OK;
+    const int64_t batch = t->options->batch;
+    const sac_sample_ref *refs = t->order + step * batch;
+    sac_error why = {0};
+    batch_inputs(t, sac_train_input(t->train, "frames"), refs, batch, epoch, step * batch);
+    SAC_TRY(sac_train_forward(t->train, error));
+    const float *student[3];
+    float *grad[3];
+    for (int k = 0; k < 3; k++) {
+        student[k] = sac_train_output(t->train, outputs[k]);
+        grad[k] = sac_train_output_grad(t->train, outputs[k]);
+    }
+    *loss = 0;
+    for (int m = 0; m < t->samples->teacher_count; m++) {
+        targets_fill(t->targets, t->samples, refs, batch, m);
+        const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
+        const double weight = t->samples->weights[m];
+        *loss += weight * sac_distill_loss(grad, student, target, batch, t->options->emphasis, weight);
+    }
+    if (!isfinite(*loss)) {
+        return sac_error_set(error, SAC_ERROR_NUMERIC, step, "epoch %" PRId64 " step %" PRId64 ": the distillation loss is not finite", epoch + 1, step + 1);
+    }
+    sac_params_zero_grad(t->model->params);
+    SAC_TRY(sac_train_backward(t->train, error));
+    status = sac_adam_step(t->adam, t->model->params, rate, NULL, &why);
+    if (status != SAC_OK) {
+        return sac_error_set(error, status, step, "epoch %" PRId64 " step %" PRId64 ": %s", epoch + 1, step + 1, why.message);
+    }
+fail:
+    return status;
+}
+
+static sac_status validate(trainer *t, double *loss, double *auc, sac_error *error) {
+    sac_status status = SAC_OK;
+    float *scores = sac_calloc(t->validation_count, sizeof *scores);
+    uint8_t *labels = sac_calloc(t->validation_count, 1);
+    double sum = 0;
+    SAC_TRY_ALLOC(scores);
+    SAC_TRY_ALLOC(labels);
+    SAC_TRY(sac_infer_update(t->infer, t->model->params, error));
+    float *input = sac_infer_input(t->infer, "frames");
+    const float *student[3];
+    for (int k = 0; k < 3; k++) student[k] = sac_infer_output(t->infer, outputs[k]);
+    for (int64_t at = 0; at < t->validation_count; at += VALIDATION_BATCH) {
+        const int64_t n = t->validation_count - at < VALIDATION_BATCH ? t->validation_count - at : VALIDATION_BATCH;
+        const sac_sample_ref *refs = t->validation + at;
+        batch_inputs(t, input, refs, n, -1, 0);
+        SAC_TRY(sac_infer_run(t->infer, error));
+        for (int m = 0; m < t->samples->teacher_count; m++) {
+            targets_fill(t->targets, t->samples, refs, n, m);
+            const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
+            sum += (double)n * t->samples->weights[m] * sac_distill_loss(NULL, student, target, n, t->options->emphasis, 1);
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const sac_sample_clip *clip = &t->samples->clips[refs[i].clip];
+            scores[at + i] = sac_frame_score(student[0] + i * 256, student[1] + i * 16, student[2][i]);
+            labels[at + i] = clip->labels != NULL ? clip->labels[refs[i].frame] : 0;
+        }
+    }
+    *loss = sum / (double)t->validation_count;
+    if (!isfinite(*loss)) {
+        status = sac_error_set(error, SAC_ERROR_NUMERIC, -1, "the validation loss is not finite");
+        goto fail;
+    }
+    SAC_TRY(sac_auc(auc, scores, labels, t->validation_count, error));
+fail:
+    sac_free(scores);
+    sac_free(labels);
+    return status;
+}
+
+static void trainer_close(trainer *t) {
+    sac_train_close(&t->train);
+    sac_infer_close(&t->infer);
+    sac_adam_close(&t->adam);
+    sac_params_close(&t->best);
+    sac_free(t->order);
+    sac_free(t->validation);
+    for (int k = 0; k < 3; k++) sac_free(t->targets[k]);
+    sac_checkpoint_close(&t->state);
+}
+
+static sac_status options_check(const sac_trainer_options *o, sac_error *error) {
+    const char *bad = NULL;
+    if (o->epochs < 1 || o->epochs > 100000) bad = "epochs must be 1 to 100000";
+    if (o->batch < 1 || o->batch > 4096) bad = "batch must be 1 to 4096";
+    if (o->samples_per_epoch < o->batch || o->samples_per_epoch > 100000000) bad = "samples per epoch must be at least one batch";
+    if (!(o->learning_rate > 0 && o->learning_rate <= 1)) bad = "learning rate must be in (0, 1]";
+    if (!(o->weight_decay >= 0 && o->weight_decay <= 1)) bad = "weight decay must be in [0, 1]";
+    if (!(o->pseudo_fraction >= 0 && o->pseudo_fraction <= 1)) bad = "pseudo fraction must be in [0, 1]";
+    if (!(o->jitter >= 0 && o->jitter <= 0.9)) bad = "jitter must be in [0, 0.9]";
+    if (!(o->emphasis >= 0 && o->emphasis <= 1000)) bad = "emphasis must be in [0, 1000]";
+    return bad != NULL ? sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s", bad) : SAC_OK;
+}
+
+static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
+    sac_status status = SAC_OK;
+    const sac_trainer_options *o = t->options;
+    const sac_plan_options plan = {.batch = o->batch, .backend = o->backend, .seed = o->seed, .channels_last = true};
+    const sac_plan_options check = {.batch = VALIDATION_BATCH, .backend = o->backend, .channels_last = true};
+    sac_adam_options adam = sac_adam_default_options();
+    adam.learning_rate = o->learning_rate;
+    adam.weight_decay = o->weight_decay;
+    adam.decoupled = true;
+    adam.clip_norm = o->clip_norm;
+    t->steps_per_epoch = o->samples_per_epoch / o->batch;
+    t->order = sac_calloc(o->samples_per_epoch, sizeof *t->order);
+    SAC_TRY_ALLOC(t->order);
+    const int64_t most = o->batch > VALIDATION_BATCH ? o->batch : VALIDATION_BATCH;
+    for (int k = 0; k < 3; k++) {
+        t->targets[k] = sac_calloc(most * cells[k], sizeof(float));
+        SAC_TRY_ALLOC(t->targets[k]);
+    }
+    SAC_TRY(validation_list(t, error));
+    SAC_TRY(sac_params_create(&t->best, t->model->net, error));
+    SAC_TRY(sac_adam_create(&t->adam, t->model->params, &adam));
+    SAC_TRY(sac_train_create(&t->train, t->model->net, t->model->params, &plan, error));
+    SAC_TRY(sac_infer_create(&t->infer, t->model->net, t->model->params, &check, error));
+    const sac_checkpoint_parts parts = {.params = t->model->params, .best = t->best, .adam = t->adam, .train = t->train, .options = o};
+    SAC_TRY(sac_checkpoint_begin(&t->state, t->folder, &parts, resume, error));
+fail:
+    return status;
+}
+
+static sac_status checkpoint(trainer *t, sac_error *error) {
+    const sac_checkpoint_parts parts = {.params = t->model->params, .best = t->best, .adam = t->adam, .train = t->train, .options = t->options};
+    return sac_checkpoint_save(&t->state, t->folder, &parts, error);
+}
+
+static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_of_time, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_checkpoint *s = &t->state;
+    const int64_t steps = t->options->epochs * t->steps_per_epoch;
+    SAC_TRY(sac_trainer_order(t->order, t->samples, t->options, s->epoch, error));
+    double last = sac_time_s(), saved = last;
+    while (s->step < t->steps_per_epoch) {
+        double loss = 0;
+        const int64_t at = s->epoch * t->steps_per_epoch + s->step;
+        SAC_TRY(step_run(t, s->epoch, s->step, sac_schedule_rate(schedule, at), &loss, error));
+        s->step++;
+        s->loss_sum += loss;
+        const double now = sac_time_s();
+        s->seconds += now - last;
+        last = now;
+        if (t->hooks->step != NULL) t->hooks->step(t->hooks->user, at + 1, steps, s->loss_sum / (double)s->step);
+        const bool stop = t->hooks->stop != NULL && t->hooks->stop();
+        *out_of_time = t->options->max_minutes > 0 && s->seconds > 60 * t->options->max_minutes;
+        if (stop || now - saved > t->options->checkpoint_s) {
+            SAC_TRY(checkpoint(t, error));
+            saved = sac_time_s();
+            last = saved;
+        }
+        if (stop) {
+            return sac_error_set(error, SAC_ERROR_INTERRUPTED, s->step,
+                                 "stopped in epoch %" PRId64 " after step %" PRId64 "; %s/checkpoint.safetensors is complete, go on with --resume", s->epoch + 1,
+                                 s->step, t->folder);
+        }
+        if (*out_of_time) break;
+    }
+fail:
+    return status;
+}
+
+static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_checkpoint *s = &t->state;
+    const double begun = sac_time_s();
+    sac_epoch_metrics m = {.epoch = s->epoch + 1, .train_loss = s->loss_sum / (double)(s->step > 0 ? s->step : 1)};
+    m.learning_rate = sac_schedule_rate(schedule, s->epoch * t->steps_per_epoch + s->step - 1);
+    SAC_TRY(validate(t, &m.validation_loss, &m.pseudo_auc, error));
+    s->seconds += sac_time_s() - begun;
+    m.seconds = s->seconds;
+    m.samples_per_s = s->seconds > 0 ? (double)((s->epoch * t->steps_per_epoch + s->step) * t->options->batch) / s->seconds : 0;
+    const bool best = s->best_epoch == 0 || m.validation_loss < s->best_validation_loss;
+    if (best) {
+        s->best_epoch = m.epoch;
+        s->best_validation_loss = m.validation_loss;
+        s->best_pseudo_auc = m.pseudo_auc;
+        SAC_TRY(sac_params_copy(t->best, t->model->params));
+    }
+    SAC_TRY(sac_checkpoint_row(s, &m));
+    s->epoch++;
+    s->step = 0;
+    s->loss_sum = 0;
+    SAC_TRY(checkpoint(t, error));
+    SAC_TRY(sac_checkpoint_write_metrics(s, t->folder, error));
+    if (t->hooks->epoch != NULL) t->hooks->epoch(t->hooks->user, &m, best);
+fail:
+    return status;
+}
+
+sac_status sac_trainer_run(sac_trainer_result *result, const char *folder, sac_model *model, const sac_samples *samples, const sac_trainer_options *options,
+                           const sac_trainer_hooks *hooks, bool resume, sac_error *error) {
+    sac_status status = SAC_OK;
+    trainer t = {.model = model, .samples = samples, .options = options, .hooks = hooks, .folder = folder};
+    *result = (sac_trainer_result){0};
+    SAC_TRY(options_check(options, error));
+    SAC_TRY(trainer_open(&t, resume, error));
+    const int64_t total = options->epochs * t.steps_per_epoch;
+    const sac_schedule schedule = {.kind = SAC_SCHEDULE_COSINE, .base = options->learning_rate, .warmup = total / 50 < 200 ? total / 50 : 200, .total = total,
+                                   .floor = 0.01 * options->learning_rate};
+    while (t.state.epoch < options->epochs && !result->early_stop && !result->out_of_time) {
+        SAC_TRY(epoch_run(&t, &schedule, &result->out_of_time, error));
+        SAC_TRY(epoch_finish(&t, &schedule, error));
+        result->early_stop = options->patience > 0 && t.state.epoch - t.state.best_epoch >= options->patience;
+    }
+    SAC_TRY(sac_params_copy(model->params, t.best));
+    result->epochs = t.state.epoch;
+    result->best_epoch = t.state.best_epoch;
+    result->best_validation_loss = t.state.best_validation_loss;
+    result->best_pseudo_auc = t.state.best_pseudo_auc;
+    result->seconds = t.state.seconds;
+fail:
+    trainer_close(&t);
+    return sac_error_set(error, status, -1, "training: %s", sac_status_name(status));
+}
