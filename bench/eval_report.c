@@ -97,9 +97,11 @@ static void print_head(FILE *out, const sac_eval_report *report) {
     print_cell(out, report->dataset->name);
     fprintf(out, ": %lld test clips, %lld frames, %lld abnormal", (long long)first->clips,
             (long long)first->frames, (long long)first->abnormal);
-    if (first->one_class_clips > 0)
-        fprintf(out, "; %lld clips hold one class only and have no AUC of their own",
-                (long long)first->one_class_clips);
+    const long long one_class = (long long)first->one_class_clips;
+    if (one_class > 0)
+        fprintf(out, "; %lld %s one class only and %s no AUC of %s own", one_class,
+                one_class == 1 ? "clip holds" : "clips hold", one_class == 1 ? "has" : "have",
+                one_class == 1 ? "its" : "their");
     fprintf(out,
             ".\nFrame-level ROC AUC in percent. %s before the micro AUC; one-class clips %s in the "
             "macro AUC.\n",

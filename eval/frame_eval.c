@@ -222,8 +222,8 @@ char *sac_eval_to_markdown(const sac_eval_result *result, const sac_eval_options
     print_summary(out, "constant scorer, macro", result->frames, result->abnormal,
                   result->constant_macro);
     if (result->one_class_clips > 0)
-        fprintf(out, "\n%lld of %lld clips hold one class only and have no AUC of their own.\n",
-                (long long)result->one_class_clips, (long long)result->clips);
+        fprintf(out, "\nOf %lld clips, %lld with one class only: no AUC of their own.\n",
+                (long long)result->clips, (long long)result->one_class_clips);
     const bool complete = !ferror(out);
     if (fclose(out) == 0 && complete) copy = sac_strdup(text);
 done:
