@@ -11,3 +11,10 @@ sac_cli_test(public_headers)
 foreach(format npy safetensors csv ranges config)
     sac_fuzz(${format} LIBS saccade_core SECONDS 3)
 endforeach()
+
+if(TARGET saccade)
+    # Slow: a program linked to a sanitized library would need the sanitizer too, so this runs in the release build.
+    sac_cli_test(install LABELS slow TIMEOUT 180)
+else()
+    sac_skip_test(cli_install "libsaccade is not built")
+endif()
