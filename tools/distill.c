@@ -1,0 +1,295 @@
+// distill: trains a student on the anomaly maps of one or several teachers. Parses options, shows progress,
+// writes the model; the work is in distill/.
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/number.h"
+#include "core/time.h"
+#include "core/tool.h"
+#include "distill/samples.h"
+#include "distill/trainer.h"
+#include "nn/infer.h"
+#include "saccade/version.h"
+#include "student/model.h"
+
+#define NAME "distill"
+
+typedef struct settings {
+    sac_tool_settings tool;
+    const char *dataset, *output, *arch;
+    sac_text_list teachers;
+    int64_t width, height, variants, epochs, samples, batch, patience;
+    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, max_minutes, checkpoint_s;
+    bool resume;
+    int backend;
+} settings;
+
+#define AT(member) .offset = offsetof(settings, member)
+// clang-format off
+static const sac_option options[] = {
+    {.name = "dataset", .type = SAC_OPTION_TEXT, AT(dataset), .argument = "DIR", .help = "data set with training clips, as given to `teach`"},
+    {.name = "teacher", .type = SAC_OPTION_LIST, AT(teachers), .argument = "NAME=MAPS[:WEIGHT]", .help = "map folder written by `teach`, with the weight of its loss term (default 1); may be given several times"},
+    {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output), .argument = "RUN", .help = "folder for student.safetensors, metrics.csv and checkpoint.safetensors"},
+    {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume), .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
+    {.name = "", .help = "Student"},
+    {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME", .help = "architecture: tiny-m"},
+    {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 240, .min = 16, .max = 4096, .argument = "PX", .help = "width of the network input"},
+    {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 160, .min = 16, .max = 4096, .argument = "PX", .help = "height of the network input"},
+    {.name = "", .help = "Training data"},
+    {.name = "pseudo", .type = SAC_OPTION_INT, AT(variants), .number = 3, .min = 0, .max = 64, .argument = "N", .help = "altered versions of each training clip (objects sped up, frozen while moving, pasted elsewhere), scored by the teachers; 0: none"},
+    {.name = "pseudo-fraction", .type = SAC_OPTION_REAL, AT(pseudo_fraction), .number = 0.5, .min = 0, .max = 1, .argument = "X", .help = "part of the samples that comes from altered clips"},
+    {.name = "validation", .type = SAC_OPTION_REAL, AT(validation), .number = 0.15, .min = 0.01, .max = 0.9, .argument = "X", .help = "part of the training clips held back for validation"},
+    {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9, .argument = "X", .help = "random change of contrast and brightness"},
+    {.name = "", .help = "Training"},
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 40, .min = 1, .max = 100000, .argument = "N", .help = "at most so many epochs"},
+    {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1, .max = 100000000, .argument = "N", .help = "frames drawn for one epoch"},
+    {.name = "batch", .type = SAC_OPTION_INT, AT(batch), .number = 32, .min = 1, .max = 4096, .argument = "N", .help = "samples a step"},
+    {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning_rate), .number = 2e-3, .min = 1e-7, .max = 1, .argument = "X", .help = "of AdamW at the start; a cosine takes it to 1 % of that"},
+    {.name = "weight-decay", .type = SAC_OPTION_REAL, AT(weight_decay), .number = 1e-4, .min = 0, .max = 1, .argument = "X", .help = "decoupled weight decay"},
+    {.name = "emphasis", .type = SAC_OPTION_REAL, AT(emphasis), .number = 4, .min = 0, .max = 1000, .argument = "X", .help = "extra weight of map cells with a high target; 0: plain mean squared error"},
+    {.name = "patience", .type = SAC_OPTION_INT, AT(patience), .number = 12, .min = 0, .max = 100000, .argument = "N", .help = "stop after so many epochs without a better validation loss; 0: never"},
+    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .number = 0, .min = 0, .max = 1e6, .argument = "X", .help = "end training gracefully after so long; 0: no limit"},
+    {.name = "checkpoint-seconds", .type = SAC_OPTION_REAL, AT(checkpoint_s), .number = 60, .min = 0, .max = 1e6, .argument = "X", .help = "time between checkpoints within an epoch"},
+    {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend), .choices = "onednn|ref", .help = "ref repeats the run on the plain reference (very slow)"},
+    SAC_TOOL_OPTIONS(settings),
+    {0},
+};
+// clang-format on
+
+static const sac_command command = {
+    .name = NAME,
+    .usage = "--dataset DIR --teacher NAME=MAPS[:WEIGHT] ... -o RUN [options]",
+    .description =
+        "Trains a student, a tiny CNN on whole frames, to imitate the anomaly maps that teachers gave the\n"
+        "training clips. Altered versions of the clips, which the teachers score as well, show it what abnormal\n"
+        "looks like; test clips and labels are never touched. RUN/student.safetensors is the epoch with the\n"
+        "lowest loss on held-back clips. Interrupted runs go on with --resume.\n"
+        "\n"
+        "  distill --dataset UCSDped2 --teacher ssmtl=maps -o run\n"
+        "  student-run -m run/student.safetensors UCSDped2/Test/Test001 --overlay out.mp4",
+    .options = options,
+    .min_positional = 0,
+    .max_positional = 0,
+};
+
+// "NAME=MAPS[:WEIGHT]" into its parts; texts are cut out of `copy`.
+static sac_status parse_teacher(sac_distill_teacher *teacher, char *copy, const char *text, sac_error *error) {
+    char *equals = strchr(copy, '=');
+    if (equals == NULL || equals == copy || equals[1] == '\0') {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--teacher '%.200s': expected NAME=MAPS or NAME=MAPS:WEIGHT", text);
+    }
+    *equals = '\0';
+    for (const char *c = copy; *c != '\0'; c++) {
+        if (strchr("/\\: ", *c) != NULL) {
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--teacher '%.200s': the name must not contain '%c'", text, *c);
+        }
+    }
+    *teacher = (sac_distill_teacher){.name = copy, .folder = equals + 1, .weight = 1};
+    char *colon = strrchr(equals + 1, ':');
+    double weight = 0;
+    // A colon may belong to the path: it starts a weight only before a number.
+    if (colon != NULL && sac_number_real(colon + 1, &weight)) {
+        if (!(weight > 0 && weight <= 1000)) {
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--teacher '%.200s': the weight must be in (0, 1000]", text);
+        }
+        *colon = '\0';
+        teacher->weight = weight;
+    }
+    return SAC_OK;
+}
+
+typedef struct display {
+    const settings *s;
+    sac_progress *progress;
+    const char *label, *unit;
+} display;
+
+static void display_show(display *d, int64_t done, int64_t total, const char *note) {
+    if (d->progress == NULL && sac_progress_open(&d->progress, d->label, d->unit, total, &d->s->tool) < 0) d->progress = NULL;
+    sac_progress_update(d->progress, done, note);
+}
+
+static void on_gather(void *user, int64_t done, int64_t total) { display_show(user, done, total, NULL); }
+
+static void on_step(void *user, int64_t step, int64_t steps, double loss) {
+    display *d = user;
+    char note[64];
+    const int64_t batch = d->s->batch;
+    (void)snprintf(note, sizeof note, "loss %.5f", loss);
+    display_show(d, step * batch, steps * batch, note);
+}
+
+static void on_epoch(void *user, const sac_epoch_metrics *m, bool best) {
+    display *d = user;
+    if (d->s->tool.quiet) return;
+    sac_progress_close(&d->progress);
+    char auc[32] = "";
+    if (isfinite(m->pseudo_auc)) (void)snprintf(auc, sizeof auc, "  pseudo AUC %.1f", 100 * m->pseudo_auc);
+    fprintf(stderr, NAME ": epoch %" PRId64 "  train %.5f  validation %.5f%s  %.0f samples/s%s\n", m->epoch, m->train_loss, m->validation_loss, auc, m->samples_per_s,
+            best ? "  best" : "");
+}
+
+static json_t *provenance_make(const settings *s, const sac_dataset *dataset, const sac_distill_teacher *teachers, int teacher_count, const sac_samples *samples,
+                               const sac_trainer_options *trainer, const sac_trainer_result *result) {
+    json_t *list = json_array();
+    for (int k = 0; k < teacher_count; k++) {
+        sac_map_store *store = NULL;
+        json_t *origin = NULL;
+        if (sac_map_store_open(&store, teachers[k].folder, NULL) == SAC_OK) {
+            const json_t *all = sac_map_store_provenance(store);
+            origin = json_object();
+            static const char *const keys[] = {"teacher", "detector", "settings", "metrics", "version"};
+            for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+                json_t *value = json_object_get(all, keys[i]);
+                if (value != NULL) json_object_set_new(origin, keys[i], json_deep_copy(value));
+            }
+            sac_map_store_close(&store);
+        }
+        json_array_append_new(list, json_pack("{s:s, s:f, s:o?}", "name", teachers[k].name, "weight", teachers[k].weight, "origin", origin));
+    }
+    int64_t validation = 0;
+    for (int64_t i = 0; i < samples->originals; i++) validation += samples->clips[i].validation_from == 0;
+    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:f}}", "version", sac_version(), "dataset", "name", dataset->name, "fingerprint",
+                     dataset->fingerprint, "teachers", list, "training", sac_trainer_options_to_json(trainer), "pseudo_variants", (json_int_t)s->variants, "altered_objects",
+                     (json_int_t)samples->altered_objects, "held_back_clips", (json_int_t)validation, "metrics", "epochs", (json_int_t)result->epochs, "best_epoch",
+                     (json_int_t)result->best_epoch, "validation_loss", sac_json_number(result->best_validation_loss), "pseudo_auc", sac_json_number(result->best_pseudo_auc), "minutes",
+                     result->seconds / 60);
+}
+
+static sac_trainer_options trainer_options(const settings *s) {
+    sac_trainer_options o = sac_trainer_default_options();
+    o.epochs = s->epochs;
+    o.samples_per_epoch = s->samples;
+    o.batch = s->batch;
+    o.learning_rate = s->learning_rate;
+    o.weight_decay = s->weight_decay;
+    o.patience = s->patience;
+    o.pseudo_fraction = s->pseudo_fraction;
+    o.emphasis = s->emphasis;
+    o.jitter = s->jitter;
+    o.max_minutes = s->max_minutes;
+    o.checkpoint_s = s->checkpoint_s;
+    o.seed = (uint64_t)s->tool.seed;
+    o.backend = s->backend == 1 ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN;
+    return o;
+}
+
+static void report(const settings *s, const sac_trainer_result *r, const char *path, const sac_samples *samples, double gather_s) {
+    if (s->tool.json) {
+        json_t *json = json_pack("{s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs", (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch,
+                                 "validation_loss", sac_json_number(r->best_validation_loss), "pseudo_auc", sac_json_number(r->best_pseudo_auc), "gather_minutes", gather_s / 60,
+                                 "train_minutes", r->seconds / 60, "altered_objects", (json_int_t)samples->altered_objects);
+        if (json != NULL) {
+            (void)json_dumpf(json, stdout, JSON_INDENT(2));
+            printf("\n");
+            json_decref(json);
+        }
+        return;
+    }
+    printf("%s: epoch %" PRId64 " of %" PRId64 "%s, validation loss %.5f", path, r->best_epoch, r->epochs,
+           r->early_stop ? " (stopped early)" : r->out_of_time ? " (out of time)" : "", r->best_validation_loss);
+    if (isfinite(r->best_pseudo_auc)) printf(", AUC on held-back pseudo-anomalies %.1f", 100 * r->best_pseudo_auc);
+    printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
+}
+
+static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_dataset *dataset = NULL;
+    sac_samples samples = {0};
+    sac_model *model = NULL;
+    sac_trainer_result result = {0};
+    display gathering = {.s = s, .label = "gathering", .unit = "clips"}, training = {.s = s, .label = "training", .unit = "samples"};
+    char *cache = sac_path_join(s->output, "pseudo"), *path = sac_path_join(s->output, "student.safetensors");
+    const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
+    const sac_trainer_options trainer = trainer_options(s);
+    sac_preprocess preprocess = sac_preprocess_default();
+    preprocess.width = (int)s->width;
+    preprocess.height = (int)s->height;
+    SAC_TRY_ALLOC(cache);
+    SAC_TRY_ALLOC(path);
+    sac_nn_set_threads((int)s->tool.threads);
+    SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
+    SAC_TRY(sac_folder_create(s->output, error));
+    SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
+    const double begun = sac_time_s();
+    const sac_samples_options gather = {.preprocess = preprocess, .variants = s->variants, .validation_fraction = s->validation, .seed = trainer.seed, .backend = trainer.backend,
+                                        .cache = cache, .stop = sac_interrupted, .progress = on_gather, .user = &gathering, .logger = logger};
+    SAC_TRY(sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error));
+    sac_progress_close(&gathering.progress);
+    const double gather_s = sac_time_s() - begun;
+    sac_rng rng;
+    sac_rng_seed(&rng, trainer.seed, 0x696e6974);
+    sac_params_init(model->params, &rng);
+    const sac_trainer_hooks hooks = {.step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
+    SAC_TRY(sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume, error));
+    sac_progress_close(&training.progress);
+    if (model->provenance != NULL) json_decref(model->provenance);
+    model->provenance = provenance_make(s, dataset, teachers, teacher_count, &samples, &trainer, &result);
+    SAC_TRY_ALLOC(model->provenance);
+    SAC_TRY(sac_model_save(model, path, error));
+    report(s, &result, path, &samples, gather_s);
+    SAC_TRY(sac_tool_flush(error));
+fail:
+    sac_progress_close(&gathering.progress);
+    sac_progress_close(&training.progress);
+    sac_samples_close(&samples);
+    sac_model_close(&model);
+    sac_dataset_close(&dataset);
+    sac_free(cache);
+    sac_free(path);
+    return status;
+}
+
+static sac_status teachers_parse(sac_distill_teacher *teachers, char **copies, const settings *s, sac_error *error) {
+    if (s->dataset == NULL || s->output == NULL || s->teachers.count == 0) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--dataset, --teacher and -o are needed; see --help");
+    }
+    if (s->teachers.count > SAC_MAX_TEACHERS) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d teachers", SAC_MAX_TEACHERS);
+    }
+    for (int64_t i = 0; i < s->teachers.count; i++) {
+        copies[i] = sac_strdup(s->teachers.items[i]);
+        if (copies[i] == NULL) return SAC_ERROR_MEMORY;
+        const sac_status status = parse_teacher(&teachers[i], copies[i], s->teachers.items[i], error);
+        if (status != SAC_OK) return status;
+        for (int64_t k = 0; k < i; k++) {
+            if (strcmp(teachers[k].name, teachers[i].name) == 0) {
+                return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "two teachers are named '%s'", teachers[i].name);
+            }
+        }
+    }
+    return SAC_OK;
+}
+
+int main(int argc, char **argv) {
+    settings s = {0};
+    sac_options_result parsed = {0};
+    sac_error error = {0};
+    sac_distill_teacher teachers[SAC_MAX_TEACHERS] = {{0}};
+    char *copies[SAC_MAX_TEACHERS] = {0};
+    const int code = sac_tool_start(&command, &s, argc, argv, &parsed);
+    if (code >= 0) {
+        sac_options_close(&parsed);
+        return code;
+    }
+    sac_interrupt_install();
+    sac_status status = teachers_parse(teachers, copies, &s, &error);
+    if (status == SAC_OK) status = run(&s, teachers, (int)s.teachers.count, &error);
+    for (int i = 0; i < SAC_MAX_TEACHERS; i++) sac_free(copies[i]);
+    int exit_code = SAC_EXIT_OK;
+    if (status != SAC_OK) {
+        exit_code = sac_tool_fail(NAME, status, &error);
+    } else {
+        sac_tool_finish(NAME, s.tool.quiet);
+    }
+    sac_options_close(&parsed);
+    return exit_code;
+}

@@ -1,0 +1,1 @@
+sac_tool(distill distill.c saccade_distill)
