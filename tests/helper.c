@@ -113,6 +113,18 @@ void sac_assert_ok(sac_status status, const sac_error *error) {
               error != NULL ? error->message : "(no details asked for)");
 }
 
+void sac_skip_case(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    printf("SKIPPED: ");
+    vprintf(format, arguments);
+    printf("\n");
+    fflush(stdout);
+    va_end(arguments);
+    cr_skip_test("see the line above");
+    abort();
+}
+
 static char folder[256];
 static pid_t folder_owner;
 

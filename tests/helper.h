@@ -25,6 +25,10 @@ void sac_assert_error(sac_status status, sac_status code, const sac_error *error
 // Asserts SAC_OK and shows the message otherwise.
 void sac_assert_ok(sac_status status, const sac_error *error);
 
+// Ends the running test as not runnable here and says why: "SKIPPED: reason" is what tools/test collects. Criterion's own
+// cr_skip_test prints nothing and counts as passed.
+_Noreturn void sac_skip_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 // Fresh temporary folder; the text is static to the helper. Removed with everything in it by
 // sac_test_folder_remove, which is also registered at exit.
 const char *sac_test_folder(void);
