@@ -1,4 +1,5 @@
-// Overlay frames shared by `teach` and `student-run`: the frame, its anomaly map as heat, optional boxes with scores, and the score curve below.
+// Overlay frames shared by `teach` and `student-run`: the frame, its anomaly map as heat, optional boxes with scores, and the score curve
+// below. Draws and encodes; scores come from the caller.
 #ifndef SAC_VIDEO_OVERLAY_H
 #define SAC_VIDEO_OVERLAY_H
 
@@ -9,19 +10,29 @@
 #include "video/picture.h"
 
 typedef struct sac_overlay_box {
-    float x1, y1, x2, y2, score; // source pixels; score colours the box (0 green .. 1 red)
+    float x1, y1, x2, y2,
+        score; // source pixels; score 0..score_high colours the box (green .. red); NaN: gray, no number
 } sac_overlay_box;
 
 typedef struct sac_overlay sac_overlay;
-// Frames of width x height (enlarged by an integer factor so that the picture is at least 480 wide); scores are drawn against [0, score_high].
-// labels NULL or u8 [frames]: abnormal frames are shaded red under the curve. `frames` may be 0 (unknown): the curve then scrolls.
-SAC_NODISCARD sac_status sac_overlay_open(sac_overlay **overlay, const char *path, int width, int height, double frame_rate, int64_t frames,
-                                          const uint8_t *labels, float score_high, sac_error *error);
-// One frame: pixels u8 [h][w][channels], map f32 [rows][cols] or NULL, boxes or NULL, caption or NULL.
-SAC_NODISCARD sac_status sac_overlay_frame(sac_overlay *overlay, const uint8_t *pixels, int channels, const float *map, int rows, int cols,
-                                           const sac_overlay_box *boxes, int64_t box_count, float score, const char *caption, sac_error *error);
-SAC_NODISCARD sac_status sac_overlay_commit(sac_overlay **overlay, sac_error *error);
-void sac_overlay_close(sac_overlay **overlay);
+// Frames of width x height px (enlarged by an integer factor so that the picture is at least 480 wide); scores are drawn against
+// [0, score_high], and so are map values. labels NULL or u8 [frames], copied: abnormal frames are shaded red under the curve.
+// `frames` may be 0 (unknown): the curve then scrolls over the latest 300. path NULL: nothing is encoded, for callers who only
+// want sac_overlay_canvas.
+// SAC_ERROR_ARGUMENT: size outside 1..16384, score_high not above 0, frames below 0; else what sac_video_writer_open returns.
+SAC_NODISCARD sac_status sac_overlay_open(sac_overlay **overlay, const char *path, int width,
+                                          int height, double frame_rate, int64_t frames,
+                                          const uint8_t *labels, float score_high,
+                                          sac_error *error);
+// One frame: pixels u8 [height][width][channels], map f32 [rows][cols] or NULL, boxes or NULL, score (NaN: not known, a gap
+// in the curve), caption or NULL.
+SAC_NODISCARD sac_status sac_overlay_frame(sac_overlay *overlay, const uint8_t *pixels,
+                                           int channels, const float *map, int rows, int cols,
+                                           const sac_overlay_box *boxes, int64_t box_count,
+                                           float score, const char *caption, sac_error *error);
+SAC_NODISCARD sac_status sac_overlay_commit(sac_overlay **overlay,
+                                            sac_error *error); // closes in any case
+void sac_overlay_close(sac_overlay **overlay);                 // abandons the file
 // The picture of the last frame drawn (for reports), borrowed.
 const sac_canvas *sac_overlay_canvas(const sac_overlay *overlay);
 

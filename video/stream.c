@@ -1,0 +1,268 @@
+// Demuxing and decoding. Local files are held to their containers' word: a damaged packet or a missing rest is an
+// error, after the pictures before it have been handed out. Live inputs lose packets, so there damage is skipped.
+#include "video/stream.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/memory.h"
+#include "core/time.h"
+#include "video/container.h"
+#include "video/ffmpeg.h"
+
+struct sac_stream {
+    char *source;
+    AVFormatContext *input;
+    AVCodecContext *decoder;
+    AVPacket *packet;
+    int index;  // of the video stream
+    bool local; // a regular file: damage is an error
+    bool started, draining;
+    int cut; // FFmpeg's code of the damage that ended the input, 0: none
+    double timeout_s, deadline_s;
+    const atomic_bool *stop;
+};
+
+static int stop_reading(void *user) {
+    const sac_stream *s = user;
+    return atomic_load(s->stop) || sac_time_s() > s->deadline_s;
+}
+
+// Restarts the patience with a live input. A local file is always about to answer.
+static void expect_data(sac_stream *s) {
+    s->deadline_s = s->timeout_s > 0 && !s->local ? sac_time_s() + s->timeout_s : INFINITY;
+}
+
+// FFmpeg says "exit requested" for both ways in which stop_reading ends a call.
+static sac_status stopped(const sac_stream *s, int64_t index, sac_error *error) {
+    if (atomic_load(s->stop))
+        return sac_error_set(error, SAC_ERROR_INTERRUPTED, index, "'%s': interrupted", s->source);
+    return sac_error_set(error, SAC_ERROR_IO, index, "'%s': no data for %g s", s->source,
+                         s->timeout_s);
+}
+
+static sac_status open_input(sac_stream *s, const char *format, sac_error *error) {
+    sac_status status = SAC_OK;
+    AVDictionary *options = NULL;
+    const AVInputFormat *demuxer = NULL;
+    int code;
+    struct stat info;
+    if (format != NULL) {
+        demuxer = av_find_input_format(format);
+        if (demuxer == NULL)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                                  "'%s': FFmpeg here has no input format '%s'", s->source, format));
+    } else if (stat(s->source, &info) == 0) {
+        s->local = S_ISREG(info.st_mode);
+        if (s->local && info.st_size == 0)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "'%s' is empty", s->source));
+        if (s->local && access(s->source, R_OK) != 0)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->source, strerror(errno)));
+        if (S_ISCHR(info.st_mode) && strncmp(s->source, "/dev/video", 10) == 0)
+            demuxer = av_find_input_format("video4linux2");
+    } else if (strstr(s->source, "://") == NULL && strncmp(s->source, "pipe:", 5) != 0 &&
+               strncmp(s->source, "file:", 5) != 0) {
+        SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->source, strerror(errno)));
+    }
+    // A hostile playlist in a local file must not make us open network connections.
+    if (s->local && av_dict_set(&options, "protocol_whitelist", "file,crypto,data", 0) < 0)
+        SAC_TRY(SAC_ERROR_MEMORY);
+    s->input = avformat_alloc_context();
+    SAC_TRY_ALLOC(s->input);
+    s->input->interrupt_callback = (AVIOInterruptCB){.callback = stop_reading, .opaque = s};
+    expect_data(s);
+    // A name with a colon in it would be taken for a protocol.
+    char *url = s->local ? sac_format("file:%s", s->source) : sac_strdup(s->source);
+    SAC_TRY_ALLOC(url);
+    code = avformat_open_input(&s->input, url, demuxer, &options);
+    sac_free(url);
+    if (code == AVERROR_EXIT) SAC_TRY(stopped(s, -1, error));
+    if (code < 0)
+        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s' is not a readable video", s->source));
+    // FFmpeg draws plain text as pictures of a terminal; nobody who names a text file means that.
+    if (format == NULL && strcmp(s->input->iformat->name, "tty") == 0)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "'%s' is text, not video", s->source));
+    expect_data(s);
+    code = avformat_find_stream_info(s->input, NULL);
+    if (code == AVERROR_EXIT || (code < 0 && stop_reading(s))) SAC_TRY(stopped(s, -1, error));
+    if (code < 0)
+        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s' holds no readable stream", s->source));
+fail:
+    av_dict_free(&options);
+    return status;
+}
+
+static sac_status open_decoder(sac_stream *s, int threads, sac_error *error) {
+    sac_status status = SAC_OK;
+    const AVCodec *codec = NULL;
+    int code = av_find_best_stream(s->input, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    if (code == AVERROR_DECODER_NOT_FOUND)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                              "'%s': FFmpeg here cannot decode its video", s->source));
+    if (code < 0 || (s->input->streams[code]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1, "'%s' holds no video (%s)", s->source,
+                              s->input->iformat->long_name));
+    s->index = code;
+    const AVCodecParameters *par = s->input->streams[code]->codecpar;
+    if (par->width > SAC_MAX_SIDE || par->height > SAC_MAX_SIDE)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                              "'%s': frame of %dx%d px, expected 1x1 to %dx%d", s->source,
+                              par->width, par->height, SAC_MAX_SIDE, SAC_MAX_SIDE));
+    for (unsigned i = 0; i < s->input->nb_streams; i++)
+        if ((int)i != s->index) s->input->streams[i]->discard = AVDISCARD_ALL;
+    s->decoder = avcodec_alloc_context3(codec);
+    s->packet = av_packet_alloc();
+    SAC_TRY_ALLOC(s->decoder);
+    SAC_TRY_ALLOC(s->packet);
+    code = avcodec_parameters_to_context(s->decoder, par);
+    if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s'", s->source));
+    s->decoder->pkt_timebase = s->input->streams[s->index]->time_base;
+    s->decoder->max_pixels = (int64_t)SAC_MAX_SIDE * SAC_MAX_SIDE;
+    // Below about a megapixel one thread decodes faster than the student computes, and further ones add next to
+    // nothing; the other cores have better things to do.
+    if (threads == 0) threads = (int64_t)par->width * par->height < 1000 * 1000 ? 1 : 4;
+    s->decoder->thread_count = threads;
+    code = avcodec_open2(s->decoder, codec, NULL);
+    if (code < 0)
+        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s': %s decoder", s->source, codec->name));
+fail:
+    return status;
+}
+
+sac_status sac_stream_open(sac_stream **stream, const char *source, const char *format, int threads,
+                           double timeout_s, const atomic_bool *stop, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_stream *s = NULL;
+    *stream = NULL;
+    sac_ffmpeg_start();
+    s = sac_calloc(1, sizeof *s);
+    SAC_TRY_ALLOC(s);
+    s->timeout_s = timeout_s;
+    s->stop = stop;
+    s->source = sac_strdup(source);
+    SAC_TRY_ALLOC(s->source);
+    SAC_TRY(open_input(s, format, error));
+    SAC_TRY(open_decoder(s, threads, error));
+    *stream = s;
+    return SAC_OK;
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "'%s': out of memory", source);
+    sac_stream_close(&s);
+    return status;
+}
+
+void sac_stream_close(sac_stream **stream) {
+    if (stream == NULL || *stream == NULL) return;
+    sac_stream *s = *stream;
+    avcodec_free_context(&s->decoder);
+    avformat_close_input(&s->input);
+    av_packet_free(&s->packet);
+    sac_free(s->source);
+    sac_free(s);
+    *stream = NULL;
+}
+
+void sac_stream_get_info(const sac_stream *s, sac_stream_info *info) {
+    AVStream *st = s->input->streams[s->index];
+    AVRational rate = av_guess_frame_rate(s->input, st, NULL);
+    *info = (sac_stream_info){0};
+    if (rate.num > 0 && rate.den > 0) info->frame_rate = av_q2d(rate);
+    if (st->nb_frames > 0)
+        info->frames = st->nb_frames;
+    else if (s->input->duration > 0 && info->frame_rate > 0) {
+        double frames = (double)s->input->duration / AV_TIME_BASE * info->frame_rate;
+        if (frames < 1e15) info->frames = llrint(frames);
+    }
+}
+
+// Gives the decoder its next packet, or the end of the input.
+static sac_status feed(sac_stream *s, int64_t index, sac_error *error) {
+    sac_status status = SAC_OK;
+    int code = 0;
+    for (;;) {
+        if (atomic_load(s->stop)) SAC_TRY(stopped(s, index, error));
+        code = av_read_frame(s->input, s->packet);
+        if (code == AVERROR(EAGAIN)) { // a device without a new picture yet
+            if (stop_reading(s)) SAC_TRY(stopped(s, index, error));
+            (void)nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+            continue;
+        }
+        if (code < 0) break;
+        bool ours = s->packet->stream_index == s->index;
+        bool damaged = (s->packet->flags & AV_PKT_FLAG_CORRUPT) != 0;
+        if (ours && !(damaged && s->local)) {
+            code = avcodec_send_packet(s->decoder, s->packet);
+            av_packet_unref(s->packet);
+            if (code >= 0 || code == AVERROR(EAGAIN)) return SAC_OK;
+            if (code == AVERROR(ENOMEM)) return SAC_ERROR_MEMORY;
+            // Recordings may begin in the middle of a group of pictures.
+            if (!s->local || !s->started) continue;
+            break;
+        }
+        av_packet_unref(s->packet);
+        if (ours) {
+            code = AVERROR_INVALIDDATA;
+            break;
+        }
+    }
+    if (code == AVERROR_EXIT) SAC_TRY(stopped(s, index, error));
+    if (code != AVERROR_EOF) s->cut = code;
+    s->draining = true;
+    (void)avcodec_send_packet(s->decoder, NULL);
+fail:
+    av_packet_unref(s->packet);
+    return status;
+}
+
+// The decoder has handed out everything: was that all there should be?
+static sac_status finish(sac_stream *s, int64_t index, sac_error *error) {
+    struct stat info;
+    if (s->cut != 0)
+        return sac_ffmpeg_error(error, s->cut, index, "'%s' is damaged or truncated at frame %lld",
+                                s->source, (long long)index);
+    int64_t declared = s->local ? sac_container_declared_bytes(s->source) : 0;
+    if (declared > 0 && stat(s->source, &info) == 0 && info.st_size < declared)
+        return sac_error_set(error, SAC_ERROR_FORMAT, index,
+                             "'%s' is truncated at frame %lld: %lld of %lld bytes", s->source,
+                             (long long)index, (long long)info.st_size, (long long)declared);
+    return SAC_EOF;
+}
+
+sac_status sac_stream_read(sac_stream *s, AVFrame *frame, double *time_s, int64_t index,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    expect_data(s);
+    for (;;) {
+        int code = avcodec_receive_frame(s->decoder, frame);
+        if (code == 0) break;
+        if (code == AVERROR_EOF) return finish(s, index, error);
+        if (code == AVERROR(EAGAIN)) {
+            SAC_TRY(feed(s, index, error));
+        } else if (code == AVERROR(ENOMEM)) {
+            SAC_TRY(SAC_ERROR_MEMORY);
+        } else if (s->local && s->started && s->cut == 0) {
+            // Pictures behind the damaged one, which frame threads may hold already, would get wrong indices.
+            SAC_TRY(sac_ffmpeg_error(error, code, index, "'%s' is damaged at frame %lld", s->source,
+                                     (long long)index));
+        }
+        if (stop_reading(s)) SAC_TRY(stopped(s, index, error));
+    }
+    s->started = true;
+    *time_s =
+        frame->best_effort_timestamp == AV_NOPTS_VALUE
+            ? NAN
+            : (double)frame->best_effort_timestamp * av_q2d(s->input->streams[s->index]->time_base);
+fail:
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, index, "'%s': out of memory", s->source);
+    return status;
+}
