@@ -112,7 +112,16 @@ static sac_shape weight_shape(const sac_shape *src, int64_t channels) {
     return shape;
 }
 
-// A view of the input as [N][K] when it lies in channels-first order, else the input channels-last;
+// Which side moves when a channels-last input meets a channels-first weight. An inference plan
+// reorders the weight once and for all. A training plan would do so in every forward and backward,
+// and the weight's gradient back: three times OC * K against twice N * K for the input and its
+// gradient.
+static bool flatten(const sac_build_node *node) {
+    return node->src_shape[0].ndims <= 3 ||
+           (node->training && 2 * node->src_shape[0].dims[0] < 3 * node->dst_shape.dims[1]);
+}
+
+// The input as [N][K], a view when it lies in channels-first order, or channels-last as it is;
 // `seen` is the shape the inner product works on.
 static sac_status take_src(sac_build *build, const sac_build_node *node, sac_buffer *src,
                            sac_shape *seen, sac_error *error) {
@@ -127,7 +136,7 @@ static sac_status take_src(sac_build *build, const sac_build_node *node, sac_buf
             return sac_strides_view(build, node->src[0], &view, src, error);
         }
     }
-    if (full->ndims <= 3) {
+    if (flatten(node)) {
         *seen = flat;
         return sac_strides_reshaped(build, node->src[0], full, &flat, src, error);
     }
