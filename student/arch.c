@@ -6,11 +6,13 @@
 #include "core/check.h"
 #include "student/model.h"
 
-const char *sac_arch_names(void) { return "tiny-m"; }
+const char *sac_arch_names(void) {
+    return "tiny-m";
+}
 
 // conv 3x3 without bias, batch normalisation, ReLU; nodes NAME.conv, NAME.norm, NAME.relu.
-static int conv_norm_relu(sac_net *net, const char *conv, const char *norm, const char *relu, int src,
-                          int64_t channels, int64_t stride) {
+static int conv_norm_relu(sac_net *net, const char *conv, const char *norm, const char *relu,
+                          int src, int64_t channels, int64_t stride) {
     src = sac_net_conv2d(net, conv, src, channels, 3, stride, 1, 1, false);
     src = sac_net_batch_norm(net, norm, src);
     return sac_net_unary(net, SAC_OP_RELU, relu, src);
@@ -18,8 +20,9 @@ static int conv_norm_relu(sac_net *net, const char *conv, const char *norm, cons
 
 // Head of one scale: hidden convolution, ReLU, one logit per place, the strongest logit of each cell, sigmoid.
 // Sigmoid is monotone, so pooling logits gives the map of the strongest probability and costs nothing extra.
-static void head(sac_net *net, const char *hidden, const char *relu, const char *logit, const char *pool,
-                 const char *name, int src, int64_t kernel, int64_t channels, int64_t cells) {
+static void head(sac_net *net, const char *hidden, const char *relu, const char *logit,
+                 const char *pool, const char *name, int src, int64_t kernel, int64_t channels,
+                 int64_t cells) {
     src = sac_net_conv2d(net, hidden, src, channels, kernel, 1, kernel / 2, 1, true);
     src = sac_net_unary(net, SAC_OP_RELU, relu, src);
     src = sac_net_conv2d(net, logit, src, 1, 1, 1, 0, 1, true);
@@ -35,7 +38,8 @@ static void head(sac_net *net, const char *hidden, const char *relu, const char 
 //     convolutions, which run near the machine's matmul rate; depthwise ones do not.
 //   - One eighth of the resolution and a receptive field of 87 pixels: a walker with surroundings at 240x160.
 static void build_tiny_m(sac_net *net, const sac_preprocess *preprocess) {
-    int x = sac_net_input(net, "frames", 3, (const int64_t[]){3, preprocess->height, preprocess->width});
+    int x = sac_net_input(net, "frames", 3,
+                          (const int64_t[]){3, preprocess->height, preprocess->width});
     x = conv_norm_relu(net, "stem1.conv", "stem1.norm", "stem1.relu", x, 16, 2);
     x = conv_norm_relu(net, "stem2.conv", "stem2.norm", "stem2.relu", x, 24, 2);
     x = conv_norm_relu(net, "stem3.conv", "stem3.norm", "stem3.relu", x, 32, 1);
@@ -57,7 +61,8 @@ sac_status sac_arch_build(sac_net **net, const char *arch, const sac_preprocess 
     *net = NULL;
     if (strcmp(arch, "tiny-m") != 0) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "'%.64s' is not a known architecture; known: %s", arch, sac_arch_names());
+                             "'%.64s' is not a known architecture; known: %s", arch,
+                             sac_arch_names());
     }
     SAC_TRY(sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "preprocessing", error));
     SAC_TRY(sac_net_create(net));

@@ -42,11 +42,11 @@ json_t *sac_events_to_json(const sac_events *events) {
     json_t *list = json_array();
     for (int64_t i = 0; list != NULL && i < events->count; i++) {
         const sac_event *e = &events->items[i];
-        json_t *item = json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "first_frame", (json_int_t)e->first,
-                                 "last_frame", (json_int_t)e->last, "peak_frame", (json_int_t)e->peak,
-                                 "first_s", sac_json_number(e->first_s), "last_s",
-                                 sac_json_number(e->last_s), "peak_s", sac_json_number(e->peak_s), "score",
-                                 sac_json_number((double)e->score));
+        json_t *item = json_pack(
+            "{s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "first_frame", (json_int_t)e->first,
+            "last_frame", (json_int_t)e->last, "peak_frame", (json_int_t)e->peak, "first_s",
+            sac_json_number(e->first_s), "last_s", sac_json_number(e->last_s), "peak_s",
+            sac_json_number(e->peak_s), "score", sac_json_number((double)e->score));
         if (item == NULL || json_array_append_new(list, item) != 0) {
             json_decref(list);
             return NULL;

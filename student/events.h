@@ -9,9 +9,9 @@
 #include "saccade/status.h"
 
 typedef struct sac_event {
-    int64_t first, last, peak;       // frames, inclusive
-    double first_s, last_s, peak_s;  // their presentation times
-    float score;                     // smoothed score at the peak (the earliest of equal ones)
+    int64_t first, last, peak;      // frames, inclusive
+    double first_s, last_s, peak_s; // their presentation times
+    float score;                    // smoothed score at the peak (the earliest of equal ones)
 } sac_event;
 
 // A value: start with SAC_EVENTS(threshold).

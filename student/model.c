@@ -21,9 +21,9 @@
 // ---- preprocessing as JSON ---------------------------------------------------------------------------------
 
 json_t *sac_preprocess_to_json(const sac_preprocess *p) {
-    return json_pack("{s:i, s:i, s:i, s:s, s:[i, i, i], s:f, s:f}", "width", p->width, "height", p->height,
-                     "channels", p->channels, "luma", "bt601", "offsets", p->offsets[0], p->offsets[1],
-                     p->offsets[2], "mean", p->mean, "scale", p->scale);
+    return json_pack("{s:i, s:i, s:i, s:s, s:[i, i, i], s:f, s:f}", "width", p->width, "height",
+                     p->height, "channels", p->channels, "luma", "bt601", "offsets", p->offsets[0],
+                     p->offsets[1], p->offsets[2], "mean", p->mean, "scale", p->scale);
 }
 
 sac_status sac_preprocess_from_json(sac_preprocess *p, const json_t *json, const char *name,
@@ -41,12 +41,13 @@ sac_status sac_preprocess_from_json(sac_preprocess *p, const json_t *json, const
     SAC_TRY(sac_json_get_real(json, "mean", -65536.0, 65536.0, &p->mean, name, error));
     SAC_TRY(sac_json_get_real(json, "scale", 1e-6, 1e6, &p->scale, name, error));
     if (strcmp(luma, "bt601") != 0) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"luma\" is '%.32s', 'bt601' was expected",
-                             name, luma);
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: \"luma\" is '%.32s', 'bt601' was expected", name, luma);
     }
     if (json_array_size(offsets) != 3) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"offsets\" holds %zu values, 3 were expected",
-                             name, json_array_size(offsets));
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: \"offsets\" holds %zu values, 3 were expected", name,
+                             json_array_size(offsets));
     }
     for (size_t i = 0; i < 3; i++) {
         const json_t *offset = json_array_get(offsets, i);
@@ -84,15 +85,22 @@ static int64_t node_parameters(const sac_node *node, const sac_shape *src) {
     case SAC_OP_CONV:
         count = a->groups > 0 ? src->dims[1] / a->groups : INT64_MAX;
         for (int i = 0; i < 3; i++) ok = ok && sac_mul(count, a->kernel[i], &count);
-        ok = ok && sac_mul(count, a->channels, &count) && sac_add(count, a->bias ? a->channels : 0, &count);
+        ok = ok && sac_mul(count, a->channels, &count) &&
+             sac_add(count, a->bias ? a->channels : 0, &count);
         break;
     case SAC_OP_DENSE:
         count = shape_values(src); // batch 1
-        ok = sac_mul(count, a->channels, &count) && sac_add(count, a->bias ? a->channels : 0, &count);
+        ok = sac_mul(count, a->channels, &count) &&
+             sac_add(count, a->bias ? a->channels : 0, &count);
         break;
-    case SAC_OP_BATCH_NORM: ok = sac_mul(src->dims[1], 4, &count); break;
-    case SAC_OP_LAYER_NORM: ok = sac_mul(src->dims[src->ndims - 1], 2, &count); break;
-    default: break;
+    case SAC_OP_BATCH_NORM:
+        ok = sac_mul(src->dims[1], 4, &count);
+        break;
+    case SAC_OP_LAYER_NORM:
+        ok = sac_mul(src->dims[src->ndims - 1], 2, &count);
+        break;
+    default:
+        break;
     }
     return ok ? count : INT64_MAX;
 }
@@ -106,13 +114,13 @@ static sac_status check_output(const sac_net *net, const sac_shape *shapes, cons
                                int64_t side, const char *name, sac_error *error) {
     int index = sac_net_find(net, output);
     if (index < 0 || !sac_net_is_output(net, index)) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: the network has no output '%s'", name,
-                             output);
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: the network has no output '%s'",
+                             name, output);
     }
     if (!shape_is(&shapes[index], 1, side, side)) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: output '%s' has not the expected shape [1][%lld][%lld]", name, output,
-                             (long long)side, (long long)side);
+                             "%s: output '%s' has not the expected shape [1][%lld][%lld]", name,
+                             output, (long long)side, (long long)side);
     }
     // A sigmoid keeps every score within [0,1] whatever the weights are.
     if (sac_net_node(net, index)->kind != SAC_OP_SIGMOID) {
@@ -124,8 +132,8 @@ static sac_status check_output(const sac_net *net, const sac_shape *shapes, cons
 }
 
 // Interface of the network: exactly the input and the outputs that the runtime fills and reads.
-static sac_status check_interface(const sac_net *net, const sac_shape *shapes, const sac_preprocess *p,
-                                  const char *name, sac_error *error) {
+static sac_status check_interface(const sac_net *net, const sac_shape *shapes,
+                                  const sac_preprocess *p, const char *name, sac_error *error) {
     sac_status status = SAC_OK;
     int inputs = 0, outputs = 0;
     for (int i = 0; i < sac_net_count(net); i++) {
@@ -135,16 +143,19 @@ static sac_status check_interface(const sac_net *net, const sac_shape *shapes, c
     int frames = sac_net_find(net, "frames");
     if (inputs != 1 || frames < 0 || sac_net_node(net, frames)->kind != SAC_OP_INPUT) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: the network has %d inputs, one named 'frames' was expected", name, inputs);
+                             "%s: the network has %d inputs, one named 'frames' was expected", name,
+                             inputs);
     }
     if (!shape_is(&shapes[frames], 3, p->height, p->width)) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: input 'frames' contradicts the preprocessing, shape [3][%d][%d] was expected",
-                             name, p->height, p->width);
+        return sac_error_set(
+            error, SAC_ERROR_FORMAT, -1,
+            "%s: input 'frames' contradicts the preprocessing, shape [3][%d][%d] was expected",
+            name, p->height, p->width);
     }
     if (outputs != 3) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: the network has %d outputs, map16, map4 and map1 were expected", name, outputs);
+                             "%s: the network has %d outputs, map16, map4 and map1 were expected",
+                             name, outputs);
     }
     SAC_TRY(check_output(net, shapes, "map16", 16, name, error));
     SAC_TRY(check_output(net, shapes, "map4", 4, name, error));
@@ -154,37 +165,41 @@ fail:
 }
 
 // Cost of the network against fixed limits and, for parameters, against what the file holds.
-static sac_status check_cost(const sac_net *net, const sac_shape *shapes, int64_t stored, const char *name,
-                             sac_error *error) {
+static sac_status check_cost(const sac_net *net, const sac_shape *shapes, int64_t stored,
+                             const char *name, sac_error *error) {
     int64_t values = 0, parameters = 0, macs = 0;
     for (int i = 0; i < sac_net_count(net); i++) {
         const sac_node *node = sac_net_node(net, i);
         int64_t count = shape_values(&shapes[i]);
-        if (count > MAX_NODE_VALUES || !sac_add(values, count, &values) || values > MAX_NET_VALUES) {
+        if (count > MAX_NODE_VALUES || !sac_add(values, count, &values) ||
+            values > MAX_NET_VALUES) {
             return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                                 "%s: node '%s' makes the network larger than any student may be", name,
-                                 node->name);
+                                 "%s: node '%s' makes the network larger than any student may be",
+                                 name, node->name);
         }
         if (node->src_count == 0 || strcmp(node->share, node->name) != 0) continue;
         if (!sac_add(parameters, node_parameters(node, &shapes[node->src[0]]), &parameters) ||
             parameters > stored) {
-            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                                 "%s: the network up to node '%s' needs more parameters than the %lld in the file",
-                                 name, node->name, (long long)stored);
+            return sac_error_set(
+                error, SAC_ERROR_FORMAT, -1,
+                "%s: the network up to node '%s' needs more parameters than the %lld in the file",
+                name, node->name, (long long)stored);
         }
     }
     // Only now are the products known to stay below 2^63.
     for (int i = 0; i < sac_net_count(net); i++) {
         if (!sac_add(macs, sac_net_macs(net, i), &macs) || macs > MAX_MACS_PER_FRAME) {
             return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                                 "%s: the network up to node '%s' needs more than %lld multiply-accumulates per frame",
+                                 "%s: the network up to node '%s' needs more than %lld "
+                                 "multiply-accumulates per frame",
                                  name, sac_net_node(net, i)->name, (long long)MAX_MACS_PER_FRAME);
         }
     }
     return SAC_OK;
 }
 
-static sac_status check_net(const sac_model *model, int64_t stored, const char *name, sac_error *error) {
+static sac_status check_net(const sac_model *model, int64_t stored, const char *name,
+                            sac_error *error) {
     sac_status status = SAC_OK;
     sac_shape *shapes = sac_calloc(sac_net_count(model->net), sizeof *shapes);
     SAC_TRY_ALLOC(shapes);
@@ -215,11 +230,12 @@ sac_status sac_model_create(sac_model **out, const char *arch, const sac_preproc
     return SAC_OK;
 fail:
     sac_model_close(&model);
-    return sac_error_set(error, status, -1, "a model of architecture '%.64s' cannot be made: %s", arch,
-                         sac_status_name(status));
+    return sac_error_set(error, status, -1, "a model of architecture '%.64s' cannot be made: %s",
+                         arch, sac_status_name(status));
 }
 
-static sac_status set_json(sac_safetensors *st, const char *key, const json_t *json, sac_error *error) {
+static sac_status set_json(sac_safetensors *st, const char *key, const json_t *json,
+                           sac_error *error) {
     char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     if (text == NULL) return SAC_ERROR_MEMORY;
     sac_status status = sac_safetensors_set_metadata(st, key, text, error);
@@ -260,16 +276,16 @@ fail:
 }
 
 // Metadata that must be there, as text.
-static sac_status get_text(const sac_safetensors *st, const char *key, const char **text, const char *name,
-                           sac_error *error) {
+static sac_status get_text(const sac_safetensors *st, const char *key, const char **text,
+                           const char *name, sac_error *error) {
     *text = sac_safetensors_metadata(st, key);
     if (*text != NULL) return SAC_OK;
     return sac_error_set(error, SAC_ERROR_FORMAT, -1,
                          "%s: not a Saccade student model: metadata \"%s\" is missing", name, key);
 }
 
-static sac_status get_json(const sac_safetensors *st, const char *key, json_t **json, const char *name,
-                           sac_error *error) {
+static sac_status get_json(const sac_safetensors *st, const char *key, json_t **json,
+                           const char *name, sac_error *error) {
     sac_status status = SAC_OK;
     const char *text = NULL;
     char *place = sac_format("%s: metadata \"%s\"", name, key);
@@ -290,20 +306,23 @@ static sac_status check_version(const sac_safetensors *st, const char *name, sac
     SAC_TRY(get_text(st, "format", &format, name, error));
     if (strcmp(format, "saccade-student") != 0) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: not a Saccade student model: its format is '%.64s', 'saccade-student' was expected",
+                             "%s: not a Saccade student model: its format is '%.64s', "
+                             "'saccade-student' was expected",
                              name, format);
     }
     SAC_TRY(get_text(st, "format_version", &version, name, error));
     size_t digits = strspn(version, "0123456789");
     if (digits == 0 || digits > 9 || version[digits] != '\0' || version[0] == '0') {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: format version '%.32s', a whole number from 1 was expected", name, version);
+                             "%s: format version '%.32s', a whole number from 1 was expected", name,
+                             version);
     }
     long number = strtol(version, NULL, 10);
     if (number > SAC_MODEL_FORMAT) {
-        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                             "%s: format version %ld is newer than this program, which knows up to %d", name,
-                             number, SAC_MODEL_FORMAT);
+        return sac_error_set(
+            error, SAC_ERROR_UNSUPPORTED, -1,
+            "%s: format version %ld is newer than this program, which knows up to %d", name, number,
+            SAC_MODEL_FORMAT);
     }
 fail:
     return status;
@@ -315,17 +334,19 @@ static sac_status check_arch(const char *arch, const char *name, sac_error *erro
     for (size_t i = 0; i < length && ok; i++) ok = arch[i] > ' ' && arch[i] < 127;
     if (ok) return SAC_OK;
     return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                         "%s: \"arch\" must be a name of 1..%d printable characters", name, MAX_ARCH_NAME_LENGTH);
+                         "%s: \"arch\" must be a name of 1..%d printable characters", name,
+                         MAX_ARCH_NAME_LENGTH);
 }
 
 // Every tensor of the file must belong to the network: a left-over hints at a mixed-up description.
-static sac_status check_no_extra(const sac_model *model, const sac_safetensors *st, const char *name,
-                                 sac_error *error) {
+static sac_status check_no_extra(const sac_model *model, const sac_safetensors *st,
+                                 const char *name, sac_error *error) {
     for (int64_t i = 0; i < sac_safetensors_count(st); i++) {
         const sac_named_tensor *tensor = sac_safetensors_at(st, i);
         if (sac_params_find(model->params, tensor->name) == NULL) {
             return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                                 "%s: tensor '%.200s' does not belong to the stored network", name, tensor->name);
+                                 "%s: tensor '%.200s' does not belong to the stored network", name,
+                                 tensor->name);
         }
     }
     return SAC_OK;
@@ -357,7 +378,8 @@ sac_status sac_model_parse(sac_model **out, const void *bytes, size_t size, cons
     SAC_TRY(get_json(st, "network", &network, name, error));
     SAC_TRY(sac_net_from_json(&model->net, network, name, error));
 
-    for (int64_t i = 0; i < sac_safetensors_count(st); i++) stored += sac_safetensors_at(st, i)->count;
+    for (int64_t i = 0; i < sac_safetensors_count(st); i++)
+        stored += sac_safetensors_at(st, i)->count;
     SAC_TRY(check_net(model, stored, name, error));
     SAC_TRY(sac_params_create(&model->params, model->net, error));
     SAC_TRY(check_no_extra(model, st, name, error));

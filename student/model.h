@@ -29,10 +29,12 @@ SAC_NODISCARD sac_status sac_preprocess_check(const sac_preprocess *preprocess, 
 typedef struct sac_model {
     char *arch; // "tiny-m"; for people, what runs is `net`
     sac_preprocess preprocess;
-    sac_net *net; // input "frames" [3][H][W]; outputs "map16" [1][16][16], "map4" [1][4][4], "map1" [1][1][1],
-                  // each in [0,1]
+    sac_net *
+        net; // input "frames" [3][H][W]; outputs "map16" [1][16][16], "map4" [1][4][4], "map1" [1][1][1],
+        // each in [0,1]
     sac_params *params;
-    json_t *provenance; // object: dataset fingerprint, teachers, seed, version, command line, metrics ...
+    json_t *
+        provenance; // object: dataset fingerprint, teachers, seed, version, command line, metrics ...
 } sac_model;
 
 // A model of a named architecture with zero parameters (norm weights and variances one) and empty provenance. Initialise

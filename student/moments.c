@@ -53,7 +53,8 @@ fail:
     return status;
 }
 
-static void keep(sac_moments *m, sac_moment *moment, const sac_result *result, const uint8_t *pixels) {
+static void keep(sac_moments *m, sac_moment *moment, const sac_result *result,
+                 const uint8_t *pixels) {
     uint8_t *copy = moment->pixels;
     *moment = (sac_moment){.frame = result->frame,
                            .time_s = result->time_s,
@@ -86,7 +87,9 @@ void sac_moments_offer(sac_moments *m, const sac_result *result, const uint8_t *
     }
 }
 
-int sac_moments_count(const sac_moments *m) { return m->count; }
+int sac_moments_count(const sac_moments *m) {
+    return m->count;
+}
 
 static bool ranks_before(const sac_moment *a, const sac_moment *b) {
     if (a->score_smoothed != b->score_smoothed) return a->score_smoothed > b->score_smoothed;

@@ -21,8 +21,8 @@ typedef struct sac_moments sac_moments;
 // Keeps up to `count` (1..64) moments that lie at least `gap` frames apart, ranked by smoothed score. Pictures are at most 480 px
 // wide: frames of width x height x channels (1 or 3) are shrunk.
 // SAC_ERROR_ARGUMENT, SAC_ERROR_MEMORY. One thread.
-SAC_NODISCARD sac_status sac_moments_create(sac_moments **moments, int count, int64_t gap, int width,
-                                            int height, int channels);
+SAC_NODISCARD sac_status sac_moments_create(sac_moments **moments, int count, int64_t gap,
+                                            int width, int height, int channels);
 // The next frame in order with its pixels u8 [height][width][channels]; copied when the moment is kept. A later frame
 // within the gap of a kept moment replaces it when it scores higher. Never allocates.
 void sac_moments_offer(sac_moments *moments, const sac_result *result, const uint8_t *pixels);

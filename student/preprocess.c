@@ -21,34 +21,42 @@ struct sac_preprocessor {
 };
 
 sac_preprocess sac_preprocess_default(void) {
-    return (sac_preprocess){
-        .width = 240, .height = 160, .channels = 1, .offsets = {-3, 0, 3}, .mean = 127.0, .scale = 128.0};
+    return (sac_preprocess){.width = 240,
+                            .height = 160,
+                            .channels = 1,
+                            .offsets = {-3, 0, 3},
+                            .mean = 127.0,
+                            .scale = 128.0};
 }
 
 sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code, const char *name,
                                 sac_error *error) {
     const sac_preprocess *p = preprocess;
     if (p->width < 16 || p->width > 4096 || p->height < 16 || p->height > 4096) {
-        return sac_error_set(error, code, -1, "%s: input size %dx%d, 16..4096 to each side expected", name,
-                             p->width, p->height);
+        return sac_error_set(error, code, -1,
+                             "%s: input size %dx%d, 16..4096 to each side expected", name, p->width,
+                             p->height);
     }
     if (p->channels != 1) {
-        return sac_error_set(error, code, -1, "%s: %d channels, 1 (gray) expected", name, p->channels);
+        return sac_error_set(error, code, -1, "%s: %d channels, 1 (gray) expected", name,
+                             p->channels);
     }
     for (int i = 0; i < 3; i++) {
         if (p->offsets[i] < -64 || p->offsets[i] > 64 ||
             (i > 0 && p->offsets[i] <= p->offsets[i - 1])) {
-            return sac_error_set(error, code, -1,
-                                 "%s: frame offsets %d %d %d, ascending ones within -64..64 expected",
-                                 name, p->offsets[0], p->offsets[1], p->offsets[2]);
+            return sac_error_set(
+                error, code, -1,
+                "%s: frame offsets %d %d %d, ascending ones within -64..64 expected", name,
+                p->offsets[0], p->offsets[1], p->offsets[2]);
         }
     }
     // The bounds keep every input finite and far from denormal.
     if (!(fabs(p->mean) <= 65536.0) || !(p->scale >= 1e-6 && p->scale <= 1e6)) {
-        return sac_error_set(error, code, -1,
-                             "%s: normalisation (x - %g) / %g, a mean within +-65536 and a scale of "
-                             "1e-6..1e6 expected",
-                             name, p->mean, p->scale);
+        return sac_error_set(
+            error, code, -1,
+            "%s: normalisation (x - %g) / %g, a mean within +-65536 and a scale of "
+            "1e-6..1e6 expected",
+            name, p->mean, p->scale);
     }
     return SAC_OK;
 }
@@ -73,8 +81,8 @@ static void gray_of_rgb(uint8_t *restrict gray, const uint8_t *restrict rgb, int
     }
 }
 
-sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint8_t *pixels, int width,
-                                  int height, int channels) {
+sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint8_t *pixels,
+                                  int width, int height, int channels) {
     sac_status status = SAC_OK;
     if (gray == NULL || pixels == NULL || width < 1 || height < 1 || width > MAX_SIDE ||
         height > MAX_SIDE || (channels != 1 && channels != 3)) {
@@ -98,8 +106,8 @@ sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint
     }
     if (p->scaler == NULL || width != p->source_width || height != p->source_height) {
         sac_scaler_close(&p->scaler);
-        SAC_TRY(sac_scaler_create(&p->scaler, width, height, p->preprocess.width, p->preprocess.height,
-                                  1));
+        SAC_TRY(sac_scaler_create(&p->scaler, width, height, p->preprocess.width,
+                                  p->preprocess.height, 1));
         p->source_width = width;
         p->source_height = height;
     }
@@ -122,7 +130,8 @@ void sac_preprocess_plane(float *plane, const uint8_t *gray, const sac_preproces
     for (int64_t i = 0; i < count; i++) plane[i] = ((float)gray[i] - mean) / scale;
 }
 
-void sac_preprocess_stack(float *input, const uint8_t *const planes[3], const sac_preprocess *preprocess) {
+void sac_preprocess_stack(float *input, const uint8_t *const planes[3],
+                          const sac_preprocess *preprocess) {
     const int64_t count = (int64_t)preprocess->width * preprocess->height;
     const float mean = (float)preprocess->mean, scale = (float)preprocess->scale;
     const uint8_t *restrict a = planes[0], *restrict b = planes[1], *restrict c = planes[2];

@@ -52,12 +52,23 @@ static void put_text(page *p, const char *foreign) {
         put_raw(p, s, plain);
         s += plain;
         switch (*s) {
-        case '&': put(p, "&amp;"); break;
-        case '<': put(p, "&lt;"); break;
-        case '>': put(p, "&gt;"); break;
-        case '"': put(p, "&quot;"); break;
-        case '\'': put(p, "&#39;"); break;
-        default: break;
+        case '&':
+            put(p, "&amp;");
+            break;
+        case '<':
+            put(p, "&lt;");
+            break;
+        case '>':
+            put(p, "&gt;");
+            break;
+        case '"':
+            put(p, "&quot;");
+            break;
+        case '\'':
+            put(p, "&#39;");
+            break;
+        default:
+            break;
         }
         if (*s != '\0') s++;
     }
@@ -86,27 +97,36 @@ static void put_base64(page *p, const uint8_t *bytes, size_t size) {
 }
 
 static const char style[] =
-    ":root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1b2430;--soft:#5b6776;--line:#dde2e8;"
+    ":root{color-scheme:light "
+    "dark;--bg:#f6f7f9;--card:#fff;--ink:#1b2430;--soft:#5b6776;--line:#dde2e8;"
     "--raw:#a9b6c6;--smooth:#1565c0;--hot:#d1342b;--grid:#e8ecf1}"
-    "@media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b2129;--ink:#e6eaf0;--soft:#97a3b3;"
+    "@media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b2129;--ink:#e6eaf0;--soft:#"
+    "97a3b3;"
     "--line:#2e3742;--raw:#566476;--smooth:#64b5f6;--hot:#ff7a6e;--grid:#27303a}}"
     "*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);"
     "font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}"
     "main{max-width:1080px;margin:0 auto;padding:28px 20px 60px}"
-    "h1{font-size:1.5rem;margin:0 0 4px;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:34px 0 10px}"
-    ".sub{color:var(--soft);margin:0 0 20px}.note{border-left:4px solid var(--hot);padding:6px 12px;"
+    "h1{font-size:1.5rem;margin:0 0 4px;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:34px 0 "
+    "10px}"
+    ".sub{color:var(--soft);margin:0 0 20px}.note{border-left:4px solid var(--hot);padding:6px "
+    "12px;"
     "background:var(--card)}"
     ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px}"
     ".tile,.card,figure{background:var(--card);border:1px solid var(--line);border-radius:10px}"
-    ".tile{padding:10px 14px}.tile b{display:block;font-size:1.3rem;font-weight:600}.tile span{color:var(--soft);"
+    ".tile{padding:10px 14px}.tile b{display:block;font-size:1.3rem;font-weight:600}.tile "
+    "span{color:var(--soft);"
     "font-size:.85rem}.card{padding:14px;overflow-x:auto}"
-    "svg{display:block;width:100%;min-width:560px;height:auto}svg text{fill:var(--soft);font-size:12px;"
+    "svg{display:block;width:100%;min-width:560px;height:auto}svg "
+    "text{fill:var(--soft);font-size:12px;"
     "font-family:inherit}.legend{color:var(--soft);font-size:.85rem;margin:8px 0 0}"
-    ".legend i{display:inline-block;width:18px;height:3px;margin:0 6px 3px 14px;vertical-align:middle}"
+    ".legend i{display:inline-block;width:18px;height:3px;margin:0 6px 3px "
+    "14px;vertical-align:middle}"
     ".moments{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}"
-    "figure{margin:0;overflow:hidden}figure img{display:block;width:100%;height:auto;background:#000}"
+    "figure{margin:0;overflow:hidden}figure "
+    "img{display:block;width:100%;height:auto;background:#000}"
     "figcaption{padding:8px 12px;font-size:.88rem;color:var(--soft)}figcaption b{color:var(--ink)}"
-    "table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;padding:5px 10px;"
+    "table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;padding:5px "
+    "10px;"
     "border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}"
     "th{color:var(--soft);font-weight:500}tr:last-child td,tr:last-child th{border-bottom:0}"
     "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.keys th{width:34%}";
@@ -131,7 +151,8 @@ static double y_of(double value, double high) {
 }
 
 // Polyline of the values; long ones as the lowest and highest value of each bin, so that no peak disappears.
-static void put_curve(page *p, const sac_report *r, const float *values, double high, const char *attributes) {
+static void put_curve(page *p, const sac_report *r, const float *values, double high,
+                      const char *attributes) {
     put(p, "<polyline fill=\"none\" stroke-linejoin=\"round\" %s points=\"", attributes);
     if (r->frames <= 2 * MAX_POINTS) {
         for (int64_t i = 0; i < r->frames; i++) {
@@ -148,8 +169,8 @@ static void put_curve(page *p, const sac_report *r, const float *values, double 
                 if (values[i] > values[peak]) peak = i;
             }
             int64_t first = low < peak ? low : peak, second = low < peak ? peak : low;
-            put(p, "%.1f,%.1f %.1f,%.1f ", x_of(r, first), y_of((double)values[first], high), x_of(r, second),
-                y_of((double)values[second], high));
+            put(p, "%.1f,%.1f %.1f,%.1f ", x_of(r, first), y_of((double)values[first], high),
+                x_of(r, second), y_of((double)values[second], high));
         }
     }
     put(p, "\"/>");
@@ -184,10 +205,11 @@ static void put_axes(page *p, const sac_report *r, double high) {
     for (int i = 0; i <= 6; i++) {
         char time[32];
         int64_t frame = (r->frames - 1) * i / 6;
-        if (i > 0 && frame == (r->frames - 1) * (i - 1) / 6) continue; // clips shorter than seven frames
+        if (i > 0 && frame == (r->frames - 1) * (i - 1) / 6)
+            continue; // clips shorter than seven frames
         const char *anchor = i == 6 ? "end" : i == 0 ? "start" : "middle";
-        put(p, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"%s\">%s</text>", x_of(r, frame), bottom + 20, anchor,
-            sac_text_duration(time, sizeof time, r->times[frame]));
+        put(p, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"%s\">%s</text>", x_of(r, frame),
+            bottom + 20, anchor, sac_text_duration(time, sizeof time, r->times[frame]));
     }
 }
 
@@ -199,7 +221,8 @@ static void put_chart(page *p, const sac_report *r) {
         const sac_event *e = &r->events->items[i];
         double x1 = x_of(r, e->first), x2 = x_of(r, e->last);
         put(p,
-            "<rect x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"%.0f\" fill=\"var(--hot)\" opacity=\".13\"/>",
+            "<rect x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"%.0f\" fill=\"var(--hot)\" "
+            "opacity=\".13\"/>",
             x1, top, fmax(x2 - x1, 1.5), bottom - top);
     }
     put_axes(p, r, high);
@@ -208,7 +231,8 @@ static void put_chart(page *p, const sac_report *r) {
     if (r->events != NULL) {
         double y = y_of((double)r->events->threshold, high);
         put(p,
-            "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--hot)\" stroke-width=\"1.5\" "
+            "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--hot)\" "
+            "stroke-width=\"1.5\" "
             "stroke-dasharray=\"6 5\"/>",
             left, right, y, y);
     }
@@ -218,7 +242,8 @@ static void put_chart(page *p, const sac_report *r) {
         double x = x_of(r, m->frame), y = y_of((double)m->score_smoothed, high);
         put(p,
             "<a href=\"#m%d\"><circle cx=\"%.1f\" cy=\"%.1f\" r=\"8.5\" fill=\"var(--hot)\"/>"
-            "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" style=\"fill:var(--card);font-size:11px\">%d</text>"
+            "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" "
+            "style=\"fill:var(--card);font-size:11px\">%d</text>"
             "</a>",
             i + 1, x, y, x, y + 4, i + 1);
     }
@@ -234,7 +259,8 @@ static void put_chart(page *p, const sac_report *r) {
 // ---- pictures, events, tables ------------------------------------------------------------------------------
 
 // Frame with heat map as a PNG data URI; the strongest cell is framed.
-static sac_status put_picture(page *p, const sac_moments *moments, const sac_moment *m, float heat_scale) {
+static sac_status put_picture(page *p, const sac_moments *moments, const sac_moment *m,
+                              float heat_scale) {
     sac_status status = SAC_OK;
     sac_canvas *canvas = NULL;
     uint8_t *png = NULL;
@@ -248,11 +274,13 @@ static sac_status put_picture(page *p, const sac_moments *moments, const sac_mom
     sac_canvas_frame(canvas, m->pixels, width, height, channels, 0, 0, w, h);
     sac_canvas_heat(canvas, m->map16, SAC_MAP_FINE, SAC_MAP_FINE, heat_scale, 0, 0, w, h);
     const double cell_w = (double)w / SAC_MAP_FINE, cell_h = (double)h / SAC_MAP_FINE;
-    sac_canvas_box(canvas, (double)m->peak_x * w - cell_w / 2, (double)m->peak_y * h - cell_h / 2, cell_w,
-                   cell_h, 0xffffff, 1.5);
+    sac_canvas_box(canvas, (double)m->peak_x * w - cell_w / 2, (double)m->peak_y * h - cell_h / 2,
+                   cell_w, cell_h, 0xffffff, 1.5);
     SAC_TRY(sac_canvas_encode_png(canvas, &png, &size));
-    put(p, "<img width=\"%d\" height=\"%d\" alt=\"frame %" PRId64 " with its anomaly map\" "
-           "src=\"data:image/png;base64,", w, h, m->frame);
+    put(p,
+        "<img width=\"%d\" height=\"%d\" alt=\"frame %" PRId64 " with its anomaly map\" "
+        "src=\"data:image/png;base64,",
+        w, h, m->frame);
     put_base64(p, png, size);
     put(p, "\">");
 fail:
@@ -279,13 +307,15 @@ static void put_moments(page *p, const sac_report *r) {
         put(p, "<figure id=\"m%d\">", i + 1);
         sac_status status = put_picture(p, r->moments, m, scale);
         if (status < 0 && p->status >= 0) {
-            p->status = sac_error_set(p->error, status, m->frame, "the picture of frame %" PRId64
-                                      " cannot be drawn: %s", m->frame, sac_status_name(status));
+            p->status = sac_error_set(p->error, status, m->frame,
+                                      "the picture of frame %" PRId64 " cannot be drawn: %s",
+                                      m->frame, sac_status_name(status));
         }
         put(p,
-            "<figcaption><b>%d. %s</b>, frame %" PRId64 "<br>smoothed %.3f, raw %.3f</figcaption></figure>",
-            i + 1, sac_text_duration(time, sizeof time, m->time_s), m->frame, (double)m->score_smoothed,
-            (double)m->score);
+            "<figcaption><b>%d. %s</b>, frame %" PRId64
+            "<br>smoothed %.3f, raw %.3f</figcaption></figure>",
+            i + 1, sac_text_duration(time, sizeof time, m->time_s), m->frame,
+            (double)m->score_smoothed, (double)m->score);
     }
     put(p, "</div>");
 }
@@ -295,23 +325,30 @@ static void put_events(page *p, const sac_report *r) {
     if (r->events == NULL) return;
     put(p, "<h2>Events</h2>");
     if (r->events->count == 0) {
-        put(p, "<p class=\"sub\">No frame reaches the threshold of %.3g.</p>", (double)r->events->threshold);
+        put(p, "<p class=\"sub\">No frame reaches the threshold of %.3g.</p>",
+            (double)r->events->threshold);
         return;
     }
-    put(p, "<div class=\"card\"><table><tr><th class=\"n\">#</th><th class=\"n\">from</th><th class=\"n\">to</th>"
-           "<th class=\"n\">peak</th><th class=\"n\">frames</th><th class=\"n\">peak score</th></tr>");
+    put(p,
+        "<div class=\"card\"><table><tr><th class=\"n\">#</th><th class=\"n\">from</th><th "
+        "class=\"n\">to</th>"
+        "<th class=\"n\">peak</th><th class=\"n\">frames</th><th class=\"n\">peak score</th></tr>");
     for (int64_t i = 0; i < r->events->count && i < MAX_ROWS; i++) {
         const sac_event *e = &r->events->items[i];
         char from[32], to[32], peak[32];
         put(p,
             "<tr><td class=\"n\">%" PRId64 "</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"
-            "<td class=\"n\">%s</td><td class=\"n\">%" PRId64 "&#8211;%" PRId64 "</td><td class=\"n\">%.3f</td></tr>",
-            i + 1, sac_text_duration(from, sizeof from, e->first_s), sac_text_duration(to, sizeof to, e->last_s),
+            "<td class=\"n\">%s</td><td class=\"n\">%" PRId64 "&#8211;%" PRId64
+            "</td><td class=\"n\">%.3f</td></tr>",
+            i + 1, sac_text_duration(from, sizeof from, e->first_s),
+            sac_text_duration(to, sizeof to, e->last_s),
             sac_text_duration(peak, sizeof peak, e->peak_s), e->first, e->last, (double)e->score);
     }
     put(p, "</table>");
     if (r->events->count > MAX_ROWS) {
-        put(p, "<p class=\"legend\">and %" PRId64 " more; the whole list is in the run's JSON output</p>",
+        put(p,
+            "<p class=\"legend\">and %" PRId64
+            " more; the whole list is in the run's JSON output</p>",
             r->events->count - MAX_ROWS);
     }
     put(p, "</div>");
@@ -380,21 +417,24 @@ static void put_summary(page *p, const sac_report *r) {
 
 sac_status sac_report_write(sac_file_writer *writer, const sac_report *r, sac_error *error) {
     if (r->frames < 1) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "a report needs at least one scored frame");
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "a report needs at least one scored frame");
     }
     page body = {.writer = writer, .error = error, .status = SAC_OK};
     page *p = &body;
     // The policy forbids everything a report does not need, so that even a mistake in escaping could load nothing.
-    put(p, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-           "style-src 'unsafe-inline'\">"
-           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>");
+    put(p,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        "style-src 'unsafe-inline'\">"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>");
     put_text(p, r->title);
     put(p, " &#8211; Saccade</title><style>%s</style></head>\n<body><main><h1>", style);
     put_text(p, r->title);
     put(p, "</h1><p class=\"sub\">Abnormal event scores by Saccade, 0 normal to 1 abnormal</p>");
     if (r->interrupted) {
-        put(p, "<p class=\"note\">The run was interrupted: the source goes on after the last frame shown here.</p>");
+        put(p, "<p class=\"note\">The run was interrupted: the source goes on after the last frame "
+               "shown here.</p>");
     }
     put_summary(p, r);
     put(p, "<h2>Score over time</h2>");
@@ -407,7 +447,8 @@ sac_status sac_report_write(sac_file_writer *writer, const sac_report *r, sac_er
     put_table(p, "Timing", r->timing);
     put(p, "</main></body></html>\n");
     if (body.status < 0) {
-        sac_error_set(error, body.status, -1, "the report cannot be written: %s", sac_status_name(body.status));
+        sac_error_set(error, body.status, -1, "the report cannot be written: %s",
+                      sac_status_name(body.status));
     }
     return body.status;
 }

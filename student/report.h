@@ -13,15 +13,15 @@
 #include "student/moments.h"
 
 typedef struct sac_report {
-    const char *title;           // any bytes
-    int64_t frames;              // >= 1
-    const float *scores;         // [frames] raw
-    const float *smoothed;       // [frames]
-    const double *times;         // [frames] seconds
-    const sac_events *events;    // NULL: no threshold was given
-    const sac_moments *moments;  // NULL: no pictures
-    double frames_per_second;    // of the run, for the summary line
-    bool interrupted;            // says that the source was not scored to its end
+    const char *title;          // any bytes
+    int64_t frames;             // >= 1
+    const float *scores;        // [frames] raw
+    const float *smoothed;      // [frames]
+    const double *times;        // [frames] seconds
+    const sac_events *events;   // NULL: no threshold was given
+    const sac_moments *moments; // NULL: no pictures
+    double frames_per_second;   // of the run, for the summary line
+    bool interrupted;           // says that the source was not scored to its end
     // Objects of key -> value shown as tables in this order; NULL ones are left out. Nested objects are flattened with dots.
     const json_t *source, *settings, *model, *timing;
 } sac_report;

@@ -30,7 +30,9 @@ struct sac_student {
     sac_causal_smoother fresh, smoother; // fresh: as after init, to reset without failing
 };
 
-sac_student_options sac_student_default_options(void) { return (sac_student_options){0}; }
+sac_student_options sac_student_default_options(void) {
+    return (sac_student_options){0};
+}
 
 static void fill_info(sac_student *s) {
     const sac_preprocess *p = &s->model->preprocess;
@@ -46,8 +48,8 @@ static void fill_info(sac_student *s) {
     }
 }
 
-sac_status sac_student_create(sac_student **out, sac_model **model, const sac_student_options *options,
-                              sac_error *error) {
+sac_status sac_student_create(sac_student **out, sac_model **model,
+                              const sac_student_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     *out = NULL;
     sac_student *s = sac_calloc(1, sizeof *s);
@@ -60,11 +62,13 @@ sac_status sac_student_create(sac_student **out, sac_model **model, const sac_st
                                s->options.threads);
         goto fail;
     }
-    status = sac_causal_smoother_init(&s->fresh, s->options.smoothing_sigma, s->options.smoothing_taps);
+    status =
+        sac_causal_smoother_init(&s->fresh, s->options.smoothing_sigma, s->options.smoothing_taps);
     if (status < 0) {
-        sac_error_set(error, status, -1,
-                      "causal smoothing with sigma %g and %d taps is out of range (at most %d taps)",
-                      s->options.smoothing_sigma, s->options.smoothing_taps, SAC_SMOOTHING_CAUSAL_TAPS);
+        sac_error_set(
+            error, status, -1,
+            "causal smoothing with sigma %g and %d taps is out of range (at most %d taps)",
+            s->options.smoothing_sigma, s->options.smoothing_taps, SAC_SMOOTHING_CAUSAL_TAPS);
         goto fail;
     }
     s->smoother = s->fresh;
@@ -85,10 +89,10 @@ sac_status sac_student_create(sac_student **out, sac_model **model, const sac_st
 
     // The backend splits its work when the plan is made, so the thread count is set before that, too.
     sac_nn_set_threads(s->options.threads);
-    const sac_plan_options plan = {
-        .batch = 1,
-        .backend = s->options.reference ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
-        .channels_last = true};
+    const sac_plan_options plan = {.batch = 1,
+                                   .backend =
+                                       s->options.reference ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
+                                   .channels_last = true};
     SAC_TRY(sac_infer_create(&s->infer, s->model->net, s->model->params, &plan, error));
     s->input = sac_infer_input(s->infer, "frames");
     s->map16 = sac_infer_output(s->infer, "map16");
@@ -108,8 +112,8 @@ fail:
                          sac_status_name(status));
 }
 
-sac_status sac_student_open(sac_student **student, const char *path, const sac_student_options *options,
-                            sac_error *error) {
+sac_status sac_student_open(sac_student **student, const char *path,
+                            const sac_student_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     sac_model *model = NULL;
     if (student == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "student is NULL");
@@ -121,19 +125,25 @@ fail:
     return status;
 }
 
-const sac_model *sac_student_model(const sac_student *student) { return student->model; }
+const sac_model *sac_student_model(const sac_student *student) {
+    return student->model;
+}
 
-void sac_student_get_info(const sac_student *student, sac_student_info *info) { *info = student->info; }
+void sac_student_get_info(const sac_student *student, sac_student_info *info) {
+    *info = student->info;
+}
 
 // Turns one frame into a gray plane of the network's size, with a message for what the caller got wrong.
-static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pixels, int width, int height,
-                               int channels, sac_error *error) {
-    sac_status status = sac_preprocessor_frame(s->preprocessor, gray, pixels, width, height, channels);
+static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pixels, int width,
+                               int height, int channels, sac_error *error) {
+    sac_status status =
+        sac_preprocessor_frame(s->preprocessor, gray, pixels, width, height, channels);
     if (status == SAC_ERROR_ARGUMENT) {
-        return sac_error_set(error, status, s->pushed,
-                             "frame %lld: %s %dx%d with %d channels; sides of 1..16384 and 1 or 3 channels "
-                             "expected",
-                             (long long)s->pushed, pixels == NULL ? "no pixels," : "", width, height, channels);
+        return sac_error_set(
+            error, status, s->pushed,
+            "frame %lld: %s %dx%d with %d channels; sides of 1..16384 and 1 or 3 channels "
+            "expected",
+            (long long)s->pushed, pixels == NULL ? "no pixels," : "", width, height, channels);
     }
     if (status < 0) {
         return sac_error_set(error, status, s->pushed, "frame %lld of %dx%d cannot be scaled: %s",
@@ -142,8 +152,8 @@ static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pix
     return SAC_OK;
 }
 
-sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, int height, int channels,
-                            double time_s, sac_error *error) {
+sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, int height,
+                            int channels, double time_s, sac_error *error) {
     sac_status status = SAC_OK;
     if (s->finished) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed,
@@ -152,16 +162,19 @@ sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, in
     }
     if (!isfinite(time_s)) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed,
-                             "frame %lld: its presentation time is not finite", (long long)s->pushed);
+                             "frame %lld: its presentation time is not finite",
+                             (long long)s->pushed);
     }
     // The new frame takes the slot of frame pushed - slots, which frame `pulled` may still look at.
     if (s->pushed - s->slots >= s->pulled - s->history) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed,
-                             "frame %lld: more than %d results wait; pull until SAC_AGAIN after each push",
-                             (long long)s->pushed, SAC_STUDENT_WAITING);
+        return sac_error_set(
+            error, SAC_ERROR_ARGUMENT, s->pushed,
+            "frame %lld: more than %d results wait; pull until SAC_AGAIN after each push",
+            (long long)s->pushed, SAC_STUDENT_WAITING);
     }
     int64_t slot = s->pushed % s->slots;
-    SAC_TRY(prepare_gray(s, s->planes + slot * s->plane_size, pixels, width, height, channels, error));
+    SAC_TRY(
+        prepare_gray(s, s->planes + slot * s->plane_size, pixels, width, height, channels, error));
     s->times[slot] = time_s;
     s->pushed++;
 fail:
@@ -181,7 +194,8 @@ static sac_status run(sac_student *s, int64_t frame, sac_result *result, sac_err
     SAC_TRY(sac_infer_run(s->infer, error));
     bool finite = isfinite(s->map1[0]);
     int peak = 0;
-    for (int i = 0; i < SAC_MAP_COARSE * SAC_MAP_COARSE; i++) finite = finite && isfinite(s->map4[i]);
+    for (int i = 0; i < SAC_MAP_COARSE * SAC_MAP_COARSE; i++)
+        finite = finite && isfinite(s->map4[i]);
     for (int i = 0; i < SAC_MAP_FINE * SAC_MAP_FINE; i++) {
         finite = finite && isfinite(s->map16[i]);
         if (s->map16[i] > s->map16[peak]) peak = i;
@@ -241,8 +255,8 @@ sac_status sac_student_score_prepared(sac_student *s, const float *input, sac_re
     return run(s, 0, result, error);
 }
 
-sac_status sac_student_prepare(sac_student *s, float *plane, const uint8_t *pixels, int width, int height,
-                               int channels, sac_error *error) {
+sac_status sac_student_prepare(sac_student *s, float *plane, const uint8_t *pixels, int width,
+                               int height, int channels, sac_error *error) {
     sac_status status = SAC_OK;
     if (plane == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "plane is NULL");
     SAC_TRY(prepare_gray(s, s->spare, pixels, width, height, channels, error));

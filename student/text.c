@@ -60,10 +60,11 @@ char *sac_text_duration(char *buffer, size_t size, double seconds) {
     int64_t tenths = (int64_t)llround(fabs(seconds) * 10.0);
     int64_t hours = tenths / 36000, minutes = tenths / 600 % 60, rest = tenths % 600;
     if (hours > 0) {
-        snprintf(buffer, size, "%s%" PRId64 ":%02" PRId64 ":%02" PRId64 ".%" PRId64, sign, hours, minutes,
-                 rest / 10, rest % 10);
+        snprintf(buffer, size, "%s%" PRId64 ":%02" PRId64 ":%02" PRId64 ".%" PRId64, sign, hours,
+                 minutes, rest / 10, rest % 10);
     } else if (minutes > 0) {
-        snprintf(buffer, size, "%s%" PRId64 ":%02" PRId64 ".%" PRId64, sign, minutes, rest / 10, rest % 10);
+        snprintf(buffer, size, "%s%" PRId64 ":%02" PRId64 ".%" PRId64, sign, minutes, rest / 10,
+                 rest % 10);
     } else {
         snprintf(buffer, size, "%s%" PRId64 ".%" PRId64 " s", sign, rest / 10, rest % 10);
     }

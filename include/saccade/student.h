@@ -69,8 +69,8 @@ SAC_API void sac_student_get_info(const sac_student *student, sac_student_info *
 // Pull until SAC_AGAIN after each push; at most SAC_STUDENT_WAITING results may wait.
 // SAC_ERROR_ARGUMENT: a value out of range, push after finish, or too many results waiting; SAC_ERROR_MEMORY.
 SAC_API SAC_NODISCARD sac_status sac_student_push(sac_student *student, const uint8_t *pixels,
-                                                  int width, int height, int channels, double time_s,
-                                                  sac_error *error);
+                                                  int width, int height, int channels,
+                                                  double time_s, sac_error *error);
 // No more frames: the remaining ones become available to pull. Calling it again changes nothing.
 SAC_API SAC_NODISCARD sac_status sac_student_finish(sac_student *student, sac_error *error);
 // Next result in frame order, exactly one per pushed frame. The network runs inside this call, without allocating.
@@ -85,8 +85,9 @@ SAC_API void sac_student_reset(sac_student *student);
 // Scores one prepared input f32 [height][width][3] (channels-last: three planes of sac_student_prepare interleaved): the network
 // alone, for benchmarks. Does not touch the stream; frame and time of the result are 0 and score_smoothed is the raw score.
 // Errors as sac_student_pull.
-SAC_API SAC_NODISCARD sac_status sac_student_score_prepared(sac_student *student, const float *input,
-                                                            sac_result *result, sac_error *error);
+SAC_API SAC_NODISCARD sac_status sac_student_score_prepared(sac_student *student,
+                                                            const float *input, sac_result *result,
+                                                            sac_error *error);
 // One u8 frame to its network plane, f32 [height][width] of the network: gray, scaled, (x - mean) / scale.
 // SAC_ERROR_ARGUMENT and SAC_ERROR_MEMORY as sac_student_push.
 SAC_API SAC_NODISCARD sac_status sac_student_prepare(sac_student *student, float *plane,

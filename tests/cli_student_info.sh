@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# student-info: text and JSON for a random model, verification, refusals.
+set -euo pipefail
+bin=${SACCADE_BIN:?}
+fail() { echo "FAILED: $*" >&2; exit 1; }
+rm -rf ./* && "$bin/make-model" m.safetensors --width 48 --height 32
+
+"$bin/student-info" m.safetensors > text
+grep -q 'architecture  *tiny-m' text || fail "architecture"
+grep -q '48x32 gray, frames t-3 t+0 t+3' text || fail "input"
+grep -q '^stem1.conv .*conv .*\[16\]\[16\]\[24\] ' text || fail "first layer's shape"
+grep -q '^map16 .*sigmoid .*\[1\]\[16\]\[16\].*output' text || fail "output"
+grep -q 'random weights, for tests' text || fail "provenance"
+
+"$bin/student-info" m.safetensors --verify --json > json
+jq_like() { grep -q "$1" json || fail "JSON lacks $1"; }
+jq_like '"passed": true'
+jq_like '"arch": "tiny-m"'
+# The layers must add up to the totals.
+awk '/"layers"/ {inside = 1} /"macs":/ {gsub(/[^0-9]/, "", $2); if (inside) sum += $2; else total = $2}
+     END {exit !(sum > 0 && (total == 0 || sum == total))}' json || fail "MACs do not add up"
+awk '/^total/ {total = $(NF-1); next} /^(stem|body|head|map)/ {n = NF; if ($n == "output") n--; sum += $(n-1)}
+     END {exit !(sum > 100000 && sum == total)}' text || fail "parameters do not add up"
+"$bin/student-info" m.safetensors --kernels | grep -q 'conv' || fail "kernels"
+
+expect() { # expect CODE WORD command...
+    local want=$1 word=$2 code=0
+    shift 2
+    "$@" > out 2> err || code=$?
+    [ "$code" = "$want" ] || fail "exit $code instead of $want: $*: $(cat err)"
+    grep -q -- "$word" err || fail "'$word' is not in: $(cat err)"
+}
+expect 1 absent "$bin/student-info" absent.safetensors
+head -c 1000 m.safetensors > cut.safetensors
+expect 1 cut.safetensors "$bin/student-info" cut.safetensors
+expect 2 student-info "$bin/student-info"
+expect 2 -- "$bin/student-info" m.safetensors --nonsense
+expect 1 'standard output' bash -c "'$bin/student-info' m.safetensors > /dev/full"
+echo ok

@@ -1,0 +1,15 @@
+# Random model files for the CLI tests of this and other areas.
+if(TARGET saccade_student)
+    add_executable(tool_make-model make_model.c)
+    set_target_properties(tool_make-model PROPERTIES OUTPUT_NAME make-model)
+    target_link_libraries(tool_make-model PRIVATE saccade_student saccade_core)
+endif()
+
+sac_test(student_preprocess LIBS saccade_student LABELS student)
+sac_test(student_model LIBS saccade_student LABELS student)
+sac_test(student_runtime LIBS saccade_student LABELS student TIMEOUT 300)
+sac_test(student_report LIBS saccade_report LABELS student)
+sac_fuzz(model LIBS saccade_student)
+sac_cli_test(student_run TOOLS student-run make-model LABELS student TIMEOUT 300)
+sac_cli_test(student_run_bad TOOLS student-run make-model LABELS student TIMEOUT 300)
+sac_cli_test(student_info TOOLS student-info make-model LABELS student)

@@ -1,0 +1,653 @@
+// student-run: scores videos, picture folders, streams and cameras with a trained student and writes tables, maps, an
+// overlay video and a report. Scoring itself is libsaccade (student/runtime.c); this is the loop around it.
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/check.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/number.h"
+#include "core/time.h"
+#include "core/tool.h"
+#include "nn/infer.h"
+#include "saccade/version.h"
+#include "saccade/video.h"
+#include "student/events.h"
+#include "student/outputs.h"
+#include "student/runtime.h"
+#include "student/text.h"
+
+typedef struct settings {
+    sac_tool_settings tool;
+    const char *model, *size, *format;
+    const char *csv, *jsonl, *maps, *overlay, *report;
+    double threshold, smoothing_sigma, frame_rate, overlay_high, timeout_s;
+    int64_t smoothing_taps, max_frames, moments, decode_threads, queue;
+    int backend; // 0 onednn, 1 ref
+} settings;
+
+#define TEXT_OPTION(member_, letter_, argument_, help_)                                            \
+    {                                                                                              \
+        .name = #member_, .letter = letter_, .type = SAC_OPTION_TEXT,                              \
+        .offset = offsetof(settings, member_), .argument = argument_, .help = help_                \
+    }
+
+static const sac_option options[] = {
+    {.name = "", .help = "Input"},
+    TEXT_OPTION(model, 'm', "FILE", "model file made by distill; required"),
+    TEXT_OPTION(size, 0, "WxH",
+                "scale frames to this size while decoding; default: the source's own"),
+    TEXT_OPTION(format, 0, "NAME",
+                "FFmpeg input format of a device, such as v4l2, x11grab or lavfi"),
+    {.name = "frame-rate",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(settings, frame_rate),
+     .number = 25,
+     .min = 0.001,
+     .max = 10000,
+     .help = "frames per second of picture folders and patterns"},
+    {.name = "max-frames",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, max_frames),
+     .min = 0,
+     .max = 1e15,
+     .help = "stop each source after N frames; 0: at its end"},
+    {.name = "timeout",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(settings, timeout_s),
+     .number = 10,
+     .min = 0.1,
+     .max = 86400,
+     .argument = "S",
+     .help = "give up on a network source after S seconds without data"},
+    {.name = "",
+     .help = "Output (\"{}\" in a name is replaced by the source's name; a folder holds one file "
+             "per source)"},
+    TEXT_OPTION(
+        csv, 0, "FILE",
+        "scores per frame; \"-\": standard output, which is the default without any output"),
+    TEXT_OPTION(jsonl, 0, "FILE", "the same as JSON lines"),
+    TEXT_OPTION(maps, 0, "FILE", "anomaly maps as .npy, float32 [frames][16][16]"),
+    TEXT_OPTION(overlay, 0, "FILE",
+                "video of the frames with heat map and score curve (.mp4, .mkv, .avi)"),
+    TEXT_OPTION(report, 0, "FILE", "self-contained HTML page: score curve, top moments, settings"),
+    {.name = "moments",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, moments),
+     .number = 6,
+     .min = 1,
+     .max = 64,
+     .help = "pictures of top moments in the report"},
+    {.name = "overlay-high",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(settings, overlay_high),
+     .number = 1,
+     .min = 0.001,
+     .max = 1,
+     .argument = "SCORE",
+     .help = "score at the top of the overlay's curve"},
+    {.name = "", .help = "Scoring"},
+    {.name = "threshold",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(settings, threshold),
+     .number = -1,
+     .min = -1,
+     .max = 1,
+     .argument = "SCORE",
+     .help = "report events: runs of frames whose smoothed score reaches SCORE; negative: none"},
+    {.name = "smoothing-sigma",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(settings, smoothing_sigma),
+     .min = 0,
+     .max = 1e6,
+     .help = "width of the causal smoothing in frames; 0: its default"},
+    {.name = "smoothing-taps",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, smoothing_taps),
+     .min = 0,
+     .max = SAC_SMOOTHING_CAUSAL_TAPS,
+     .help = "frames the smoothing looks at; 0: its default"},
+    {.name = "backend",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, backend),
+     .choices = "onednn|ref",
+     .help = "ref repeats the run on the plain reference, slowly"},
+    {.name = "decode-threads",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, decode_threads),
+     .min = 0,
+     .max = 64,
+     .help = "decoder threads; 0: the decoder's choice"},
+    {.name = "queue",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, queue),
+     .number = 4,
+     .min = 0,
+     .max = 64,
+     .help = "frames decoded ahead on a thread of their own; 0: decode between scoring"},
+    SAC_TOOL_OPTIONS(settings),
+    {.name = NULL},
+};
+
+static const sac_command command = {
+    .name = "student-run",
+    .usage = "-m MODEL SOURCE... [options]",
+    .description =
+        "Scores every frame of each SOURCE: a video file, a folder or pattern of pictures, a URL "
+        "or a device.\n"
+        "Frames count from 0; scores lie in [0,1]; peak_x and peak_y are pixels of the source. "
+        "Clips may be as short\n"
+        "as one frame: the border frames stand in for those that are missing.\n\n"
+        "  student-run -m ped2.safetensors clip.mp4 --csv scores.csv --quiet\n"
+        "  student-run -m ped2.safetensors Test/Test001 --report report.html --threshold 0.4\n"
+        "  student-run -m ped2.safetensors *.mp4 --csv out/{}.csv --overlay out/\n"
+        "  student-run -m ped2.safetensors /dev/video0 --format v4l2 --jsonl -",
+    .options = options,
+    .min_positional = 1,
+    .max_positional = -1,
+};
+
+// ---- interruption of a blocked read ------------------------------------------------------------------------
+
+// A camera or a stalled network source can block a read for long; this thread wakes it up when Ctrl-C comes.
+typedef struct watcher {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    sac_video *video; // the source being read, or NULL
+    bool running, stop;
+} watcher;
+
+static void *watch(void *user) {
+    watcher *w = user;
+    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    for (bool stop = false; !stop;) {
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&w->lock);
+        stop = w->stop;
+        if (w->video != NULL && sac_interrupted()) sac_video_interrupt(w->video);
+        pthread_mutex_unlock(&w->lock);
+    }
+    return NULL;
+}
+
+static void watcher_set(watcher *w, sac_video *video) {
+    pthread_mutex_lock(&w->lock);
+    w->video = video;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static sac_status watcher_start(watcher *w, sac_error *error) {
+    pthread_mutex_init(&w->lock, NULL);
+    int code = pthread_create(&w->thread, NULL, watch, w);
+    if (code != 0)
+        return sac_error_set(error, SAC_ERROR_BACKEND, -1, "no thread: %s", strerror(code));
+    w->running = true;
+    return SAC_OK;
+}
+
+static void watcher_stop(watcher *w) {
+    if (!w->running) return;
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    w->running = false;
+}
+
+// ---- one source --------------------------------------------------------------------------------------------
+
+typedef struct run {
+    const settings *settings;
+    sac_student *student;
+    sac_student_info info;
+    int width, height; // of --size, 0: the source's
+    sac_output_names names;
+    int64_t source_count;
+    json_t *settings_json, *model_json; // for reports and --json
+    watcher watcher;
+    bool csv_on_stdout, text_to_stderr;
+} run;
+
+// What one source came to.
+typedef struct outcome {
+    int64_t frames;
+    double duration_s, wall_s, score_s, read_s;
+    float max, max_smoothed;
+    int64_t max_frame, max_smoothed_frame;
+    double max_time_s, max_smoothed_time_s;
+    sac_events events;
+    bool interrupted;
+    sac_video_info video;
+} outcome;
+
+// Pixels of the frames that were pushed but not scored yet; overlay and report show them beside their score.
+typedef struct waiting {
+    uint8_t *pixels; // [slots][size]
+    int64_t slots, size;
+} waiting;
+
+static sac_status take_results(run *r, sac_outputs *outputs, const waiting *kept, outcome *o,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    for (;;) {
+        sac_result result;
+        double before = sac_time_s();
+        SAC_TRY(sac_student_pull(r->student, &result, error));
+        o->score_s += sac_time_s() - before;
+        if (status != SAC_OK) return SAC_OK; // more input needed, or all taken
+        const uint8_t *pixels =
+            kept->pixels != NULL ? kept->pixels + result.frame % kept->slots * kept->size : NULL;
+        SAC_TRY(sac_outputs_frame(outputs, &result, pixels, error));
+        if (r->settings->threshold >= 0.0) {
+            SAC_TRY(
+                sac_events_push(&o->events, result.frame, result.time_s, result.score_smoothed));
+        }
+        if (o->frames == 0 || result.score > o->max) {
+            o->max = result.score;
+            o->max_frame = result.frame;
+            o->max_time_s = result.time_s;
+        }
+        if (o->frames == 0 || result.score_smoothed > o->max_smoothed) {
+            o->max_smoothed = result.score_smoothed;
+            o->max_smoothed_frame = result.frame;
+            o->max_smoothed_time_s = result.time_s;
+        }
+        o->frames++;
+        o->duration_s = result.time_s;
+    }
+fail:
+    return status;
+}
+
+// Reads, pushes and pulls until the source ends or Ctrl-C comes.
+static sac_status score_all(run *r, const char *source, sac_video *video, sac_outputs *outputs,
+                            waiting *kept, outcome *o, sac_progress *progress, sac_error *error) {
+    sac_status status = SAC_OK;
+    int64_t read = 0;
+    while (r->settings->max_frames == 0 || read < r->settings->max_frames) {
+        sac_frame frame;
+        double before = sac_time_s();
+        status = sac_interrupted() ? SAC_ERROR_INTERRUPTED : sac_video_read(video, &frame, error);
+        o->read_s += sac_time_s() - before;
+        if (status == SAC_EOF) break;
+        if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
+            // Rows that would need frames not read any more are left out: what is written equals a full run.
+            o->interrupted = true;
+            return SAC_OK;
+        }
+        if (status < 0) goto fail;
+        if (kept->pixels != NULL) {
+            memcpy(kept->pixels + read % kept->slots * kept->size, frame.data, (size_t)kept->size);
+        }
+        before = sac_time_s();
+        SAC_TRY(sac_student_push(r->student, frame.data, frame.width, frame.height, frame.channels,
+                                 frame.time_s, error));
+        o->score_s += sac_time_s() - before;
+        read++;
+        SAC_TRY(take_results(r, outputs, kept, o, error));
+        sac_progress_update(progress, read, NULL);
+    }
+    if (read == 0) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: holds no frames", source);
+    }
+    SAC_TRY(sac_student_finish(r->student, error));
+    SAC_TRY(take_results(r, outputs, kept, o, error));
+    return SAC_OK;
+fail:
+    return sac_error_set(error, status, o->frames, "%s: %s", source, sac_status_name(status));
+}
+
+static json_t *source_json(const char *source, const outcome *o) {
+    char *clean = sac_text_utf8(source);
+    if (clean == NULL) return NULL;
+    json_t *json = json_pack("{s:s, s:i, s:i, s:o, s:I, s:o}", "source", clean, "width",
+                             o->video.source_width, "height", o->video.source_height, "frame_rate",
+                             sac_json_number(o->video.frame_rate), "frames", (json_int_t)o->frames,
+                             "last_time_s", sac_json_number(o->duration_s));
+    sac_free(clean);
+    return json;
+}
+
+static double rate(int64_t frames, double seconds) {
+    return seconds > 0.0 ? (double)frames / seconds : NAN;
+}
+
+static json_t *timing_json(const run *r, const outcome *o) {
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:s}", "wall_s",
+                     sac_json_number(o->wall_s), "frames_per_second",
+                     sac_json_number(rate(o->frames, o->wall_s)), "waiting_for_frames_s",
+                     sac_json_number(o->read_s), "scoring_s", sac_json_number(o->score_s),
+                     "scoring_frames_per_second", sac_json_number(rate(o->frames, o->score_s)),
+                     "threads", (json_int_t)r->settings->tool.threads, "backend",
+                     r->settings->backend == 1 ? "plain reference" : sac_nn_backend_version(),
+                     "version", sac_version());
+}
+
+static sac_status commit(run *r, const char *source, sac_outputs **outputs, const outcome *o,
+                         sac_error *error) {
+    sac_status status = SAC_OK;
+    json_t *about = source_json(source, o), *timing = timing_json(r, o);
+    if (about == NULL || timing == NULL) {
+        status =
+            sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for its summary", source);
+        goto fail;
+    }
+    const sac_output_notes notes = {.events = r->settings->threshold >= 0.0 ? &o->events : NULL,
+                                    .frames_per_second = rate(o->frames, o->wall_s),
+                                    .interrupted = o->interrupted,
+                                    .source = about,
+                                    .settings = r->settings_json,
+                                    .model = r->model_json,
+                                    .timing = timing};
+    SAC_TRY(sac_outputs_commit(outputs, &notes, error));
+fail:
+    json_decref(about);
+    json_decref(timing);
+    return status;
+}
+
+static sac_status open_outputs(sac_outputs **outputs, run *r, int64_t index, const char *source,
+                               const sac_video_info *info, sac_error *error) {
+    int64_t expected = info->frames, limit = r->settings->max_frames;
+    if (limit > 0 && expected > limit) expected = limit;
+    sac_output_settings wanted = {.source = source,
+                                  .moments = (int)r->settings->moments,
+                                  .overlay_high = (float)r->settings->overlay_high,
+                                  .frames = expected};
+    for (int kind = 0; kind < SAC_OUTPUT_COUNT; kind++) {
+        wanted.paths[kind] = sac_output_names_get(&r->names, index, (sac_output_kind)kind);
+        if (wanted.paths[kind] != NULL && strcmp(wanted.paths[kind], "-") == 0 &&
+            r->source_count > 1) {
+            wanted.source_column = true;
+        }
+    }
+    return sac_outputs_open(outputs, &wanted, info, error);
+}
+
+static sac_status run_source(run *r, int64_t index, const char *source, outcome *o,
+                             sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_video *video = NULL;
+    sac_outputs *outputs = NULL;
+    sac_progress *progress = NULL;
+    waiting kept = {0};
+    double start = sac_time_s();
+    sac_video_options video_options = sac_video_default_options();
+    // Always gray: an overlay must not change the scores, and heat colours stand out better on gray.
+    video_options.channels = 1;
+    video_options.width = r->width;
+    video_options.height = r->height;
+    video_options.threads = (int)r->settings->decode_threads;
+    video_options.queue = (int)r->settings->queue;
+    video_options.frame_rate = r->settings->frame_rate;
+    video_options.format = r->settings->format;
+    video_options.timeout_s = r->settings->timeout_s;
+    SAC_TRY(sac_video_open(&video, source, &video_options, error));
+    watcher_set(&r->watcher, video);
+    sac_video_get_info(video, &o->video);
+    SAC_TRY(open_outputs(&outputs, r, index, source, &o->video, error));
+    sac_student_reset(r->student);
+    if (sac_outputs_want_pixels(outputs)) {
+        kept.slots = r->info.lookahead + 1;
+        kept.size = (int64_t)o->video.width * o->video.height * o->video.channels;
+        kept.pixels = sac_calloc(kept.slots * kept.size, 1);
+        SAC_TRY_ALLOC(kept.pixels);
+    }
+    int64_t total = o->video.frames;
+    if (r->settings->max_frames > 0 && (total == 0 || total > r->settings->max_frames)) {
+        total = r->settings->max_frames;
+    }
+    SAC_TRY(sac_progress_open(&progress, source, "frames", total, &r->settings->tool));
+    SAC_TRY(score_all(r, source, video, outputs, &kept, o, progress, error));
+    sac_progress_close(&progress);
+    o->wall_s = sac_time_s() - start;
+    if (o->frames > 0) SAC_TRY(commit(r, source, &outputs, o, error));
+fail:
+    watcher_set(&r->watcher, NULL);
+    sac_progress_close(&progress);
+    sac_outputs_close(&outputs);
+    sac_video_close(&video);
+    sac_free(kept.pixels);
+    if (status < 0) sac_error_set(error, status, -1, "%s: %s", source, sac_status_name(status));
+    return status;
+}
+
+// ---- summary -----------------------------------------------------------------------------------------------
+
+static json_t *outcome_json(const run *r, int64_t index, const char *source, const outcome *o) {
+    json_t *json = source_json(source, o);
+    json_t *files = json_object();
+    if (json == NULL || files == NULL) goto fail;
+    for (int kind = 0; kind < SAC_OUTPUT_COUNT; kind++) {
+        const char *path = sac_output_names_get(&r->names, index, (sac_output_kind)kind);
+        if (path == NULL || o->frames == 0) continue;
+        char *clean = sac_text_utf8(path);
+        int failed =
+            clean == NULL || json_object_set_new(files, sac_output_option((sac_output_kind)kind),
+                                                 json_string(clean)) != 0;
+        sac_free(clean);
+        if (failed) goto fail;
+    }
+    bool failed = json_object_set(json, "outputs", files) != 0;
+    failed = failed || json_object_set_new(json, "interrupted", json_boolean(o->interrupted)) != 0;
+    if (o->frames > 0) {
+        failed = failed || json_object_set_new(json, "max_score",
+                                               json_pack("{s:o, s:I, s:o}", "score",
+                                                         sac_json_number((double)o->max), "frame",
+                                                         (json_int_t)o->max_frame, "time_s",
+                                                         sac_json_number(o->max_time_s))) != 0;
+        failed = failed ||
+                 json_object_set_new(json, "max_score_smoothed",
+                                     json_pack("{s:o, s:I, s:o}", "score",
+                                               sac_json_number((double)o->max_smoothed), "frame",
+                                               (json_int_t)o->max_smoothed_frame, "time_s",
+                                               sac_json_number(o->max_smoothed_time_s))) != 0;
+    }
+    if (r->settings->threshold >= 0.0) {
+        failed = failed || json_object_set_new(json, "events", sac_events_to_json(&o->events)) != 0;
+    }
+    failed = failed || json_object_set_new(json, "timing", timing_json(r, o)) != 0;
+    if (failed) goto fail;
+    json_decref(files);
+    return json;
+fail:
+    json_decref(files);
+    json_decref(json);
+    return NULL;
+}
+
+static void print_summary(const run *r, int64_t index, const char *source, const outcome *o) {
+    FILE *out = r->text_to_stderr ? stderr : stdout;
+    char at[32], from[32], to[32];
+    fprintf(out, "%s: %" PRId64 " frames of %dx%d in %.2f s (%.0f frames/s)\n", source, o->frames,
+            o->video.source_width, o->video.source_height, o->wall_s, rate(o->frames, o->wall_s));
+    if (o->frames == 0) return;
+    fprintf(out, "  highest score %.4f at %s (frame %" PRId64 "); smoothed %.4f", (double)o->max,
+            sac_text_duration(at, sizeof at, o->max_time_s), o->max_frame, (double)o->max_smoothed);
+    fprintf(out, " at %s (frame %" PRId64 ")\n",
+            sac_text_duration(at, sizeof at, o->max_smoothed_time_s), o->max_smoothed_frame);
+    if (r->settings->threshold >= 0.0) {
+        fprintf(out, "  %" PRId64 " event%s at threshold %.4g\n", o->events.count,
+                o->events.count == 1 ? "" : "s", r->settings->threshold);
+        for (int64_t i = 0; i < o->events.count; i++) {
+            const sac_event *e = &o->events.items[i];
+            fprintf(out,
+                    "    %s to %s (frames %" PRId64 "-%" PRId64 "), peak %.4f at frame %" PRId64
+                    "\n",
+                    sac_text_duration(from, sizeof from, e->first_s),
+                    sac_text_duration(to, sizeof to, e->last_s), e->first, e->last,
+                    (double)e->score, e->peak);
+        }
+    }
+    for (int kind = 0; kind < SAC_OUTPUT_COUNT; kind++) {
+        const char *path = sac_output_names_get(&r->names, index, (sac_output_kind)kind);
+        if (path != NULL && strcmp(path, "-") != 0) {
+            fprintf(out, "  %s: %s\n", sac_output_option((sac_output_kind)kind), path);
+        }
+    }
+}
+
+// ---- main --------------------------------------------------------------------------------------------------
+
+static sac_status parse_size(run *r, const char *text, sac_error *error) {
+    if (text == NULL) return SAC_OK;
+    char buffer[32];
+    int64_t width = 0, height = 0;
+    snprintf(buffer, sizeof buffer, "%s", text);
+    char *cross = strchr(buffer, 'x');
+    bool ok = cross != NULL && strlen(text) < sizeof buffer;
+    if (ok) {
+        *cross = '\0';
+        ok = sac_number_integer(buffer, &width) && sac_number_integer(cross + 1, &height) &&
+             width >= 1 && width <= 16384 && height >= 1 && height <= 16384;
+    }
+    if (!ok) {
+        return sac_error_set(
+            error, SAC_ERROR_ARGUMENT, -1,
+            "--size '%.64s': WIDTHxHEIGHT with sides of 1..16384 was expected, such as 360x240",
+            text);
+    }
+    r->width = (int)width;
+    r->height = (int)height;
+    return SAC_OK;
+}
+
+static json_t *describe_model(const run *r) {
+    const sac_model *model = sac_student_model(r->student);
+    char *path = sac_text_utf8(r->settings->model);
+    if (path == NULL) return NULL;
+    json_t *json = json_pack(
+        "{s:s, s:s, s:I, s:I, s:o, s:O}", "file", path, "arch", r->info.arch, "parameters",
+        (json_int_t)r->info.parameters, "macs_per_frame", (json_int_t)r->info.macs, "preprocess",
+        sac_preprocess_to_json(&model->preprocess), "provenance", model->provenance);
+    sac_free(path);
+    return json;
+}
+
+static sac_status prepare(run *r, const char *const *sources, sac_error *error) {
+    sac_status status = SAC_OK;
+    const settings *s = r->settings;
+    const char *patterns[SAC_OUTPUT_COUNT] = {[SAC_OUTPUT_CSV] = s->csv,
+                                              [SAC_OUTPUT_JSONL] = s->jsonl,
+                                              [SAC_OUTPUT_MAPS] = s->maps,
+                                              [SAC_OUTPUT_OVERLAY] = s->overlay,
+                                              [SAC_OUTPUT_REPORT] = s->report};
+    if (s->model == NULL) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "-m MODEL is missing: which model file shall score?");
+    }
+    SAC_TRY(parse_size(r, s->size, error));
+    bool any = s->csv != NULL || s->jsonl != NULL || s->maps != NULL || s->overlay != NULL ||
+               s->report != NULL;
+    if (!any && !s->tool.json) patterns[SAC_OUTPUT_CSV] = "-";
+    r->text_to_stderr =
+        (patterns[SAC_OUTPUT_CSV] != NULL && strcmp(patterns[SAC_OUTPUT_CSV], "-") == 0) ||
+        (s->jsonl != NULL && strcmp(s->jsonl, "-") == 0);
+    if (r->text_to_stderr && s->tool.json) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--json and an output named \"-\" cannot share standard output");
+    }
+    const sac_student_options student = {.threads = (int)s->tool.threads,
+                                         .reference = s->backend == 1,
+                                         .smoothing_sigma = s->smoothing_sigma,
+                                         .smoothing_taps = (int)s->smoothing_taps,
+                                         .logger = sac_tool_logger(command.name, s->tool.quiet)};
+    SAC_TRY(sac_student_open(&r->student, s->model, &student, error));
+    sac_student_get_info(r->student, &r->info);
+    SAC_TRY(
+        sac_output_names_resolve(&r->names, patterns, sources, r->source_count, s->model, error));
+    r->settings_json = sac_options_to_json(&command, s);
+    SAC_TRY_ALLOC(r->settings_json);
+    r->model_json = describe_model(r);
+    SAC_TRY_ALLOC(r->model_json);
+    SAC_TRY(watcher_start(&r->watcher, error));
+fail:
+    return status;
+}
+
+static sac_status print_json(json_t *results, json_t *failures, const run *r, sac_error *error) {
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:O}", "tool", command.name, "version",
+                  sac_version(), "commit", sac_commit(), "model", r->model_json, "settings",
+                  r->settings_json, "sources", results, "failures", failures);
+    char *text = json != NULL ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    sac_status status = SAC_OK;
+    if (text != NULL) puts(text);
+    if (text == NULL)
+        status = sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the summary");
+    free(text); // Jansson allocates with malloc
+    json_decref(json);
+    return status;
+}
+
+static void note_failure(json_t *failures, const char *source, const sac_error *error) {
+    char *clean = sac_text_utf8(source), *message = sac_text_utf8(error->message);
+    if (clean != NULL && message != NULL) {
+        json_array_append_new(failures, json_pack("{s:s, s:s}", "source", clean, "error", message));
+    }
+    sac_free(clean);
+    sac_free(message);
+}
+
+int main(int argc, char **argv) {
+    settings s;
+    sac_options_result parsed;
+    int code = sac_tool_start(&command, &s, argc, argv, &parsed);
+    if (code >= 0) return code;
+    sac_error error = {0};
+    sac_status status = SAC_OK;
+    run r = {.settings = &s, .source_count = parsed.positional_count};
+    json_t *results = json_array(), *failures = json_array();
+    code = SAC_EXIT_OK;
+    sac_interrupt_install();
+    // Somebody may be watching a live source through a pipe.
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    SAC_TRY_ALLOC(results);
+    SAC_TRY_ALLOC(failures);
+    SAC_TRY(prepare(&r, parsed.positional, &error));
+    for (int64_t i = 0; i < parsed.positional_count && !sac_interrupted(); i++) {
+        const char *source = parsed.positional[i];
+        sac_error cause = {0};
+        outcome o = {.events = SAC_EVENTS((float)s.threshold)};
+        status = run_source(&r, i, source, &o, &cause);
+        if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
+            fprintf(stderr, "%s: interrupted; %s: nothing was written\n", command.name, source);
+        } else if (status < 0) {
+            // The other sources are still worth scoring.
+            code = sac_tool_fail(command.name, status, &cause);
+            note_failure(failures, source, &cause);
+        } else {
+            json_t *json = outcome_json(&r, i, source, &o);
+            if (json == NULL || json_array_append_new(results, json) != 0)
+                status = SAC_ERROR_MEMORY;
+            if (!s.tool.json && !s.tool.quiet) print_summary(&r, i, source, &o);
+            if (o.interrupted) {
+                fprintf(stderr, "%s: interrupted; %s: %" PRId64 " frames were scored%s\n",
+                        command.name, source, o.frames,
+                        o.frames > 0 ? " and written" : ", nothing was written");
+            }
+        }
+        sac_events_close(&o.events);
+        if (status == SAC_ERROR_MEMORY) goto fail;
+    }
+    status = SAC_OK;
+    if (s.tool.json) SAC_TRY(print_json(results, failures, &r, &error));
+    SAC_TRY(sac_tool_flush(&error));
+fail:
+    if (status < 0) code = sac_tool_fail(command.name, status, &error);
+    if (sac_interrupted()) code = SAC_EXIT_INTERRUPTED;
+    watcher_stop(&r.watcher);
+    sac_student_close(&r.student);
+    sac_output_names_close(&r.names);
+    json_decref(r.settings_json);
+    json_decref(r.model_json);
+    json_decref(results);
+    json_decref(failures);
+    if (code == SAC_EXIT_OK) sac_tool_finish(command.name, s.tool.quiet);
+    sac_options_close(&parsed);
+    return code;
+}
