@@ -6,8 +6,8 @@
 //   n       >= 1
 //   weight  factor of the gradient only; the returned loss is unweighted
 // Returns the loss as a double. Sums are double over fixed blocks, so a result does not depend on
-// the number of threads. A non-finite input gives a non-finite loss, which is returned as it is; the
-// caller reports it. Threads: OpenMP inside, callable from any thread.
+// the number of threads. A non-finite input gives a non-finite loss, which is returned as it is;
+// the caller reports it. Threads: OpenMP inside, callable from any thread.
 #ifndef SAC_NN_LOSS_H
 #define SAC_NN_LOSS_H
 

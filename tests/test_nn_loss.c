@@ -1,5 +1,5 @@
-// Losses: values against the formulas written out, gradients against central differences, saturated and extreme inputs,
-// independence of the number of threads.
+// Losses: values against the formulas written out, gradients against central differences, saturated
+// and extreme inputs, independence of the number of threads.
 #include <math.h>
 #include <string.h>
 

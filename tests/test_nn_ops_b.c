@@ -1,5 +1,6 @@
-// Dense, matmul, activations, softmax, add and concat: shape errors, known numbers, the reference's backward against
-// central differences, and oneDNN plans against reference plans, forward and backward.
+// Dense, matmul, activations, softmax, add and concat: shape errors, known numbers, the reference's
+// backward against central differences, and oneDNN plans against reference plans, forward and
+// backward.
 #include "gradcheck.h"
 #include "helper.h"
 #include "nn/op_list.h"
@@ -231,7 +232,8 @@ Test(nn_ops_b, dense_plans_match_the_reference) {
             compare(net, sizes[(i + j) % SIZES], GRADCHECK_SMOOTH, 0, (uint64_t)(i * 100 + j));
         }
     }
-    // Pictures, volumes and tokens, flattened channels-first whatever the layout; the last ones are heads of real nets.
+    // Pictures, volumes and tokens, flattened channels-first whatever the layout; the last ones are
+    // heads of real nets.
     const struct {
         int64_t batch, channels;
         int ndims;
@@ -364,7 +366,8 @@ Test(nn_ops_b, add_plans_match_the_reference) {
             compare(net, 1 + i % 2, GRADCHECK_SMOOTH, 0, (uint64_t)(count * 100 + i));
         }
     }
-    // Large enough for several threads, and gradients that are used again behind the sum: a chain of residual blocks.
+    // Large enough for several threads, and gradients that are used again behind the sum: a chain
+    // of residual blocks.
     sac_net *net = start();
     int x = sac_net_input(net, "x", 3, (int64_t[]){8, 33, 40});
     for (int k = 0; k < 3; k++) {
@@ -397,7 +400,8 @@ Test(nn_ops_b, concat_plans_match_the_reference) {
             }
         }
     }
-    // The same tensor twice, a computed part, and one part whose single channel has no order of axes of its own.
+    // The same tensor twice, a computed part, and one part whose single channel has no order of
+    // axes of its own.
     sac_net *net = start();
     int x = sac_net_input(net, "x", 3, (int64_t[]){1, 16, 16}),
         y = sac_net_input(net, "y", 3, (int64_t[]){5, 16, 16});
@@ -406,7 +410,8 @@ Test(nn_ops_b, concat_plans_match_the_reference) {
     compare(net, 2, GRADCHECK_SMOOTH, 0, 3);
 }
 
-// Every allocation of planning may fail: the plan says so, leaks nothing and leaves no half-built object.
+// Every allocation of planning may fail: the plan says so, leaks nothing and leaves no half-built
+// object.
 Test(nn_ops_b, planning_survives_lack_of_memory) {
     sac_error error = {0};
     sac_net *net = start();

@@ -1,5 +1,5 @@
-// Reshape and permute: order of elements against index arithmetic, plans against the reference in every layout, and that
-// the common conversions between pictures and tokens move nothing.
+// Reshape and permute: order of elements against index arithmetic, plans against the reference in
+// every layout, and that the common conversions between pictures and tokens move nothing.
 #include "gradcheck.h"
 #include "helper.h"
 #include "nn/op_list.h"
@@ -78,7 +78,8 @@ static void compare(sac_net *net, int64_t batch, uint64_t seed) {
     sac_net_close(&net);
 }
 
-// Every permutation of up to five axes, with a smooth operator behind it that works on whatever layout comes.
+// Every permutation of up to five axes, with a smooth operator behind it that works on whatever
+// layout comes.
 Test(nn_ops_views, permute_plans_match_the_reference) {
     for (int axes = 2; axes <= 5; axes++) {
         int64_t order[5] = {0, 1, 2, 3, 4};
@@ -126,7 +127,8 @@ Test(nn_ops_views, reshape_plans_match_the_reference) {
     }
 }
 
-// Attention over the tokens of a picture: split heads, Q K^T, softmax, times V, join heads, back to a picture.
+// Attention over the tokens of a picture: split heads, Q K^T, softmax, times V, join heads, back to
+// a picture.
 static sac_net *attention(void) {
     enum { C = 12, HEADS = 3, SIDE = 5, T = SIDE * SIDE };
     sac_net *net = start();
@@ -203,7 +205,8 @@ Test(nn_ops_views, pictures_become_tokens_without_a_copy) {
     compare(net, 2, 11);
 }
 
-// A dense layer on a channels-last picture flattens without reordering the picture; training reorders only what the kernel asks for weights.
+// A dense layer on a channels-last picture flattens without reordering the picture; training
+// reorders only what the kernel asks for weights.
 Test(nn_ops_views, dense_takes_channels_last_pictures_as_they_are) {
     sac_net *net = start();
     int x = sac_net_input(net, "x", 3, (int64_t[]){32, 4, 4});

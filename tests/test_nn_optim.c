@@ -1,5 +1,5 @@
-// Optimiser: ten steps against the published update in double, clipping, both decays, refusal of bad gradients, exact
-// store and load; schedules against their formulas.
+// Optimiser: ten steps against the published update in double, clipping, both decays, refusal of
+// bad gradients, exact store and load; schedules against their formulas.
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -139,7 +139,8 @@ Test(nn_optim, ten_steps_are_the_published_update) {
     }
 }
 
-// With a constant gradient the first step has length lr whatever the gradient's size; the two decays differ.
+// With a constant gradient the first step has length lr whatever the gradient's size; the two
+// decays differ.
 Test(nn_optim, l2_and_decoupled_decay_differ_as_published) {
     for (int decoupled = 0; decoupled < 2; decoupled++) {
         sac_error error = {0};
@@ -153,7 +154,8 @@ Test(nn_optim, l2_and_decoupled_decay_differ_as_published) {
         cr_assert_not_null(p);
         p->data[0] = 2;
         sac_assert_ok(sac_adam_step(adam, params, 0, NULL, &error), &error);
-        // L2: gradient 1, normalised to a step of lr. Decoupled: no gradient at all, p *= 1 - lr * decay.
+        // L2: gradient 1, normalised to a step of lr. Decoupled: no gradient at all, p *= 1 - lr *
+        // decay.
         cr_assert_float_eq(p->data[0], decoupled ? 2 * (1 - 0.1 * 0.5) : 2 - 0.1, 1e-6);
         sac_adam_close(&adam);
         sac_params_close(&params);

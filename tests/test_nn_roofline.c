@@ -1,4 +1,5 @@
-// The measured matmul rate: plausible, repeatable in form, strict about arguments. No speed is demanded.
+// The measured matmul rate: plausible, repeatable in form, strict about arguments. No speed is
+// demanded.
 #include <math.h>
 
 #include <criterion/criterion.h>
