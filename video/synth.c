@@ -231,7 +231,7 @@ static void expose(sac_synth_scene *scene, int64_t t, double time, uint8_t *gray
     uint64_t seed = sac_synth_hash(scene->noise_seed ^ sac_synth_hash((uint64_t)t));
     double drift = 1 + 0.035 * sin(2 * SAC_SYNTH_PI * time / 67 + scene->drift[0]) +
                    0.02 * sin(2 * SAC_SYNTH_PI * time / 19 + scene->drift[1]);
-    double flicker = 1 + 0.004 * (double)sac_synth_normal(sac_synth_hash(seed)) +
+    double flicker = 1 + 0.007 * (double)sac_synth_normal(sac_synth_hash(seed)) +
                      0.005 * sin(2 * SAC_SYNTH_PI * 1.7 * time + scene->drift[2]);
     float gain = (float)(drift * flicker * 285);
     const float side = 0.13f, middle = 1 - 2 * side;

@@ -1,10 +1,13 @@
-// What synth.c and synth_write.c share: limits of the options, and clips drawn on one common stage.
+// What synth.c and synth_write.c share: limits of the options and clips drawn on one common stage.
 #ifndef SAC_VIDEO_SYNTH_CLIP_H
 #define SAC_VIDEO_SYNTH_CLIP_H
 
 #include "saccade/status.h"
 #include "video/synth.h"
 #include "video/synth_stage.h"
+
+// Raised whenever equal options begin to give other pixels; part of synth.json.
+enum { SAC_SYNTH_VERSION = 1 };
 
 enum {
     SAC_SYNTH_MIN_SIZE = 32,

@@ -556,7 +556,7 @@ static double set_rates(world *w, int walkers) {
         if (reach->any) longest = fmax(longest, reach->seen_hi - reach->seen_lo);
     }
     in_view = fmax(in_view / fmax(lanes, 1), 0.5);
-    const double mean_speed = 1.15, mean_group = 0.68 + 2 * 0.25 + 3 * 0.07, cross_seconds = 8;
+    const double mean_speed = 0.88, mean_group = 0.68 + 2 * 0.25 + 3 * 0.07, cross_seconds = 8;
     double crossing = walkers >= 6 ? fmin(1.5, 0.08 * walkers) : 0;
     // At most 0.4 people per square metre: beyond that nobody could walk.
     double along = fmin(walkers - crossing, 0.4 * 2 * half * in_view);

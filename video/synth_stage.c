@@ -348,8 +348,12 @@ bool sac_synth_stage_sees(const sac_synth_stage *stage, double s, double l, bool
     const sac_synth_camera *camera = &stage->camera;
     sac_synth_vec foot = sac_synth_walkway_to_world(&stage->way, s, l);
     if (!whole) {
-        sac_synth_pixel p = sac_synth_project(camera, over(foot, 0, 0, 0.9));
-        return p.depth > 2 && p.u >= 0 && p.u < camera->width && p.v >= 0 && p.v < camera->height;
+        for (int i = 0; i < 2; i++) {
+            sac_synth_pixel p = sac_synth_project(camera, over(foot, 0, 0, i == 0 ? 0.2 : 1.5));
+            if (p.depth > 2 && p.u >= 0 && p.u < camera->width && p.v >= 0 && p.v < camera->height)
+                return true;
+        }
+        return false;
     }
     // The body, and its shadow's tip.
     double t = 1.8 / stage->sun.z;

@@ -19,8 +19,8 @@ typedef struct sac_synth_prop {
     double box[4]; // pixels, with room for wind
 } sac_synth_prop;
 
-// The range of s in which a person at this l can touch the picture, shadow included (seen), and in which
-// the middle of the body is inside it (in_view).
+// The range of s in which a person at this l can touch the picture, shadow included (seen), and how many
+// metres of it show the body's lower or upper half (in_view).
 typedef struct sac_synth_reach {
     double seen_lo, seen_hi, in_view_m;
     bool any;
@@ -55,8 +55,8 @@ void sac_synth_stage_close(sac_synth_stage **stage);
 int sac_synth_stage_direction(const sac_synth_stage *stage, double l);
 // The nearest tabulated reach for |l| <= 10.
 const sac_synth_reach *sac_synth_stage_reach(const sac_synth_stage *stage, double l);
-// Whether a body standing at (s, l) touches the picture (`whole`: with its shadow and 2 m height), or has
-// its middle inside it.
+// Whether a body standing at (s, l) touches the picture (`whole`: with its shadow and 2 m height), or shows
+// its lower or upper half.
 bool sac_synth_stage_sees(const sac_synth_stage *stage, double s, double l, bool whole);
 // The part as the wind holds it at a time: sways its ends by part->sway.
 sac_synth_part sac_synth_stage_sway(const sac_synth_part *part, double time_s);
