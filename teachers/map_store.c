@@ -139,8 +139,11 @@ static sac_status check_provenance(const sac_map_store *store, const char *path,
                              (long long)number, (int)VERSION);
     }
     SAC_TRY(sac_json_get_text(json, "teacher", &text, path, error));
-    SAC_TRY(sac_json_get_object(json, "dataset", &part, path, error));
-    SAC_TRY(sac_json_get_text(part, "fingerprint", &text, path, error));
+    // Stores that were derived from other stores say nothing about the data set themselves.
+    if (json_object_get(json, "dataset") != NULL) {
+        SAC_TRY(sac_json_get_object(json, "dataset", &part, path, error));
+        SAC_TRY(sac_json_get_text(part, "fingerprint", &text, path, error));
+    }
     SAC_TRY(sac_json_get_array(json, "clips", &part, path, error));
     for (size_t i = 0; i < json_array_size(part); i++) {
         const json_t *clip = json_array_get(part, i);

@@ -452,8 +452,7 @@ static sac_status close_epoch(trainer *tr, const sac_ssmtl_listener *listener, s
     SAC_TRY(validate(tr, &e->valid, error));
     s->seconds = sac_time_s() - tr->started;
     e->seconds = s->seconds;
-    bool best = s->best < 0 || e->valid.total < s->best_loss;
-    if (best) {
+    if (s->best < 0 || e->valid.total < s->best_loss) {
         s->best = s->epochs_done;
         s->best_loss = e->valid.total;
         SAC_TRY(sac_params_copy(tr->best_params, tr->params));
@@ -461,7 +460,9 @@ static sac_status close_epoch(trainer *tr, const sac_ssmtl_listener *listener, s
     s->epochs_done++;
     s->epoch_step = 0;
     memset(s->sums, 0, sizeof s->sums);
-    if (listener->epoch != NULL) listener->epoch(listener->user, e, best);
+    if (listener->epoch != NULL) {
+        SAC_TRY(listener->epoch(listener->user, tr->history, s->epochs_done, s->best, error));
+    }
 fail:
     return status;
 }

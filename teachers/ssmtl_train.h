@@ -61,7 +61,10 @@ typedef struct sac_ssmtl_listener {
     void *user;
     bool (*stop)(void); // polled after each step
     void (*progress)(void *user, int64_t samples_done, int64_t samples_total, double loss);
-    void (*epoch)(void *user, const sac_ssmtl_epoch *epoch, bool best);
+    // All epochs so far, the latest last; `best` is the index of the lowest validation loss. An error ends
+    // the run.
+    sac_status (*epoch)(void *user, const sac_ssmtl_epoch *epochs, int64_t count, int64_t best,
+                        sac_error *error);
 } sac_ssmtl_listener;
 
 // loss = L1(middle) + CE(arrow) + CE(irregularity)
