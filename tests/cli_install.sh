@@ -9,8 +9,9 @@ library=$(find "$prefix" -name 'libsaccade.so.*.*.*')
 libdir=$(dirname "$library")
 
 # Exactly what the public headers promise is exported.
-nm -D --defined-only "$library" | awk '{print $3}' | sort >exported
-cat "$prefix"/include/saccade/*.h | tr '\n' ' ' | grep -oE 'SAC_API [^;(]*\(' | sed -E 's/.*[ *](sac_[a-z0-9_]+)\($/\1/' | sort >promised
+nm -D --defined-only "$library" | awk '$2 ~ /[A-Z]/ && $3 !~ /^(_edata|_end|__bss_start)$/ {print $3}' | sort >exported
+cat "$prefix"/include/saccade/*.h | grep -v '^#define' | tr '\n' ' ' | grep -oE 'SAC_API [^;(]*\(' |
+    sed -E 's/.*[ *](sac_[a-z0-9_]+)\($/\1/' | sort >promised
 [ "$(wc -l <promised)" -ge 3 ] || fail "only these functions were found in the headers: $(cat promised)"
 diff promised exported >difference || fail "public headers (<) and exported symbols (>) differ: $(cat difference)"
 
