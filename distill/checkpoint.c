@@ -13,7 +13,9 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 
-static const char *const columns[] = {"epoch", "train_loss", "validation_loss", "pseudo_auc", "learning_rate", "seconds", "samples_per_s"};
+static const char *const columns[] = {"epoch",        "train_loss",    "validation_loss",
+                                      "pseudo_auc",   "learning_rate", "seconds",
+                                      "samples_per_s"};
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
 void sac_checkpoint_close(sac_checkpoint *state) {
@@ -22,18 +24,22 @@ void sac_checkpoint_close(sac_checkpoint *state) {
 }
 
 sac_status sac_checkpoint_row(sac_checkpoint *state, const sac_epoch_metrics *m) {
-    json_t *row = json_pack("[I, o, o, o, o, o, o]", (json_int_t)m->epoch, sac_json_number(m->train_loss), sac_json_number(m->validation_loss),
-                            sac_json_number(m->pseudo_auc), sac_json_number(m->learning_rate), sac_json_number(m->seconds), sac_json_number(m->samples_per_s));
+    json_t *row = json_pack("[I, o, o, o, o, o, o]", (json_int_t)m->epoch,
+                            sac_json_number(m->train_loss), sac_json_number(m->validation_loss),
+                            sac_json_number(m->pseudo_auc), sac_json_number(m->learning_rate),
+                            sac_json_number(m->seconds), sac_json_number(m->samples_per_s));
     return row != NULL && json_array_append_new(state->rows, row) == 0 ? SAC_OK : SAC_ERROR_MEMORY;
 }
 
-sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state, const char *folder, sac_error *error) {
+sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state, const char *folder,
+                                        sac_error *error) {
     sac_status status = SAC_OK;
     sac_file_writer *writer = NULL;
     char *path = sac_path_join(folder, "metrics.csv");
     SAC_TRY_ALLOC(path);
     SAC_TRY(sac_file_writer_open(&writer, path, error));
-    for (size_t c = 0; c < COLUMNS; c++) SAC_TRY(sac_file_printf(writer, error, "%s%s", columns[c], c + 1 < COLUMNS ? "," : "\n"));
+    for (size_t c = 0; c < COLUMNS; c++)
+        SAC_TRY(sac_file_printf(writer, error, "%s%s", columns[c], c + 1 < COLUMNS ? "," : "\n"));
     for (size_t r = 0; r < json_array_size(state->rows); r++) {
         const json_t *row = json_array_get(state->rows, r);
         for (size_t c = 0; c < COLUMNS; c++) {
@@ -54,12 +60,15 @@ fail:
 }
 
 static json_t *state_to_json(const sac_checkpoint *s) {
-    return json_pack("{s:I, s:I, s:f, s:I, s:o, s:o, s:f, s:O}", "epoch", (json_int_t)s->epoch, "step", (json_int_t)s->step, "loss_sum", s->loss_sum, "best_epoch",
-                     (json_int_t)s->best_epoch, "best_validation_loss", sac_json_number(s->best_validation_loss), "best_pseudo_auc", sac_json_number(s->best_pseudo_auc), "seconds",
-                     s->seconds, "rows", s->rows);
+    return json_pack("{s:I, s:I, s:f, s:I, s:o, s:o, s:f, s:O}", "epoch", (json_int_t)s->epoch,
+                     "step", (json_int_t)s->step, "loss_sum", s->loss_sum, "best_epoch",
+                     (json_int_t)s->best_epoch, "best_validation_loss",
+                     sac_json_number(s->best_validation_loss), "best_pseudo_auc",
+                     sac_json_number(s->best_pseudo_auc), "seconds", s->seconds, "rows", s->rows);
 }
 
-static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *json, sac_error *error) {
+static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *json,
+                               sac_error *error) {
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     if (json != NULL) json_decref(json);
     if (text == NULL) return SAC_ERROR_MEMORY;
@@ -68,7 +77,8 @@ static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *jso
     return status;
 }
 
-sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder, const sac_checkpoint_parts *parts, sac_error *error) {
+sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
+                               const sac_checkpoint_parts *parts, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
     char *path = sac_path_join(folder, "checkpoint.safetensors");
@@ -90,12 +100,14 @@ fail:
     return status;
 }
 
-static sac_status options_compare(const sac_safetensors *st, const sac_trainer_options *options, const char *path, sac_error *error) {
+static sac_status options_compare(const sac_safetensors *st, const sac_trainer_options *options,
+                                  const char *path, sac_error *error) {
     sac_status status = SAC_OK;
     json_t *was = NULL, *now = sac_trainer_options_to_json(options);
     const char *text = sac_safetensors_metadata(st, "options");
     if (text == NULL) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint", path);
+        status =
+            sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint", path);
         goto fail;
     }
     SAC_TRY(sac_json_parse(&was, text, strlen(text), path, error));
@@ -104,9 +116,12 @@ static sac_status options_compare(const sac_safetensors *st, const sac_trainer_o
     json_object_foreach(now, key, value) {
         json_t *old = json_object_get(was, key);
         if (old != NULL && json_equal(old, value)) continue;
-        char *a = old != NULL ? json_dumps(old, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
-        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s was written with %s = %s, now it is %s: resume with the same settings or start a new run folder", path, key,
-                               a != NULL ? a : "nothing", b != NULL ? b : "nothing");
+        char *a = old != NULL ? json_dumps(old, JSON_ENCODE_ANY) : NULL,
+             *b = json_dumps(value, JSON_ENCODE_ANY);
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "%s was written with %s = %s, now it is %s: resume with the same "
+                               "settings or start a new run folder",
+                               path, key, a != NULL ? a : "nothing", b != NULL ? b : "nothing");
         free(a);
         free(b);
         break;
@@ -122,11 +137,14 @@ static double number_or_nan(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st, const char *path, sac_error *error) {
+static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st, const char *path,
+                             sac_error *error) {
     sac_status status = SAC_OK;
     json_t *json = NULL, *rows = NULL;
     const char *text = sac_safetensors_metadata(st, "state");
-    if (text == NULL) return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint", path);
+    if (text == NULL)
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint",
+                             path);
     SAC_TRY(sac_json_parse(&json, text, strlen(text), path, error));
     SAC_TRY(sac_json_get_int(json, "epoch", 0, 100000, &s->epoch, path, error));
     SAC_TRY(sac_json_get_int(json, "step", 0, INT32_MAX, &s->step, path, error));
@@ -138,7 +156,8 @@ static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st, const
     s->best_pseudo_auc = number_or_nan(json, "best_pseudo_auc");
     for (size_t i = 0; i < json_array_size(rows); i++) {
         if (json_array_size(json_array_get(rows, i)) != COLUMNS) {
-            status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: metrics row %zu needs %zu numbers", path, i, COLUMNS);
+            status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                   "%s: metrics row %zu needs %zu numbers", path, i, COLUMNS);
             goto fail;
         }
     }
@@ -149,7 +168,8 @@ fail:
     return status;
 }
 
-sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder, const sac_checkpoint_parts *parts, bool resume, sac_error *error) {
+sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder,
+                                const sac_checkpoint_parts *parts, bool resume, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
     const int64_t words = 4;
@@ -160,7 +180,9 @@ sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder, const
     SAC_TRY_ALLOC(state->rows);
     if (!resume) {
         if (sac_is_file(path)) {
-            status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s exists: go on with --resume, or choose another folder", path);
+            status =
+                sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                              "%s exists: go on with --resume, or choose another folder", path);
         }
         goto fail;
     }

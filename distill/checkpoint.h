@@ -25,11 +25,16 @@ typedef struct sac_checkpoint_parts {
 } sac_checkpoint_parts;
 
 // Fresh state, or with `resume` that of FOLDER/checkpoint.safetensors, loaded into the parts. See sac_trainer_run for the errors.
-SAC_NODISCARD sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder, const sac_checkpoint_parts *parts, bool resume, sac_error *error);
-SAC_NODISCARD sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder, const sac_checkpoint_parts *parts, sac_error *error);
-SAC_NODISCARD sac_status sac_checkpoint_row(sac_checkpoint *state, const sac_epoch_metrics *metrics);
+SAC_NODISCARD sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder,
+                                              const sac_checkpoint_parts *parts, bool resume,
+                                              sac_error *error);
+SAC_NODISCARD sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
+                                             const sac_checkpoint_parts *parts, sac_error *error);
+SAC_NODISCARD sac_status sac_checkpoint_row(sac_checkpoint *state,
+                                            const sac_epoch_metrics *metrics);
 // FOLDER/metrics.csv with one row an epoch.
-SAC_NODISCARD sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state, const char *folder, sac_error *error);
+SAC_NODISCARD sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state,
+                                                      const char *folder, sac_error *error);
 void sac_checkpoint_close(sac_checkpoint *state);
 
 #endif

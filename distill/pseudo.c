@@ -10,21 +10,25 @@
 #include "core/memory.h"
 #include "distill/tracks.h"
 
-#define MIN_TRACK 12
-#define MIN_EVENT 8       // frames an alteration lasts at least
-#define MAX_EVENT 45
-#define MATTE_LOW 8.0     // gray levels of difference from the background: transparent below,
-#define MATTE_HIGH 28.0   // opaque above
-#define MARGIN 0.12       // of the box, on each side
+#define MIN_TRACK  12
+#define MIN_EVENT  8 // frames an alteration lasts at least
+#define MAX_EVENT  45
+#define MATTE_LOW  8.0  // gray levels of difference from the background: transparent below,
+#define MATTE_HIGH 28.0 // opaque above
+#define MARGIN     0.12 // of the box, on each side
 
 const char *sac_pseudo_kind_name(sac_pseudo_kind kind) {
-    static const char *const names[SAC_PSEUDO_KIND_COUNT] = {"faster", "frozen", "elsewhere", "control"};
+    static const char *const names[SAC_PSEUDO_KIND_COUNT] = {"faster", "frozen", "elsewhere",
+                                                             "control"};
     return kind < SAC_PSEUDO_KIND_COUNT ? names[kind] : "unknown";
 }
 
-static int by_value(const void *a, const void *b) { return *(const uint8_t *)a - *(const uint8_t *)b; }
+static int by_value(const void *a, const void *b) {
+    return *(const uint8_t *)a - *(const uint8_t *)b;
+}
 
-sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames, int width, int height) {
+sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames, int width,
+                                 int height) {
     const int64_t n = (int64_t)width * height;
     const int64_t picks = frames < 64 ? frames : 64;
     uint8_t *background = sac_calloc(n, 1);
@@ -46,10 +50,13 @@ typedef struct rect {
 
 static rect widen(const float box[4]) {
     const double mx = MARGIN * (double)(box[2] - box[0]), my = MARGIN * (double)(box[3] - box[1]);
-    return (rect){(double)box[0] - mx, (double)box[1] - my, (double)box[2] + mx, (double)box[3] + my};
+    return (rect){(double)box[0] - mx, (double)box[1] - my, (double)box[2] + mx,
+                  (double)box[3] + my};
 }
 
-static double clamp(double v, double lo, double hi) { return v < lo ? lo : v > hi ? hi : v; }
+static double clamp(double v, double lo, double hi) {
+    return v < lo ? lo : v > hi ? hi : v;
+}
 
 // Bilinear sample with replicated border.
 static double sample(const uint8_t *image, int width, int height, double x, double y) {
@@ -69,11 +76,13 @@ static double window_weight(double u, double v) {
 }
 
 // How much of a pixel belongs to the object: difference from the background over a 3x3 neighbourhood.
-static double matte(const uint8_t *frame, const uint8_t *background, int width, int height, double x, double y) {
+static double matte(const uint8_t *frame, const uint8_t *background, int width, int height,
+                    double x, double y) {
     double sum = 0;
     for (int dy = -1; dy <= 1; dy++) {
         for (int dx = -1; dx <= 1; dx++) {
-            sum += fabs(sample(frame, width, height, x + dx, y + dy) - sample(background, width, height, x + dx, y + dy));
+            sum += fabs(sample(frame, width, height, x + dx, y + dy) -
+                        sample(background, width, height, x + dx, y + dy));
         }
     }
     return clamp((sum / 9 - MATTE_LOW) / (MATTE_HIGH - MATTE_LOW), 0, 1);
@@ -85,18 +94,23 @@ static void pixel_range(double lo, double hi, int limit, int *first, int *last) 
 }
 
 // Pastes what lies in `from` of the source frame into `to` of dst, over what is there.
-static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background, int width, int height, rect from, rect to) {
+static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background, int width,
+                  int height, rect from, rect to) {
     int x1, x2, y1, y2;
     pixel_range(to.x1, to.x2, width, &x1, &x2);
     pixel_range(to.y1, to.y2, height, &y1, &y2);
     for (int y = y1; y < y2; y++) {
         for (int x = x1; x < x2; x++) {
-            const double u = (x + 0.5 - to.x1) / (to.x2 - to.x1), v = (y + 0.5 - to.y1) / (to.y2 - to.y1);
+            const double u = (x + 0.5 - to.x1) / (to.x2 - to.x1),
+                         v = (y + 0.5 - to.y1) / (to.y2 - to.y1);
             if (u <= 0 || u >= 1 || v <= 0 || v >= 1) continue;
-            const double sx = from.x1 + u * (from.x2 - from.x1) - 0.5, sy = from.y1 + v * (from.y2 - from.y1) - 0.5;
-            const double alpha = matte(frame, background, width, height, sx, sy) * window_weight(u, v);
+            const double sx = from.x1 + u * (from.x2 - from.x1) - 0.5,
+                         sy = from.y1 + v * (from.y2 - from.y1) - 0.5;
+            const double alpha =
+                matte(frame, background, width, height, sx, sy) * window_weight(u, v);
             uint8_t *pixel = &dst[(int64_t)y * width + x];
-            *pixel = (uint8_t)lrint(clamp((1 - alpha) * *pixel + alpha * sample(frame, width, height, sx, sy), 0, 255));
+            *pixel = (uint8_t)lrint(
+                clamp((1 - alpha) * *pixel + alpha * sample(frame, width, height, sx, sy), 0, 255));
         }
     }
 }
@@ -108,10 +122,12 @@ static void erase(uint8_t *dst, const uint8_t *background, int width, int height
     pixel_range(box.y1, box.y2, height, &y1, &y2);
     for (int y = y1; y < y2; y++) {
         for (int x = x1; x < x2; x++) {
-            const double u = (x + 0.5 - box.x1) / (box.x2 - box.x1), v = (y + 0.5 - box.y1) / (box.y2 - box.y1);
+            const double u = (x + 0.5 - box.x1) / (box.x2 - box.x1),
+                         v = (y + 0.5 - box.y1) / (box.y2 - box.y1);
             const double alpha = window_weight(u, v);
             uint8_t *pixel = &dst[(int64_t)y * width + x];
-            *pixel = (uint8_t)lrint((1 - alpha) * *pixel + alpha * background[(int64_t)y * width + x]);
+            *pixel =
+                (uint8_t)lrint((1 - alpha) * *pixel + alpha * background[(int64_t)y * width + x]);
         }
     }
 }
@@ -123,11 +139,13 @@ typedef struct event {
     double from;           // track position (frames from its beginning) at the event's first frame
     double speed;          // track frames per frame, along the path
     bool frozen;
-    double posture;        // FROZEN: the track position whose picture is used
-    double dx, dy, scale;  // ELSEWHERE, CONTROL
+    double posture;       // FROZEN: the track position whose picture is used
+    double dx, dy, scale; // ELSEWHERE, CONTROL
 } event;
 
-static double uniform(sac_rng *rng, double lo, double hi) { return lo + (hi - lo) * sac_rng_uniform(rng); }
+static double uniform(sac_rng *rng, double lo, double hi) {
+    return lo + (hi - lo) * sac_rng_uniform(rng);
+}
 
 // Box at a fractional track position; positions beyond the end go on with the mean velocity of the last frames.
 static void track_at(float box[4], const sac_track *track, double at) {
@@ -136,22 +154,30 @@ static void track_at(float box[4], const sac_track *track, double at) {
     const int64_t i = (int64_t)inside < track->frames - 1 ? (int64_t)inside : track->frames - 2;
     const double f = inside - (double)i;
     for (int e = 0; e < 4; e++) {
-        box[e] = (float)((1 - f) * (double)track->boxes[i * 4 + e] + f * (double)track->boxes[(i + 1) * 4 + e]);
+        box[e] = (float)((1 - f) * (double)track->boxes[i * 4 + e] +
+                         f * (double)track->boxes[(i + 1) * 4 + e]);
     }
     if (at > last) {
         const int64_t back = track->frames > 11 ? 10 : track->frames - 1;
         for (int axis = 0; axis < 2; axis++) {
             const float *end = &track->boxes[(track->frames - 1) * 4], *start = end - back * 4;
-            const double v = 0.5 * ((double)(end[axis] - start[axis]) + (double)(end[axis + 2] - start[axis + 2])) / (double)back;
+            const double v =
+                0.5 *
+                ((double)(end[axis] - start[axis]) + (double)(end[axis + 2] - start[axis + 2])) /
+                (double)back;
             box[axis] += (float)(v * (at - last));
             box[axis + 2] += (float)(v * (at - last));
         }
     }
 }
 
-static bool event_make(event *e, const sac_tracks *tracks, int64_t now, int64_t clip_frames, int width, int height, sac_rng *rng) {
+static bool event_make(event *e, const sac_tracks *tracks, int64_t now, int64_t clip_frames,
+                       int width, int height, sac_rng *rng) {
     const double draw = sac_rng_uniform(rng);
-    e->kind = draw < 0.35 ? SAC_PSEUDO_FASTER : draw < 0.6 ? SAC_PSEUDO_FROZEN : draw < 0.85 ? SAC_PSEUDO_ELSEWHERE : SAC_PSEUDO_CONTROL;
+    e->kind = draw < 0.35   ? SAC_PSEUDO_FASTER
+              : draw < 0.6  ? SAC_PSEUDO_FROZEN
+              : draw < 0.85 ? SAC_PSEUDO_ELSEWHERE
+                            : SAC_PSEUDO_CONTROL;
     e->track = &tracks->items[sac_rng_below(rng, tracks->count)];
     e->first = now;
     e->dx = e->dy = 0;
@@ -162,7 +188,8 @@ static bool event_make(event *e, const sac_tracks *tracks, int64_t now, int64_t 
     switch (e->kind) {
     case SAC_PSEUDO_FASTER:
         // In its own place: the event starts where the object is at that moment.
-        if (now < e->track->first || now > e->track->first + e->track->frames - MIN_EVENT) return false;
+        if (now < e->track->first || now > e->track->first + e->track->frames - MIN_EVENT)
+            return false;
         e->speed = uniform(rng, 1.7, 4.0);
         e->from = (double)(now - e->track->first);
         break;
@@ -212,7 +239,8 @@ typedef struct scene {
 } scene;
 
 static float box_overlap(const float a[4], const sac_box *b) {
-    const float w = fminf(a[2], b->x2) - fmaxf(a[0], b->x1), h = fminf(a[3], b->y2) - fmaxf(a[1], b->y1);
+    const float w = fminf(a[2], b->x2) - fmaxf(a[0], b->x1),
+                h = fminf(a[3], b->y2) - fmaxf(a[1], b->y1);
     if (w <= 0 || h <= 0) return 0;
     return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b->x2 - b->x1) * (b->y2 - b->y1) - w * h);
 }
@@ -231,27 +259,37 @@ static void object_remove(sac_pseudo *p, const scene *s, const event *e) {
 }
 
 // Draws the event's object into frame t and appends its box when at least half of it is visible.
-static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int64_t t, int64_t *capacity) {
+static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int64_t t,
+                              int64_t *capacity) {
     const int64_t pixels = (int64_t)s->width * s->height;
     const double at = e->from + e->speed * (double)(t - e->first);
     const double picture = e->frozen ? e->posture : at;
     const int64_t source = (int64_t)lrint(clamp(picture, 0, (double)(e->track->frames - 1)));
     float place[4];
     track_at(place, e->track, at);
-    const double cx = 0.5 * ((double)place[0] + (double)place[2]) + e->dx, foot = (double)place[3] + e->dy;
+    const double cx = 0.5 * ((double)place[0] + (double)place[2]) + e->dx,
+                 foot = (double)place[3] + e->dy;
     const float *cut = &e->track->boxes[source * 4];
     const double w = (double)(cut[2] - cut[0]) * e->scale, h = (double)(cut[3] - cut[1]) * e->scale;
-    const sac_box box = {(float)clamp(cx - w / 2, 0, s->width), (float)clamp(foot - h, 0, s->height), (float)clamp(cx + w / 2, 0, s->width),
-                         (float)clamp(foot, 0, s->height), 1.0f, (int32_t)e->kind};
+    const sac_box box = {(float)clamp(cx - w / 2, 0, s->width),
+                         (float)clamp(foot - h, 0, s->height),
+                         (float)clamp(cx + w / 2, 0, s->width),
+                         (float)clamp(foot, 0, s->height),
+                         1.0f,
+                         (int32_t)e->kind};
     if ((double)(box.x2 - box.x1) * (double)(box.y2 - box.y1) < 0.5 * w * h) return SAC_OK;
-    const float full[4] = {(float)(cx - w / 2), (float)(foot - h), (float)(cx + w / 2), (float)foot};
-    paste(p->pixels + t * pixels, s->pixels + (e->track->first + source) * pixels, s->background, s->width, s->height, widen(cut), widen(full));
+    const float full[4] = {(float)(cx - w / 2), (float)(foot - h), (float)(cx + w / 2),
+                           (float)foot};
+    paste(p->pixels + t * pixels, s->pixels + (e->track->first + source) * pixels, s->background,
+          s->width, s->height, widen(cut), widen(full));
     if (e->kind != SAC_PSEUDO_CONTROL) p->labels[t] = 1;
     return box_push(&p->altered, capacity, &box);
 }
 
 // Lays events on the clip's time line, at most two at a time.
-static sac_status events_plan(event *events, int64_t *count, int64_t limit, const sac_tracks *tracks, int64_t frames, int width, int height, sac_rng *rng) {
+static sac_status events_plan(event *events, int64_t *count, int64_t limit,
+                              const sac_tracks *tracks, int64_t frames, int width, int height,
+                              sac_rng *rng) {
     for (int lane = 0; lane < 2; lane++) {
         int64_t now = sac_rng_below(rng, 12);
         int tries = 0;
@@ -269,7 +307,8 @@ static sac_status events_plan(event *events, int64_t *count, int64_t limit, cons
     return SAC_OK;
 }
 
-sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int height, const sac_detections *d, uint64_t seed) {
+sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int height,
+                           const sac_detections *d, uint64_t seed) {
     sac_status status = SAC_OK;
     sac_tracks tracks = {0};
     uint8_t *background = NULL;
@@ -296,7 +335,11 @@ sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int 
         SAC_TRY(sac_pseudo_background(&background, pixels, frames, width, height));
         SAC_TRY(events_plan(events, &count, limit, &tracks, frames, width, height, &rng));
     }
-    const scene s = {.pixels = pixels, .background = background, .width = width, .height = height, .detections = d};
+    const scene s = {.pixels = pixels,
+                     .background = background,
+                     .width = width,
+                     .height = height,
+                     .detections = d};
     for (int64_t i = 0; i < count; i++) {
         if (events[i].kind == SAC_PSEUDO_FASTER) object_remove(p, &s, &events[i]);
     }

@@ -57,14 +57,18 @@ static void gather_close(gather *g) {
 
 // What makes cached maps of altered clips valid: same data, same rendering, same teacher.
 static json_t *cache_key(const gather *g, const source *s) {
-    const char *made = json_string_value(json_object_get(sac_map_store_provenance(s->store), "teacher"));
+    const char *made =
+        json_string_value(json_object_get(sac_map_store_provenance(s->store), "teacher"));
     json_t *settings = json_object_get(sac_map_store_provenance(s->store), "settings");
-    return json_pack("{s:s, s:i, s:I, s:I, s:s?, s:O?, s:s}", "fingerprint", g->dataset->fingerprint, "rendering", 1, "variants",
-                     (json_int_t)g->options->variants, "seed", (json_int_t)g->options->seed, "teacher", made, "settings", settings,
-                     "store", sac_map_store_folder(s->store));
+    return json_pack("{s:s, s:i, s:I, s:I, s:s?, s:O?, s:s}", "fingerprint",
+                     g->dataset->fingerprint, "rendering", 1, "variants",
+                     (json_int_t)g->options->variants, "seed", (json_int_t)g->options->seed,
+                     "teacher", made, "settings", settings, "store",
+                     sac_map_store_folder(s->store));
 }
 
-static sac_status source_open(gather *g, source *s, const sac_distill_teacher *teacher, sac_error *error) {
+static sac_status source_open(gather *g, source *s, const sac_distill_teacher *teacher,
+                              sac_error *error) {
     sac_status status = SAC_OK;
     json_t *dataset = NULL, *key = NULL;
     const char *fingerprint = NULL;
@@ -75,8 +79,10 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
     SAC_TRY(sac_json_get_object(provenance, "dataset", &dataset, teacher->folder, error));
     SAC_TRY(sac_json_get_text(dataset, "fingerprint", &fingerprint, teacher->folder, error));
     if (strcmp(fingerprint, g->dataset->fingerprint) != 0) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: these maps were made from another data set than %s (fingerprint %.12s, not %.12s)",
-                             teacher->folder, g->dataset->path, fingerprint, g->dataset->fingerprint);
+        return sac_error_set(
+            error, SAC_ERROR_FORMAT, -1,
+            "%s: these maps were made from another data set than %s (fingerprint %.12s, not %.12s)",
+            teacher->folder, g->dataset->path, fingerprint, g->dataset->fingerprint);
     }
     SAC_TRY(sac_json_get_int(provenance, "block", 1, 1024, &block, teacher->folder, error));
     s->block = (int)block;
@@ -86,7 +92,8 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
     key = cache_key(g, s);
     SAC_TRY_ALLOC(key);
     if (sac_map_store_open(&s->cache, path, NULL) == SAC_OK) {
-        s->cached = json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
+        s->cached =
+            json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
         if (!s->cached) sac_map_store_close(&s->cache);
     }
     if (s->cached) goto fail;
@@ -101,29 +108,34 @@ fail:
     return status;
 }
 
-static sac_status planes_make(gather *g, uint8_t **planes, const uint8_t *pixels, int64_t frames, int width, int height) {
+static sac_status planes_make(gather *g, uint8_t **planes, const uint8_t *pixels, int64_t frames,
+                              int width, int height) {
     const sac_preprocess *p = &g->options->preprocess;
     const int64_t n = (int64_t)p->width * p->height;
     *planes = sac_calloc(frames * n, 1);
     if (*planes == NULL) return SAC_ERROR_MEMORY;
     for (int64_t t = 0; t < frames; t++) {
-        const sac_status status = sac_preprocessor_frame(g->preprocessor, *planes + t * n, pixels + t * width * height, width, height, 1);
+        const sac_status status = sac_preprocessor_frame(
+            g->preprocessor, *planes + t * n, pixels + t * width * height, width, height, 1);
         if (status != SAC_OK) return status;
     }
     return SAC_OK;
 }
 
 // Maps of an altered clip: the original objects that are still there with their known scores, and the altered ones with the teacher's.
-static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const sac_pseudo *pseudo, const sac_clip *clip, const char *name, int width,
-                               int height, sac_error *error) {
+static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const sac_pseudo *pseudo,
+                               const sac_clip *clip, const char *name, int width, int height,
+                               sac_error *error) {
     sac_status status = SAC_OK;
     sac_detections original = {0}, all = {0};
     float *original_scores = NULL, *altered_scores = NULL, *scores = NULL;
     if (s->cached) return sac_map_store_get(s->cache, maps, name, pseudo->frames, error);
-    SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, clip->name, clip->frames, error));
+    SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, clip->name, clip->frames,
+                                  error));
     altered_scores = sac_calloc(pseudo->altered.count, sizeof *altered_scores);
     SAC_TRY_ALLOC(altered_scores);
-    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, pseudo->pixels, width, height, g->options->stop, NULL, NULL, error));
+    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, pseudo->pixels,
+                              width, height, g->options->stop, NULL, NULL, error));
     g->samples->altered_objects += pseudo->altered.count;
     all.frames = pseudo->frames;
     all.start = sac_calloc(pseudo->frames + 1, sizeof *all.start);
@@ -156,18 +168,23 @@ fail:
     return status;
 }
 
-static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *clip, int64_t clip_index, int64_t variant, const uint8_t *pixels, int width,
-                               int height, const sac_detections *objects, sac_error *error) {
+static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *clip,
+                               int64_t clip_index, int64_t variant, const uint8_t *pixels,
+                               int width, int height, const sac_detections *objects,
+                               sac_error *error) {
     sac_status status = SAC_OK;
     sac_pseudo pseudo = {0};
     out->frames = clip->frames;
     out->name = sac_format("%s+%" PRId64, clip->name, variant);
     SAC_TRY_ALLOC(out->name);
     // Every clip and variant has its own stream, so that more variants do not change the first ones.
-    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects, g->options->seed * 1000003u + (uint64_t)clip_index * 1009u + (uint64_t)variant));
+    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects,
+                            g->options->seed * 1000003u + (uint64_t)clip_index * 1009u +
+                                (uint64_t)variant));
     SAC_TRY(planes_make(g, &out->planes, pseudo.pixels, clip->frames, width, height));
     for (int k = 0; k < g->count; k++) {
-        SAC_TRY(altered_maps(g, &g->sources[k], &out->maps[k], &pseudo, clip, out->name, width, height, error));
+        SAC_TRY(altered_maps(g, &g->sources[k], &out->maps[k], &pseudo, clip, out->name, width,
+                             height, error));
     }
     out->labels = pseudo.labels;
     pseudo.labels = NULL;
@@ -190,13 +207,17 @@ static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_
     SAC_TRY_ALLOC(original->name);
     SAC_TRY(planes_make(g, &original->planes, pixels, clip->frames, width, height));
     for (int k = 0; k < g->count; k++) {
-        SAC_TRY(sac_map_store_get(g->sources[k].store, &original->maps[k], clip->name, clip->frames, error));
+        SAC_TRY(sac_map_store_get(g->sources[k].store, &original->maps[k], clip->name, clip->frames,
+                                  error));
     }
-    if (variants > 0) SAC_TRY(sac_map_store_objects(g->sources[0].store, &objects, NULL, clip->name, clip->frames, error));
+    if (variants > 0)
+        SAC_TRY(sac_map_store_objects(g->sources[0].store, &objects, NULL, clip->name, clip->frames,
+                                      error));
     for (int64_t v = 0; v < variants; v++) {
         sac_sample_clip *altered = &samples->clips[samples->originals + index * variants + v];
         altered->validation_from = original->validation_from;
-        SAC_TRY(variant_load(g, altered, clip, index, v + 1, pixels, width, height, &objects, error));
+        SAC_TRY(
+            variant_load(g, altered, clip, index, v + 1, pixels, width, height, &objects, error));
     }
 fail:
     sac_free(pixels);
@@ -205,11 +226,13 @@ fail:
 }
 
 // Whole clips validate where there are enough of them; else the end of each clip.
-static sac_status split(sac_samples *samples, const sac_dataset *dataset, double fraction, uint64_t seed) {
+static sac_status split(sac_samples *samples, const sac_dataset *dataset, double fraction,
+                        uint64_t seed) {
     const int64_t n = samples->originals;
     for (int64_t i = 0; i < n; i++) {
         const int64_t frames = dataset->clips[i].frames;
-        samples->clips[i].validation_from = n >= FEW_CLIPS ? frames : (int64_t)ceil((1 - fraction) * (double)frames);
+        samples->clips[i].validation_from =
+            n >= FEW_CLIPS ? frames : (int64_t)ceil((1 - fraction) * (double)frames);
     }
     if (n < FEW_CLIPS) return SAC_OK;
     int64_t *order = sac_calloc(n, sizeof *order);
@@ -239,16 +262,19 @@ static sac_status caches_commit(gather *g, sac_error *error) {
     return SAC_OK;
 }
 
-sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset, const sac_distill_teacher *teachers, int teacher_count,
+sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
+                            const sac_distill_teacher *teachers, int teacher_count,
                             const sac_samples_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     gather g = {.samples = samples, .dataset = dataset, .options = options};
     *samples = (sac_samples){.preprocess = options->preprocess};
     if (teacher_count < 1 || teacher_count > SAC_MAX_TEACHERS) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "1 to %d teachers are needed, %d given", SAC_MAX_TEACHERS, teacher_count);
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "1 to %d teachers are needed, %d given",
+                             SAC_MAX_TEACHERS, teacher_count);
     }
     if (dataset->train_count < 1) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s: the data set has no training clips", dataset->path);
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "%s: the data set has no training clips", dataset->path);
     }
     samples->originals = dataset->train_count;
     samples->count = dataset->train_count * (1 + options->variants);
@@ -280,5 +306,6 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset, co
 fail:
     gather_close(&g);
     sac_samples_close(samples);
-    return sac_error_set(error, status, -1, "gathering the training data: %s", sac_status_name(status));
+    return sac_error_set(error, status, -1, "gathering the training data: %s",
+                         sac_status_name(status));
 }

@@ -20,11 +20,12 @@ typedef struct sac_distill_teacher {
 } sac_distill_teacher;
 
 typedef struct sac_sample_clip {
-    char *name;              // "Train001", altered versions "Train001+1"
+    char *name; // "Train001", altered versions "Train001+1"
     int64_t frames;
-    int64_t validation_from; // frames at or behind it validate, those before it train (0: all validate)
-    uint8_t *planes;         // [frames][height][width] of the preprocessing
-    uint8_t *labels;         // [frames] 1: altered; NULL for an original clip
+    int64_t
+        validation_from; // frames at or behind it validate, those before it train (0: all validate)
+    uint8_t *planes;     // [frames][height][width] of the preprocessing
+    uint8_t *labels;     // [frames] 1: altered; NULL for an original clip
     sac_maps maps[SAC_MAX_TEACHERS];
 } sac_sample_clip;
 
@@ -39,12 +40,13 @@ typedef struct sac_samples {
 
 typedef struct sac_samples_options {
     sac_preprocess preprocess;
-    int64_t variants;           // altered versions of each clip; 0: none
-    double validation_fraction; // of the clips (of each clip's end where there are fewer than 4 clips), 0.15
+    int64_t variants; // altered versions of each clip; 0: none
+    double
+        validation_fraction; // of the clips (of each clip's end where there are fewer than 4 clips), 0.15
     uint64_t seed;
-    sac_backend backend;        // for the teachers' networks
-    const char *cache;          // folder that keeps the altered clips' maps for a resumed run
-    bool (*stop)(void);         // NULL: never
+    sac_backend backend; // for the teachers' networks
+    const char *cache;   // folder that keeps the altered clips' maps for a resumed run
+    bool (*stop)(void);  // NULL: never
     void (*progress)(void *user, int64_t done, int64_t total); // in clips, NULL: silent
     void *user;
     sac_logger logger;
@@ -52,7 +54,8 @@ typedef struct sac_samples_options {
 
 // Loads everything. SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers; errors of the
 // parts below. SAC_ERROR_INTERRUPTED by `stop` (an unfinished cache is made anew).
-SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset, const sac_distill_teacher *teachers, int teacher_count,
+SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
+                                          const sac_distill_teacher *teachers, int teacher_count,
                                           const sac_samples_options *options, sac_error *error);
 void sac_samples_close(sac_samples *samples);
 

@@ -9,7 +9,7 @@
 
 #define MIN_IOU 0.3f
 #define MAX_GAP 2
-#define SMOOTH 2 // frames to each side
+#define SMOOTH  2 // frames to each side
 
 typedef struct link {
     int64_t frame;
@@ -57,7 +57,9 @@ static sac_status track_from(sac_track *track, const chain *c) {
         const int64_t span = b->frame - a->frame;
         for (int64_t k = 0; k < (span > 0 ? span : 1); k++) {
             const float at = span > 0 ? (float)k / (float)span : 0;
-            for (int e = 0; e < 4; e++) raw[(a->frame - track->first + k) * 4 + e] = a->box[e] + at * (b->box[e] - a->box[e]);
+            for (int e = 0; e < 4; e++)
+                raw[(a->frame - track->first + k) * 4 + e] =
+                    a->box[e] + at * (b->box[e] - a->box[e]);
         }
     }
     for (int64_t t = 0; t < track->frames; t++) {
@@ -75,7 +77,8 @@ static sac_status track_from(sac_track *track, const chain *c) {
 }
 
 // Joins the boxes of frame t to open chains, best overlap first.
-static sac_status frame_link(chain *chains, int64_t *count, bool *used, const sac_detections *d, int64_t t) {
+static sac_status frame_link(chain *chains, int64_t *count, bool *used, const sac_detections *d,
+                             int64_t t) {
     const int64_t begin = d->start[t], end = d->start[t + 1];
     for (int64_t c = 0; c < *count; c++) chains[c].taken = false;
     memset(used, 0, (size_t)(end - begin) * sizeof *used);

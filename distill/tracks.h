@@ -20,7 +20,8 @@ typedef struct sac_tracks {
 // Greedy linking: from frame to frame the pair of highest intersection over union (at least 0.3) is joined, each box at most once; a box missing in up to two
 // frames is interpolated. Tracks shorter than `min_frames` are dropped. Centres and sizes are smoothed with a 5-frame mean, so that a crop does not jitter.
 // SAC_ERROR_MEMORY.
-SAC_NODISCARD sac_status sac_tracks_link(sac_tracks *tracks, const sac_detections *detections, int64_t min_frames);
+SAC_NODISCARD sac_status sac_tracks_link(sac_tracks *tracks, const sac_detections *detections,
+                                         int64_t min_frames);
 void sac_tracks_close(sac_tracks *tracks);
 
 #endif

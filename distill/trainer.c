@@ -15,21 +15,34 @@
 #include "nn/infer.h"
 #include "saccade/metrics.h"
 
-#define STREAM_ORDER 0x6f72646572
-#define STREAM_JITTER 0x6a6974746572
+#define STREAM_ORDER     0x6f72646572
+#define STREAM_JITTER    0x6a6974746572
 #define VALIDATION_LIMIT 2000 // frames; more are thinned out evenly
 #define VALIDATION_BATCH 16
 
 sac_trainer_options sac_trainer_default_options(void) {
-    return (sac_trainer_options){.epochs = 40, .samples_per_epoch = 6144, .batch = 32, .learning_rate = 2e-3, .weight_decay = 1e-4, .clip_norm = 1, .patience = 12,
-                                 .pseudo_fraction = 0.5, .emphasis = 4, .jitter = 0.1, .checkpoint_s = 60, .seed = 1};
+    return (sac_trainer_options){.epochs = 40,
+                                 .samples_per_epoch = 6144,
+                                 .batch = 32,
+                                 .learning_rate = 2e-3,
+                                 .weight_decay = 1e-4,
+                                 .clip_norm = 1,
+                                 .patience = 12,
+                                 .pseudo_fraction = 0.5,
+                                 .emphasis = 4,
+                                 .jitter = 0.1,
+                                 .checkpoint_s = 60,
+                                 .seed = 1};
 }
 
 json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:s}", "epochs", (json_int_t)o->epochs, "samples_per_epoch",
-                     (json_int_t)o->samples_per_epoch, "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay", o->weight_decay,
-                     "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience, "pseudo_fraction", o->pseudo_fraction, "emphasis", o->emphasis,
-                     "jitter", o->jitter, "seed", (json_int_t)o->seed, "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
+    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:s}", "epochs",
+                     (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
+                     "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate,
+                     "weight_decay", o->weight_decay, "clip_norm", o->clip_norm, "patience",
+                     (json_int_t)o->patience, "pseudo_fraction", o->pseudo_fraction, "emphasis",
+                     o->emphasis, "jitter", o->jitter, "seed", (json_int_t)o->seed, "backend",
+                     o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
 }
 
 typedef struct trainer {
@@ -56,7 +69,8 @@ static const char *const outputs[3] = {"map16", "map4", "map1"};
 // Appends the training frames of the original or the altered clips.
 static int64_t pool_fill(sac_sample_ref *pool, const sac_samples *samples, bool altered) {
     int64_t count = 0;
-    for (int64_t c = altered ? samples->originals : 0; c < (altered ? samples->count : samples->originals); c++) {
+    for (int64_t c = altered ? samples->originals : 0;
+         c < (altered ? samples->count : samples->originals); c++) {
         for (int64_t t = 0; t < samples->clips[c].validation_from; t++) {
             if (pool != NULL) pool[count] = (sac_sample_ref){(int32_t)c, (int32_t)t};
             count++;
@@ -65,20 +79,25 @@ static int64_t pool_fill(sac_sample_ref *pool, const sac_samples *samples, bool 
     return count;
 }
 
-sac_status sac_trainer_order(sac_sample_ref *refs, const sac_samples *samples, const sac_trainer_options *options, int64_t epoch, sac_error *error) {
+sac_status sac_trainer_order(sac_sample_ref *refs, const sac_samples *samples,
+                             const sac_trainer_options *options, int64_t epoch, sac_error *error) {
     sac_status status = SAC_OK;
     sac_sample_ref *pool = NULL;
     int64_t *index = NULL, filled = 0;
     sac_rng rng;
     sac_rng_seed(&rng, options->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u, STREAM_ORDER);
     const bool altered_any = pool_fill(NULL, samples, true) > 0;
-    const int64_t altered_share = altered_any ? llround(options->pseudo_fraction * (double)options->samples_per_epoch) : 0;
+    const int64_t altered_share =
+        altered_any ? llround(options->pseudo_fraction * (double)options->samples_per_epoch) : 0;
     for (int altered = 0; altered < 2; altered++) {
-        const int64_t want = altered ? options->samples_per_epoch : options->samples_per_epoch - altered_share;
+        const int64_t want =
+            altered ? options->samples_per_epoch : options->samples_per_epoch - altered_share;
         const int64_t count = pool_fill(NULL, samples, altered == 1);
         if (filled >= want) continue;
         if (count == 0) {
-            status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "no frames are left to train on: the training clips are too few or too short");
+            status = sac_error_set(
+                error, SAC_ERROR_ARGUMENT, -1,
+                "no frames are left to train on: the training clips are too few or too short");
             goto fail;
         }
         pool = sac_calloc(count, sizeof *pool);
@@ -111,14 +130,18 @@ fail:
 
 static sac_status validation_list(trainer *t, sac_error *error) {
     int64_t total = 0, kept = 0;
-    for (int64_t c = 0; c < t->samples->count; c++) total += t->samples->clips[c].frames - t->samples->clips[c].validation_from;
-    if (total == 0) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "no frames are held back for validation");
+    for (int64_t c = 0; c < t->samples->count; c++)
+        total += t->samples->clips[c].frames - t->samples->clips[c].validation_from;
+    if (total == 0)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "no frames are held back for validation");
     const int64_t every = (total + VALIDATION_LIMIT - 1) / VALIDATION_LIMIT;
     t->validation = sac_calloc(total / every + 1, sizeof *t->validation);
     if (t->validation == NULL) return SAC_ERROR_MEMORY;
     int64_t seen = 0;
     for (int64_t c = 0; c < t->samples->count; c++) {
-        for (int64_t f = t->samples->clips[c].validation_from; f < t->samples->clips[c].frames; f++, seen++) {
+        for (int64_t f = t->samples->clips[c].validation_from; f < t->samples->clips[c].frames;
+             f++, seen++) {
             if (seen % every == 0) t->validation[kept++] = (sac_sample_ref){(int32_t)c, (int32_t)f};
         }
     }
@@ -127,7 +150,8 @@ static sac_status validation_list(trainer *t, sac_error *error) {
 }
 
 // One sample's planes into the network input f32 [H][W][3], with gain and offset.
-static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref, double gain, double offset) {
+static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref, double gain,
+                       double offset) {
     const sac_preprocess *p = &samples->preprocess;
     const sac_sample_clip *clip = &samples->clips[ref.clip];
     const int64_t n = (int64_t)p->width * p->height;
@@ -149,22 +173,29 @@ static void input_fill(float *input, const sac_samples *samples, sac_sample_ref 
     }
 }
 
-static void targets_fill(float *const targets[3], const sac_samples *samples, const sac_sample_ref *refs, int64_t n, int teacher) {
+static void targets_fill(float *const targets[3], const sac_samples *samples,
+                         const sac_sample_ref *refs, int64_t n, int teacher) {
     for (int64_t i = 0; i < n; i++) {
         const sac_maps *maps = &samples->clips[refs[i].clip].maps[teacher];
         const float *const sources[3] = {maps->map16, maps->map4, maps->map1};
-        for (int k = 0; k < 3; k++) memcpy(targets[k] + i * cells[k], sources[k] + refs[i].frame * cells[k], (size_t)cells[k] * sizeof(float));
+        for (int k = 0; k < 3; k++)
+            memcpy(targets[k] + i * cells[k], sources[k] + refs[i].frame * cells[k],
+                   (size_t)cells[k] * sizeof(float));
     }
 }
 
-static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *refs, int64_t n, int64_t epoch, int64_t position) {
+static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *refs, int64_t n,
+                         int64_t epoch, int64_t position) {
     const int64_t size = 3 * (int64_t)t->samples->preprocess.width * t->samples->preprocess.height;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
         double gain = 1, offset = 0;
         if (epoch >= 0 && t->options->jitter > 0) {
             sac_rng rng;
-            sac_rng_seed(&rng, t->options->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u + (uint64_t)(position + i), STREAM_JITTER);
+            sac_rng_seed(&rng,
+                         t->options->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u +
+                             (uint64_t)(position + i),
+                         STREAM_JITTER);
             gain = 1 + t->options->jitter * (2 * sac_rng_uniform(&rng) - 1);
             offset = 127 * (1 - gain) + 32 * t->options->jitter * (2 * sac_rng_uniform(&rng) - 1);
         }
@@ -172,7 +203,8 @@ static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *r
     }
 }
 
-static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate, double *loss, sac_error *error) {
+static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate, double *loss,
+                           sac_error *error) {
     sac_status status = SAC_OK;
     const int64_t batch = t->options->batch;
     const sac_sample_ref *refs = t->order + step * batch;
@@ -190,16 +222,21 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
         targets_fill(t->targets, t->samples, refs, batch, m);
         const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
         const double weight = t->samples->weights[m];
-        *loss += weight * sac_distill_loss(grad, student, target, batch, t->options->emphasis, weight);
+        *loss +=
+            weight * sac_distill_loss(grad, student, target, batch, t->options->emphasis, weight);
     }
     if (!isfinite(*loss)) {
-        return sac_error_set(error, SAC_ERROR_NUMERIC, step, "epoch %" PRId64 " step %" PRId64 ": the distillation loss is not finite", epoch + 1, step + 1);
+        return sac_error_set(error, SAC_ERROR_NUMERIC, step,
+                             "epoch %" PRId64 " step %" PRId64
+                             ": the distillation loss is not finite",
+                             epoch + 1, step + 1);
     }
     sac_params_zero_grad(t->model->params);
     SAC_TRY(sac_train_backward(t->train, error));
     status = sac_adam_step(t->adam, t->model->params, rate, NULL, &why);
     if (status != SAC_OK) {
-        return sac_error_set(error, status, step, "epoch %" PRId64 " step %" PRId64 ": %s", epoch + 1, step + 1, why.message);
+        return sac_error_set(error, status, step, "epoch %" PRId64 " step %" PRId64 ": %s",
+                             epoch + 1, step + 1, why.message);
     }
 fail:
     return status;
@@ -217,18 +254,21 @@ static sac_status validate(trainer *t, double *loss, double *auc, sac_error *err
     const float *student[3];
     for (int k = 0; k < 3; k++) student[k] = sac_infer_output(t->infer, outputs[k]);
     for (int64_t at = 0; at < t->validation_count; at += VALIDATION_BATCH) {
-        const int64_t n = t->validation_count - at < VALIDATION_BATCH ? t->validation_count - at : VALIDATION_BATCH;
+        const int64_t n = t->validation_count - at < VALIDATION_BATCH ? t->validation_count - at
+                                                                      : VALIDATION_BATCH;
         const sac_sample_ref *refs = t->validation + at;
         batch_inputs(t, input, refs, n, -1, 0);
         SAC_TRY(sac_infer_run(t->infer, error));
         for (int m = 0; m < t->samples->teacher_count; m++) {
             targets_fill(t->targets, t->samples, refs, n, m);
             const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
-            sum += (double)n * t->samples->weights[m] * sac_distill_loss(NULL, student, target, n, t->options->emphasis, 1);
+            sum += (double)n * t->samples->weights[m] *
+                   sac_distill_loss(NULL, student, target, n, t->options->emphasis, 1);
         }
         for (int64_t i = 0; i < n; i++) {
             const sac_sample_clip *clip = &t->samples->clips[refs[i].clip];
-            scores[at + i] = sac_frame_score(student[0] + i * 256, student[1] + i * 16, student[2][i]);
+            scores[at + i] =
+                sac_frame_score(student[0] + i * 256, student[1] + i * 16, student[2][i]);
             labels[at + i] = clip->labels != NULL ? clip->labels[refs[i].frame] : 0;
         }
     }
@@ -259,10 +299,12 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
     const char *bad = NULL;
     if (o->epochs < 1 || o->epochs > 100000) bad = "epochs must be 1 to 100000";
     if (o->batch < 1 || o->batch > 4096) bad = "batch must be 1 to 4096";
-    if (o->samples_per_epoch < o->batch || o->samples_per_epoch > 100000000) bad = "samples per epoch must be at least one batch";
+    if (o->samples_per_epoch < o->batch || o->samples_per_epoch > 100000000)
+        bad = "samples per epoch must be at least one batch";
     if (!(o->learning_rate > 0 && o->learning_rate <= 1)) bad = "learning rate must be in (0, 1]";
     if (!(o->weight_decay >= 0 && o->weight_decay <= 1)) bad = "weight decay must be in [0, 1]";
-    if (!(o->pseudo_fraction >= 0 && o->pseudo_fraction <= 1)) bad = "pseudo fraction must be in [0, 1]";
+    if (!(o->pseudo_fraction >= 0 && o->pseudo_fraction <= 1))
+        bad = "pseudo fraction must be in [0, 1]";
     if (!(o->jitter >= 0 && o->jitter <= 0.9)) bad = "jitter must be in [0, 0.9]";
     if (!(o->emphasis >= 0 && o->emphasis <= 1000)) bad = "emphasis must be in [0, 1000]";
     return bad != NULL ? sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s", bad) : SAC_OK;
@@ -271,8 +313,10 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
 static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_trainer_options *o = t->options;
-    const sac_plan_options plan = {.batch = o->batch, .backend = o->backend, .seed = o->seed, .channels_last = true};
-    const sac_plan_options check = {.batch = VALIDATION_BATCH, .backend = o->backend, .channels_last = true};
+    const sac_plan_options plan = {
+        .batch = o->batch, .backend = o->backend, .seed = o->seed, .channels_last = true};
+    const sac_plan_options check = {
+        .batch = VALIDATION_BATCH, .backend = o->backend, .channels_last = true};
     sac_adam_options adam = sac_adam_default_options();
     adam.learning_rate = o->learning_rate;
     adam.weight_decay = o->weight_decay;
@@ -291,18 +335,27 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     SAC_TRY(sac_adam_create(&t->adam, t->model->params, &adam));
     SAC_TRY(sac_train_create(&t->train, t->model->net, t->model->params, &plan, error));
     SAC_TRY(sac_infer_create(&t->infer, t->model->net, t->model->params, &check, error));
-    const sac_checkpoint_parts parts = {.params = t->model->params, .best = t->best, .adam = t->adam, .train = t->train, .options = o};
+    const sac_checkpoint_parts parts = {.params = t->model->params,
+                                        .best = t->best,
+                                        .adam = t->adam,
+                                        .train = t->train,
+                                        .options = o};
     SAC_TRY(sac_checkpoint_begin(&t->state, t->folder, &parts, resume, error));
 fail:
     return status;
 }
 
 static sac_status checkpoint(trainer *t, sac_error *error) {
-    const sac_checkpoint_parts parts = {.params = t->model->params, .best = t->best, .adam = t->adam, .train = t->train, .options = t->options};
+    const sac_checkpoint_parts parts = {.params = t->model->params,
+                                        .best = t->best,
+                                        .adam = t->adam,
+                                        .train = t->train,
+                                        .options = t->options};
     return sac_checkpoint_save(&t->state, t->folder, &parts, error);
 }
 
-static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_of_time, sac_error *error) {
+static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_of_time,
+                            sac_error *error) {
     sac_status status = SAC_OK;
     sac_checkpoint *s = &t->state;
     const int64_t steps = t->options->epochs * t->steps_per_epoch;
@@ -317,7 +370,8 @@ static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_
         const double now = sac_time_s();
         s->seconds += now - last;
         last = now;
-        if (t->hooks->step != NULL) t->hooks->step(t->hooks->user, at + 1, steps, s->loss_sum / (double)s->step);
+        if (t->hooks->step != NULL)
+            t->hooks->step(t->hooks->user, at + 1, steps, s->loss_sum / (double)s->step);
         const bool stop = t->hooks->stop != NULL && t->hooks->stop();
         *out_of_time = t->options->max_minutes > 0 && s->seconds > 60 * t->options->max_minutes;
         if (stop || now - saved > t->options->checkpoint_s) {
@@ -327,8 +381,9 @@ static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_
         }
         if (stop) {
             return sac_error_set(error, SAC_ERROR_INTERRUPTED, s->step,
-                                 "stopped in epoch %" PRId64 " after step %" PRId64 "; %s/checkpoint.safetensors is complete, go on with --resume", s->epoch + 1,
-                                 s->step, t->folder);
+                                 "stopped in epoch %" PRId64 " after step %" PRId64
+                                 "; %s/checkpoint.safetensors is complete, go on with --resume",
+                                 s->epoch + 1, s->step, t->folder);
         }
         if (*out_of_time) break;
     }
@@ -340,12 +395,16 @@ static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_err
     sac_status status = SAC_OK;
     sac_checkpoint *s = &t->state;
     const double begun = sac_time_s();
-    sac_epoch_metrics m = {.epoch = s->epoch + 1, .train_loss = s->loss_sum / (double)(s->step > 0 ? s->step : 1)};
+    sac_epoch_metrics m = {.epoch = s->epoch + 1,
+                           .train_loss = s->loss_sum / (double)(s->step > 0 ? s->step : 1)};
     m.learning_rate = sac_schedule_rate(schedule, s->epoch * t->steps_per_epoch + s->step - 1);
     SAC_TRY(validate(t, &m.validation_loss, &m.pseudo_auc, error));
     s->seconds += sac_time_s() - begun;
     m.seconds = s->seconds;
-    m.samples_per_s = s->seconds > 0 ? (double)((s->epoch * t->steps_per_epoch + s->step) * t->options->batch) / s->seconds : 0;
+    m.samples_per_s =
+        s->seconds > 0
+            ? (double)((s->epoch * t->steps_per_epoch + s->step) * t->options->batch) / s->seconds
+            : 0;
     const bool best = s->best_epoch == 0 || m.validation_loss < s->best_validation_loss;
     if (best) {
         s->best_epoch = m.epoch;
@@ -364,20 +423,26 @@ fail:
     return status;
 }
 
-sac_status sac_trainer_run(sac_trainer_result *result, const char *folder, sac_model *model, const sac_samples *samples, const sac_trainer_options *options,
+sac_status sac_trainer_run(sac_trainer_result *result, const char *folder, sac_model *model,
+                           const sac_samples *samples, const sac_trainer_options *options,
                            const sac_trainer_hooks *hooks, bool resume, sac_error *error) {
     sac_status status = SAC_OK;
-    trainer t = {.model = model, .samples = samples, .options = options, .hooks = hooks, .folder = folder};
+    trainer t = {
+        .model = model, .samples = samples, .options = options, .hooks = hooks, .folder = folder};
     *result = (sac_trainer_result){0};
     SAC_TRY(options_check(options, error));
     SAC_TRY(trainer_open(&t, resume, error));
     const int64_t total = options->epochs * t.steps_per_epoch;
-    const sac_schedule schedule = {.kind = SAC_SCHEDULE_COSINE, .base = options->learning_rate, .warmup = total / 50 < 200 ? total / 50 : 200, .total = total,
+    const sac_schedule schedule = {.kind = SAC_SCHEDULE_COSINE,
+                                   .base = options->learning_rate,
+                                   .warmup = total / 50 < 200 ? total / 50 : 200,
+                                   .total = total,
                                    .floor = 0.01 * options->learning_rate};
     while (t.state.epoch < options->epochs && !result->early_stop && !result->out_of_time) {
         SAC_TRY(epoch_run(&t, &schedule, &result->out_of_time, error));
         SAC_TRY(epoch_finish(&t, &schedule, error));
-        result->early_stop = options->patience > 0 && t.state.epoch - t.state.best_epoch >= options->patience;
+        result->early_stop =
+            options->patience > 0 && t.state.epoch - t.state.best_epoch >= options->patience;
     }
     SAC_TRY(sac_params_copy(model->params, t.best));
     result->epochs = t.state.epoch;

@@ -27,7 +27,8 @@ typedef struct settings {
     const char *dataset, *output, *arch;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience;
-    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, max_minutes, checkpoint_s;
+    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, max_minutes,
+        checkpoint_s;
     bool resume;
     int backend;
 } settings;
@@ -68,9 +69,12 @@ static const sac_command command = {
     .name = NAME,
     .usage = "--dataset DIR --teacher NAME=MAPS[:WEIGHT] ... -o RUN [options]",
     .description =
-        "Trains a student, a tiny CNN on whole frames, to imitate the anomaly maps that teachers gave the\n"
-        "training clips. Altered versions of the clips, which the teachers score as well, show it what abnormal\n"
-        "looks like; test clips and labels are never touched. RUN/student.safetensors is the epoch with the\n"
+        "Trains a student, a tiny CNN on whole frames, to imitate the anomaly maps that teachers "
+        "gave the\n"
+        "training clips. Altered versions of the clips, which the teachers score as well, show it "
+        "what abnormal\n"
+        "looks like; test clips and labels are never touched. RUN/student.safetensors is the epoch "
+        "with the\n"
         "lowest loss on held-back clips. Interrupted runs go on with --resume.\n"
         "\n"
         "  distill --dataset UCSDped2 --teacher ssmtl=maps -o run\n"
@@ -81,15 +85,18 @@ static const sac_command command = {
 };
 
 // "NAME=MAPS[:WEIGHT]" into its parts; texts are cut out of `copy`.
-static sac_status parse_teacher(sac_distill_teacher *teacher, char *copy, const char *text, sac_error *error) {
+static sac_status parse_teacher(sac_distill_teacher *teacher, char *copy, const char *text,
+                                sac_error *error) {
     char *equals = strchr(copy, '=');
     if (equals == NULL || equals == copy || equals[1] == '\0') {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--teacher '%.200s': expected NAME=MAPS or NAME=MAPS:WEIGHT", text);
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--teacher '%.200s': expected NAME=MAPS or NAME=MAPS:WEIGHT", text);
     }
     *equals = '\0';
     for (const char *c = copy; *c != '\0'; c++) {
         if (strchr("/\\: ", *c) != NULL) {
-            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--teacher '%.200s': the name must not contain '%c'", text, *c);
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 "--teacher '%.200s': the name must not contain '%c'", text, *c);
         }
     }
     *teacher = (sac_distill_teacher){.name = copy, .folder = equals + 1, .weight = 1};
@@ -98,7 +105,8 @@ static sac_status parse_teacher(sac_distill_teacher *teacher, char *copy, const 
     // A colon may belong to the path: it starts a weight only before a number.
     if (colon != NULL && sac_number_real(colon + 1, &weight)) {
         if (!(weight > 0 && weight <= 1000)) {
-            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--teacher '%.200s': the weight must be in (0, 1000]", text);
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 "--teacher '%.200s': the weight must be in (0, 1000]", text);
         }
         *colon = '\0';
         teacher->weight = weight;
@@ -113,11 +121,15 @@ typedef struct display {
 } display;
 
 static void display_show(display *d, int64_t done, int64_t total, const char *note) {
-    if (d->progress == NULL && sac_progress_open(&d->progress, d->label, d->unit, total, &d->s->tool) < 0) d->progress = NULL;
+    if (d->progress == NULL &&
+        sac_progress_open(&d->progress, d->label, d->unit, total, &d->s->tool) < 0)
+        d->progress = NULL;
     sac_progress_update(d->progress, done, note);
 }
 
-static void on_gather(void *user, int64_t done, int64_t total) { display_show(user, done, total, NULL); }
+static void on_gather(void *user, int64_t done, int64_t total) {
+    display_show(user, done, total, NULL);
+}
 
 static void on_step(void *user, int64_t step, int64_t steps, double loss) {
     display *d = user;
@@ -132,13 +144,17 @@ static void on_epoch(void *user, const sac_epoch_metrics *m, bool best) {
     if (d->s->tool.quiet) return;
     sac_progress_close(&d->progress);
     char auc[32] = "";
-    if (isfinite(m->pseudo_auc)) (void)snprintf(auc, sizeof auc, "  pseudo AUC %.1f", 100 * m->pseudo_auc);
-    fprintf(stderr, NAME ": epoch %" PRId64 "  train %.5f  validation %.5f%s  %.0f samples/s%s\n", m->epoch, m->train_loss, m->validation_loss, auc, m->samples_per_s,
+    if (isfinite(m->pseudo_auc))
+        (void)snprintf(auc, sizeof auc, "  pseudo AUC %.1f", 100 * m->pseudo_auc);
+    fprintf(stderr, NAME ": epoch %" PRId64 "  train %.5f  validation %.5f%s  %.0f samples/s%s\n",
+            m->epoch, m->train_loss, m->validation_loss, auc, m->samples_per_s,
             best ? "  best" : "");
 }
 
-static json_t *provenance_make(const settings *s, const sac_dataset *dataset, const sac_distill_teacher *teachers, int teacher_count, const sac_samples *samples,
-                               const sac_trainer_options *trainer, const sac_trainer_result *result) {
+static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
+                               const sac_distill_teacher *teachers, int teacher_count,
+                               const sac_samples *samples, const sac_trainer_options *trainer,
+                               const sac_trainer_result *result) {
     json_t *list = json_array();
     for (int k = 0; k < teacher_count; k++) {
         sac_map_store *store = NULL;
@@ -146,22 +162,29 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset, co
         if (sac_map_store_open(&store, teachers[k].folder, NULL) == SAC_OK) {
             const json_t *all = sac_map_store_provenance(store);
             origin = json_object();
-            static const char *const keys[] = {"teacher", "detector", "settings", "metrics", "version"};
+            static const char *const keys[] = {"teacher", "detector", "settings", "metrics",
+                                               "version"};
             for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
                 json_t *value = json_object_get(all, keys[i]);
                 if (value != NULL) json_object_set_new(origin, keys[i], json_deep_copy(value));
             }
             sac_map_store_close(&store);
         }
-        json_array_append_new(list, json_pack("{s:s, s:f, s:o?}", "name", teachers[k].name, "weight", teachers[k].weight, "origin", origin));
+        json_array_append_new(list, json_pack("{s:s, s:f, s:o?}", "name", teachers[k].name,
+                                              "weight", teachers[k].weight, "origin", origin));
     }
     int64_t validation = 0;
-    for (int64_t i = 0; i < samples->originals; i++) validation += samples->clips[i].validation_from == 0;
-    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:f}}", "version", sac_version(), "dataset", "name", dataset->name, "fingerprint",
-                     dataset->fingerprint, "teachers", list, "training", sac_trainer_options_to_json(trainer), "pseudo_variants", (json_int_t)s->variants, "altered_objects",
-                     (json_int_t)samples->altered_objects, "held_back_clips", (json_int_t)validation, "metrics", "epochs", (json_int_t)result->epochs, "best_epoch",
-                     (json_int_t)result->best_epoch, "validation_loss", sac_json_number(result->best_validation_loss), "pseudo_auc", sac_json_number(result->best_pseudo_auc), "minutes",
-                     result->seconds / 60);
+    for (int64_t i = 0; i < samples->originals; i++)
+        validation += samples->clips[i].validation_from == 0;
+    return json_pack(
+        "{s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:f}}", "version",
+        sac_version(), "dataset", "name", dataset->name, "fingerprint", dataset->fingerprint,
+        "teachers", list, "training", sac_trainer_options_to_json(trainer), "pseudo_variants",
+        (json_int_t)s->variants, "altered_objects", (json_int_t)samples->altered_objects,
+        "held_back_clips", (json_int_t)validation, "metrics", "epochs", (json_int_t)result->epochs,
+        "best_epoch", (json_int_t)result->best_epoch, "validation_loss",
+        sac_json_number(result->best_validation_loss), "pseudo_auc",
+        sac_json_number(result->best_pseudo_auc), "minutes", result->seconds / 60);
 }
 
 static sac_trainer_options trainer_options(const settings *s) {
@@ -182,11 +205,15 @@ static sac_trainer_options trainer_options(const settings *s) {
     return o;
 }
 
-static void report(const settings *s, const sac_trainer_result *r, const char *path, const sac_samples *samples, double gather_s) {
+static void report(const settings *s, const sac_trainer_result *r, const char *path,
+                   const sac_samples *samples, double gather_s) {
     if (s->tool.json) {
-        json_t *json = json_pack("{s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs", (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch,
-                                 "validation_loss", sac_json_number(r->best_validation_loss), "pseudo_auc", sac_json_number(r->best_pseudo_auc), "gather_minutes", gather_s / 60,
-                                 "train_minutes", r->seconds / 60, "altered_objects", (json_int_t)samples->altered_objects);
+        json_t *json = json_pack(
+            "{s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs",
+            (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch, "validation_loss",
+            sac_json_number(r->best_validation_loss), "pseudo_auc",
+            sac_json_number(r->best_pseudo_auc), "gather_minutes", gather_s / 60, "train_minutes",
+            r->seconds / 60, "altered_objects", (json_int_t)samples->altered_objects);
         if (json != NULL) {
             (void)json_dumpf(json, stdout, JSON_INDENT(2));
             printf("\n");
@@ -194,20 +221,28 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
         }
         return;
     }
-    printf("%s: epoch %" PRId64 " of %" PRId64 "%s, validation loss %.5f", path, r->best_epoch, r->epochs,
-           r->early_stop ? " (stopped early)" : r->out_of_time ? " (out of time)" : "", r->best_validation_loss);
-    if (isfinite(r->best_pseudo_auc)) printf(", AUC on held-back pseudo-anomalies %.1f", 100 * r->best_pseudo_auc);
+    printf("%s: epoch %" PRId64 " of %" PRId64 "%s, validation loss %.5f", path, r->best_epoch,
+           r->epochs,
+           r->early_stop    ? " (stopped early)"
+           : r->out_of_time ? " (out of time)"
+                            : "",
+           r->best_validation_loss);
+    if (isfinite(r->best_pseudo_auc))
+        printf(", AUC on held-back pseudo-anomalies %.1f", 100 * r->best_pseudo_auc);
     printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
 }
 
-static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count, sac_error *error) {
+static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count,
+                      sac_error *error) {
     sac_status status = SAC_OK;
     sac_dataset *dataset = NULL;
     sac_samples samples = {0};
     sac_model *model = NULL;
     sac_trainer_result result = {0};
-    display gathering = {.s = s, .label = "gathering", .unit = "clips"}, training = {.s = s, .label = "training", .unit = "samples"};
-    char *cache = sac_path_join(s->output, "pseudo"), *path = sac_path_join(s->output, "student.safetensors");
+    display gathering = {.s = s, .label = "gathering", .unit = "clips"},
+            training = {.s = s, .label = "training", .unit = "samples"};
+    char *cache = sac_path_join(s->output, "pseudo"),
+         *path = sac_path_join(s->output, "student.safetensors");
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
     const sac_trainer_options trainer = trainer_options(s);
     sac_preprocess preprocess = sac_preprocess_default();
@@ -220,19 +255,30 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_folder_create(s->output, error));
     SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
     const double begun = sac_time_s();
-    const sac_samples_options gather = {.preprocess = preprocess, .variants = s->variants, .validation_fraction = s->validation, .seed = trainer.seed, .backend = trainer.backend,
-                                        .cache = cache, .stop = sac_interrupted, .progress = on_gather, .user = &gathering, .logger = logger};
+    const sac_samples_options gather = {.preprocess = preprocess,
+                                        .variants = s->variants,
+                                        .validation_fraction = s->validation,
+                                        .seed = trainer.seed,
+                                        .backend = trainer.backend,
+                                        .cache = cache,
+                                        .stop = sac_interrupted,
+                                        .progress = on_gather,
+                                        .user = &gathering,
+                                        .logger = logger};
     SAC_TRY(sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error));
     sac_progress_close(&gathering.progress);
     const double gather_s = sac_time_s() - begun;
     sac_rng rng;
     sac_rng_seed(&rng, trainer.seed, 0x696e6974);
     sac_params_init(model->params, &rng);
-    const sac_trainer_hooks hooks = {.step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
-    SAC_TRY(sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume, error));
+    const sac_trainer_hooks hooks = {
+        .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
+    SAC_TRY(
+        sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume, error));
     sac_progress_close(&training.progress);
     if (model->provenance != NULL) json_decref(model->provenance);
-    model->provenance = provenance_make(s, dataset, teachers, teacher_count, &samples, &trainer, &result);
+    model->provenance =
+        provenance_make(s, dataset, teachers, teacher_count, &samples, &trainer, &result);
     SAC_TRY_ALLOC(model->provenance);
     SAC_TRY(sac_model_save(model, path, error));
     report(s, &result, path, &samples, gather_s);
@@ -248,21 +294,26 @@ fail:
     return status;
 }
 
-static sac_status teachers_parse(sac_distill_teacher *teachers, char **copies, const settings *s, sac_error *error) {
+static sac_status teachers_parse(sac_distill_teacher *teachers, char **copies, const settings *s,
+                                 sac_error *error) {
     if (s->dataset == NULL || s->output == NULL || s->teachers.count == 0) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--dataset, --teacher and -o are needed; see --help");
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--dataset, --teacher and -o are needed; see --help");
     }
     if (s->teachers.count > SAC_MAX_TEACHERS) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d teachers", SAC_MAX_TEACHERS);
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d teachers",
+                             SAC_MAX_TEACHERS);
     }
     for (int64_t i = 0; i < s->teachers.count; i++) {
         copies[i] = sac_strdup(s->teachers.items[i]);
         if (copies[i] == NULL) return SAC_ERROR_MEMORY;
-        const sac_status status = parse_teacher(&teachers[i], copies[i], s->teachers.items[i], error);
+        const sac_status status =
+            parse_teacher(&teachers[i], copies[i], s->teachers.items[i], error);
         if (status != SAC_OK) return status;
         for (int64_t k = 0; k < i; k++) {
             if (strcmp(teachers[k].name, teachers[i].name) == 0) {
-                return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "two teachers are named '%s'", teachers[i].name);
+                return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "two teachers are named '%s'",
+                                     teachers[i].name);
             }
         }
     }
