@@ -1,0 +1,1 @@
+sac_tool(synth synth.c saccade_bench)
