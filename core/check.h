@@ -29,6 +29,7 @@ static inline bool sac_mul(int64_t a, int64_t b, int64_t *out) {
     return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, out);
 }
 
+// a + b into *out; false on overflow.
 static inline bool sac_add(int64_t a, int64_t b, int64_t *out) {
     return !__builtin_add_overflow(a, b, out);
 }

@@ -1,5 +1,6 @@
-// Comma-separated tables held as one buffer with its separators replaced by zeros, plus a pointer per field.
-// No quoting, no escapes, no other separators: a file that needs them is refused with a message.
+// Comma-separated tables held as one buffer with its separators replaced by zeros, plus a pointer
+// per field. No quoting, no escapes, no other separators: a file that needs them is refused with a
+// message.
 #include "core/csv.h"
 
 #include <stdbool.h>
@@ -98,8 +99,8 @@ static sac_status split_text(sac_csv *csv, size_t size, sac_error *error) {
                                      "%s: line 1: more than %d columns", csv->name, MAX_COLUMNS);
             }
             csv->columns = found;
-            // Each field but the last of a line is followed by a comma, so a hostile line count cannot ask for more
-            // pointers than the file has bytes.
+            // Each field but the last of a line is followed by a comma, so a hostile line count
+            // cannot ask for more pointers than the file has bytes.
             int64_t fields;
             if (!sac_mul(lines, found, &fields) || fields > (int64_t)size + 1) {
                 fields = (int64_t)size + 1;

@@ -1,5 +1,5 @@
-// Files as wholes: limited reads, atomic writes (temporary name, fsync, rename), folders in natural order.
-// No partial reads and no appending: a file that exists under its final name is complete.
+// Files as wholes: limited reads, atomic writes (temporary name, fsync, rename), folders in natural
+// order. No partial reads and no appending: a file that exists under its final name is complete.
 #include "core/file.h"
 
 #include <dirent.h>
@@ -15,7 +15,8 @@
 #include "core/check.h"
 #include "core/memory.h"
 
-// strerror without its shared buffer: %m of glibc and musl reads errno itself, so callers pass errno along.
+// strerror without its shared buffer: %m of glibc and musl reads errno itself, so callers pass
+// errno along.
 static sac_status io_error(sac_error *error, const char *what, const char *path, int code) {
     char text[128];
     errno = code;
@@ -30,7 +31,8 @@ sac_status sac_file_read(uint8_t **data, size_t *size, const char *path, size_t 
     size_t used = 0;
     *data = NULL;
     *size = 0;
-    // O_NONBLOCK: opening a named pipe without a writer must not hang; it has no effect on regular files.
+    // O_NONBLOCK: opening a named pipe without a writer must not hang; it has no effect on regular
+    // files.
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) return io_error(error, "cannot be opened", path, errno);
     struct stat info;
@@ -106,7 +108,8 @@ struct sac_file_writer {
     bool failed;     // a write failed: commit must not publish the file
 };
 
-// Devices and pipes (/dev/null, /dev/full, a fifo) cannot be replaced by a rename: they are written directly.
+// Devices and pipes (/dev/null, /dev/full, a fifo) cannot be replaced by a rename: they are written
+// directly.
 static bool is_special(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
@@ -209,7 +212,8 @@ const char *sac_file_writer_path(const sac_file_writer *writer) {
     return writer->temporary != NULL ? writer->temporary : writer->path;
 }
 
-// Makes the rename itself durable. Some file systems refuse to sync a folder; the data are safe either way.
+// Makes the rename itself durable. Some file systems refuse to sync a folder; the data are safe
+// either way.
 static void sync_folder(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = slash == NULL   ? sac_strdup(".")

@@ -1,23 +1,38 @@
-// Helpers around Jansson: strict typed access that names file and key, atomic saving, finite-or-null numbers.
+// Helpers around Jansson: checked typed access that names file and key, atomic saving,
+// finite-or-null numbers.
 #ifndef SAC_CORE_JSON_H
 #define SAC_CORE_JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h> // maintained JSON library in every Debian; we never write JSON by hand
+#include <jansson.h>
 
 #include "saccade/status.h"
 
-// Parse; SAC_ERROR_FORMAT with name, line and column. At most 64 MiB.
+// Reads JSON (at most 64 MiB, UTF-8, no duplicate keys) from a file, or from `size` bytes that
+// `name` stands for in messages.
+//   SAC_ERROR_IO      the file cannot be opened or read
+//   SAC_ERROR_FORMAT  not valid JSON; the message holds line and column, error->position the byte
+//   SAC_ERROR_MEMORY
+// The caller owns the reference *json, which is NULL after an error.
 SAC_NODISCARD sac_status sac_json_read(json_t **json, const char *path, sac_error *error);
 SAC_NODISCARD sac_status sac_json_parse(json_t **json, const void *bytes, size_t size,
                                         const char *name, sac_error *error);
-SAC_NODISCARD sac_status sac_json_write(const json_t *json, const char *path,
-                                        sac_error *error); // atomic, indented, trailing newline
-// json_real, or JSON null when the value is not finite.
+
+// Saves atomically, indented, with a line break at the end; numbers survive a round trip exactly.
+// `json` may be NULL, which building it on too little memory leaves behind: SAC_ERROR_MEMORY.
+// SAC_ERROR_IO: the file cannot be written.
+SAC_NODISCARD sac_status sac_json_write(const json_t *json, const char *path, sac_error *error);
+
+// New reference to a number, or to null when `value` is not finite, which JSON cannot express.
 json_t *sac_json_number(double value);
-// Typed members; SAC_ERROR_FORMAT names `name` (the file), the key and the expected type or range. Borrowed results.
+
+// Member `key` of `object` (which may be NULL or no object: that is reported too), of the type in
+// the function's name and, for numbers, within [lo, hi]. SAC_ERROR_FORMAT names `name` (the file),
+// the key and what was expected; *value is only written on success. Texts, arrays and objects are
+// borrowed from `object`. get_real takes integers as well.
 SAC_NODISCARD sac_status sac_json_get_int(const json_t *object, const char *key, int64_t lo,
                                           int64_t hi, int64_t *value, const char *name,
                                           sac_error *error);

@@ -1,5 +1,5 @@
-// Checked, zeroed, 64-byte aligned heap blocks over aligned_alloc and free. There is no pool and no accounting
-// here; the counter only lets tests make one particular allocation fail.
+// Checked, zeroed, 64-byte aligned heap blocks over aligned_alloc and free. There is no pool and no
+// accounting here; the counter only lets tests make one particular allocation fail.
 #include "core/memory.h"
 
 #include <stdarg.h>

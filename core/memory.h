@@ -1,25 +1,34 @@
-// Overflow-checked heap allocation, 64-byte aligned for vector code.
+// Overflow-checked heap blocks, zeroed and 64-byte aligned for vector code. Everything Saccade owns
+// comes from here, so that tests can make any single allocation fail. Any thread may free what
+// another allocated.
 #ifndef SAC_CORE_MEMORY_H
 #define SAC_CORE_MEMORY_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// Zeroed array of `count` elements of `size` bytes, 64-byte aligned; NULL on overflow, negative
-// count or lack of memory (count 0 gives a valid empty block). Release with sac_free.
+// Zeroed array of `count` elements of `size` bytes. NULL when `count` is negative, the product
+// overflows or memory is short; a count of 0 gives a valid block. The caller owns it and releases
+// it with sac_free (never with free).
 void *sac_calloc(int64_t count, size_t size);
 
-// Grows or shrinks a block of sac_calloc to `count` elements, keeping the first old_count; the new
-// tail is zeroed. Returns NULL and leaves the old block untouched on failure.
+// Grows or shrinks `block` of sac_calloc (or NULL) from `old_count` to `count` elements of `size`
+// bytes; the elements that both sizes have are kept, the new tail is zeroed. NULL, with the old
+// block untouched, for the causes of sac_calloc.
 void *sac_recalloc(void *block, int64_t old_count, int64_t count, size_t size);
 
-void sac_free(void *block); // NULL-safe
+// Releases a block of this file; NULL is fine.
+void sac_free(void *block);
 
-char *sac_strdup(const char *text); // NULL on lack of memory
-char *sac_format(const char *format, ...) __attribute__((format(printf, 1, 2))); // sac_free it
+// Copy of a text; NULL when memory is short. The caller frees it with sac_free.
+char *sac_strdup(const char *text);
 
-// Test hook: after `successes` more allocations every further one fails; -1 switches it off.
-// Thread-local, so that allocation-failure tests do not disturb each other.
+// printf into a block of the right size; NULL when memory is short. The caller frees it with
+// sac_free.
+char *sac_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// For tests: after `successes` more allocations on this thread every further one fails; -1 switches
+// that off. Thread-local, so that allocation-failure tests do not disturb each other.
 void sac_memory_fail_after(int64_t successes);
 
 #endif

@@ -1,5 +1,6 @@
-// NumPy .npy files: the header is a Python dictionary literal of which exactly the three documented keys are
-// accepted, read by a small strict parser. No pickled objects, no structured types, no Fortran order.
+// NumPy .npy files: the header is a Python dictionary literal of which exactly the three documented
+// keys are accepted, read by a small strict parser. No pickled objects, no structured types, no
+// Fortran order.
 #include "core/npy.h"
 
 #include <stdbool.h>

@@ -1,8 +1,9 @@
-// NumPy .npy arrays (format 1.0 to 3.0 read, 1.0 written), C order, little endian.
-// Source: NumPy Enhancement Proposal 1 (npy-format).
+// NumPy .npy arrays in C order: formats 1.0 to 3.0 are read, 1.0 is written.
+// Source: NumPy Enhancement Proposal 1 and the format documentation of numpy.lib.format.
 #ifndef SAC_CORE_NPY_H
 #define SAC_CORE_NPY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "saccade/status.h"
@@ -10,19 +11,32 @@
 #define SAC_NPY_MAX_DIMS 8
 
 typedef struct sac_npy {
-    int ndims;
+    int ndims; // 0 for a scalar
     int64_t dims[SAC_NPY_MAX_DIMS];
     int64_t count; // product of dims
-    float *data;   // converted to f32 from f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 bool; owned
+    float *data;   // [count] in C order, owned; NULL before reading and after close
 } sac_npy;
 
-// SAC_ERROR_IO; SAC_ERROR_FORMAT: magic, header, dtype, Fortran order, or size mismatch (truncated or
-// trailing bytes), each naming the file and what was expected; SAC_ERROR_MEMORY.
+// Reads the file `path` (at most 16 GiB) or `size` bytes that `name` stands for in messages.
+// Little-endian f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 and bool become f32, rounded to nearest; an f8
+// beyond the range of f32 becomes infinite. Values that are not finite are passed on: whoever uses
+// them decides.
+//   SAC_ERROR_IO      the file cannot be opened or read
+//   SAC_ERROR_FORMAT  magic bytes, version, header, element type, Fortran order of two or more
+//                     dimensions, or a size that does not match the shape (truncated or trailing
+//                     bytes). error->position: the byte
+//   SAC_ERROR_MEMORY
+// *npy need not be initialised; it is empty after an error. The caller closes it.
 SAC_NODISCARD sac_status sac_npy_read(sac_npy *npy, const char *path, sac_error *error);
 SAC_NODISCARD sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size,
                                        const char *name, sac_error *error);
+
+// Saves `data` [dims[0]]...[dims[ndims - 1]] atomically as <f4. SAC_ERROR_ARGUMENT: more than 8
+// dimensions, a negative size or an overflowing product; SAC_ERROR_IO; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_npy_write(const char *path, const float *data, int ndims,
                                        const int64_t *dims, sac_error *error);
+
+// NULL-safe; empties the struct.
 void sac_npy_close(sac_npy *npy);
 
 #endif

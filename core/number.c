@@ -1,4 +1,5 @@
-// Strict decimal numbers. strtod does the rounding; this file only decides what it is allowed to see.
+// Strict decimal numbers. strtod does the rounding; this file only decides what it is allowed to
+// see.
 #include "core/number.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-// Option tables. getopt_long of the C library splits the command line; this file turns its answers, and the members of a
-// JSON config, into checked settings and into messages a person can act on. It never prints except in print_help.
+// Option tables. getopt_long of the C library splits the command line; this file turns its answers,
+// and the members of a JSON config, into checked settings and into messages a person can act on. It
+// never prints except in print_help.
 #include "core/options.h"
 
 #include <getopt.h>
@@ -87,7 +88,7 @@ static void *keep_block(arena *owner, void *block) {
     return block;
 }
 
-// ---- values ------------------------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 
 // "--threads" or "train.json: \"threads\"" in front of every message about a value.
 typedef struct source {
@@ -233,7 +234,7 @@ static sac_status apply_use(const sac_command *command, void *settings, arena *o
     return SAC_ERROR_ARGUMENT;
 }
 
-// ---- config ------------------------------------------------------------------------------------------------------
+// ---- config -------------------------------------------------------------------------------------
 
 static sac_status wrong_type(const source *from, const json_t *value, const char *wanted) {
     char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -327,7 +328,7 @@ static sac_status apply_config(const sac_command *command, void *settings, arena
     return SAC_OK;
 }
 
-// ---- command line ------------------------------------------------------------------------------------------------
+// ---- command line -------------------------------------------------------------------------------
 
 // getopt's tables for a command.
 typedef struct flags {
@@ -352,7 +353,8 @@ static bool make_flags(flags *f, const sac_option *options) {
     if (f->longs == NULL || f->letters == NULL || f->names == NULL) return false;
     struct option *to = f->longs;
     char *letter = f->letters, *name = f->names;
-    // '-': positionals are reported in place, whatever POSIXLY_CORRECT says; ':': a missing value is told apart.
+    // '-': positionals are reported in place, whatever POSIXLY_CORRECT says; ':': a missing value
+    // is told apart.
     *letter++ = '-';
     *letter++ = ':';
     *letter++ = 'h';
@@ -427,7 +429,8 @@ static int option_of_letter(const sac_option *options, int letter) {
     return -1;
 }
 
-// Splits argv into uses of flags, configs and positionals; all arrays have room for argc + 1 entries.
+// Splits argv into uses of flags, configs and positionals; all arrays have room for argc + 1
+// entries.
 static sac_status split_arguments(const sac_command *command, int argc, char **argv, const flags *f,
                                   use *uses, int *use_count, const char **configs,
                                   int *config_count, sac_options_result *result, sac_error *error) {
@@ -555,9 +558,10 @@ void sac_options_close(sac_options_result *result) {
     *result = (sac_options_result){0};
 }
 
-// ---- output ------------------------------------------------------------------------------------------------------
+// ---- output -------------------------------------------------------------------------------------
 
-// Prints `text` wrapped between `column` and the right margin, the cursor being at `column` already.
+// Prints `text` wrapped between `column` and the right margin, the cursor being at `column`
+// already.
 static void print_wrapped(FILE *out, const char *text, int column) {
     int at = column;
     while (*text != '\0') {

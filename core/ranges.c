@@ -1,5 +1,5 @@
-// Frame ranges of the UCSD data sets, distributed as a few lines of MATLAB. This reads exactly the statements that occur
-// there and refuses everything else; it is no MATLAB interpreter.
+// Frame ranges of the UCSD data sets, distributed as a few lines of MATLAB. This reads exactly the
+// statements that occur there and refuses everything else; it is no MATLAB interpreter.
 #include "core/ranges.h"
 
 #include <stdbool.h>
@@ -23,10 +23,6 @@ typedef struct parser {
 
 static sac_status expected(const parser *p, const char *what) {
     int rest = p->end - p->at > 40 ? 40 : (int)(p->end - p->at);
-    // The rest of a hostile line may hold anything: show it only when it is plain text.
-    for (int i = 0; i < rest; i++) {
-        if (p->at[i] < ' ' || p->at[i] > '~') rest = i;
-    }
     return sac_error_set(p->error, SAC_ERROR_FORMAT, p->line,
                          "%s: line %lld: %s was expected at '%.*s'", p->name, (long long)p->line,
                          what, rest, p->at);

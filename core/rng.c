@@ -1,5 +1,6 @@
 // xoshiro256** 1.0 with splitmix64 seeding (David Blackman and Sebastiano Vigna, "Scrambled linear
-// pseudorandom number generators", ACM TOMS 2021, algorithms in the public domain). Not for cryptography.
+// pseudorandom number generators", ACM TOMS 2021, algorithms in the public domain). Not for
+// cryptography.
 #include "core/rng.h"
 
 #include <math.h>
@@ -16,8 +17,8 @@ static uint64_t splitmix64(uint64_t *state) {
 }
 
 void sac_rng_seed(sac_rng *rng, uint64_t seed, uint64_t stream) {
-    // Stream 0 is the plain splitmix64 seeding of the authors; the others start from a hashed offset, so that
-    // (seed, stream) pairs that are close to each other give unrelated sequences.
+    // Stream 0 is the plain splitmix64 seeding of the authors; the others start from a hashed
+    // offset, so that (seed, stream) pairs that are close to each other give unrelated sequences.
     uint64_t state = seed;
     if (stream != 0) {
         uint64_t hashed = stream;
@@ -56,7 +57,8 @@ double sac_rng_uniform(sac_rng *rng) {
 }
 
 double sac_rng_normal(sac_rng *rng) {
-    // Box and Muller, 1958. The second value is thrown away so that the four words stay the whole state.
+    // Box and Muller, 1958. The second value is thrown away so that the four words stay the whole
+    // state.
     double radius = sqrt(-2.0 * log(1.0 - sac_rng_uniform(rng)));
     return radius * cos(6.283185307179586476925286766559 * sac_rng_uniform(rng));
 }

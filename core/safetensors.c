@@ -1,5 +1,6 @@
-// safetensors container. Reading follows the format's rules to the letter: every tensor lies inside the data, none
-// overlap, no byte is unused; then everything is copied. No memory mapping, no dtypes beyond the ones of sac_dtype.
+// safetensors container. Reading follows the format's rules to the letter: every tensor lies inside
+// the data, none overlap, no byte is unused; then everything is copied. No memory mapping, no
+// dtypes beyond the ones of sac_dtype.
 #include "core/safetensors.h"
 
 #include <jansson.h>
@@ -242,7 +243,7 @@ sac_status sac_safetensors_expect(const sac_safetensors *st, const char *name, s
     return SAC_OK;
 }
 
-// ---- reading -----------------------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 typedef struct entry {
     const char *name; // borrowed from the JSON
@@ -472,7 +473,7 @@ fail:
     return status;
 }
 
-// ---- writing -----------------------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 // Header as JSON; NULL on lack of memory. Jansson keeps the order of insertion.
 static json_t *build_header(const sac_safetensors *st) {

@@ -1,4 +1,5 @@
-// Clocks and resource use of this process. Wall time never comes from clock(), which counts CPU time.
+// Clocks and resource use of this process. Wall time never comes from clock(), which counts CPU
+// time.
 #include "core/time.h"
 
 #include <sys/resource.h>

@@ -1,9 +1,14 @@
-// Monotonic wall clock.
+// Clocks and resource use of this process. Any thread.
 #ifndef SAC_CORE_TIME_H
 #define SAC_CORE_TIME_H
-// Seconds since an arbitrary start (CLOCK_MONOTONIC).
+
+// Wall seconds since an arbitrary start, never running backwards (CLOCK_MONOTONIC).
 double sac_time_s(void);
-// Process CPU seconds (user + system) and peak resident set in bytes.
+
+// CPU seconds of all threads of this process so far, user and system.
 double sac_cpu_time_s(void);
+
+// Largest resident set of this process so far.
 double sac_peak_memory_bytes(void);
+
 #endif

@@ -1,5 +1,6 @@
-// The shared face of the command-line tools: start, errors, progress, interruption, closing line. It prints and keeps the
-// state of the one running process, so only `main` files under tools/ use it.
+// The shared face of the command-line tools: start, errors, progress, interruption, closing line.
+// It prints and keeps the state of the one running process, so only `main` files under tools/ use
+// it.
 #include "core/tool.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ void sac_tool_finish(const char *name, bool quiet) {
             sac_time_s() - start_s, sac_cpu_time_s(), sac_peak_memory_bytes() / (1024.0 * 1024.0));
 }
 
-// ---- interruption ------------------------------------------------------------------------------------------------
+// ---- interruption -------------------------------------------------------------------------------
 
 static volatile sig_atomic_t interrupted;
 
@@ -102,7 +103,7 @@ bool sac_interrupted(void) {
     return interrupted != 0;
 }
 
-// ---- progress ----------------------------------------------------------------------------------------------------
+// ---- progress -----------------------------------------------------------------------------------
 
 struct sac_progress {
     char *label, *unit;

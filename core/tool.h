@@ -1,5 +1,5 @@
-// What every command-line tool shares: common flags, error printing, progress, interruption, closing line.
-// Only the `main` files include this; the library never prints.
+// What every command-line tool shares: common flags, error printing, progress, interruption,
+// closing line. Only the `main` files include this; the library never prints.
 #ifndef SAC_CORE_TOOL_H
 #define SAC_CORE_TOOL_H
 
@@ -11,8 +11,9 @@
 
 enum { SAC_EXIT_OK = 0, SAC_EXIT_FAILED = 1, SAC_EXIT_USAGE = 2, SAC_EXIT_INTERRUPTED = 130 };
 
-// Common settings; put one at the start of each tool's settings struct as member `tool` and SAC_TOOL_OPTIONS(type) into its
-// table: -t/--threads, --seed, --json, --progress auto|always|never, --quiet.
+// Common settings; put one at the start of each tool's settings struct as member `tool` and
+// SAC_TOOL_OPTIONS(type) into its table: -t/--threads, --seed, --json, --progress
+// auto|always|never, --quiet.
 typedef struct sac_tool_settings {
     int64_t threads; // 0: all cores
     int64_t seed;
@@ -38,32 +39,48 @@ typedef struct sac_tool_settings {
      .offset = offsetof(owner, tool.quiet), .help = "print results and errors only"}
 // clang-format on
 
-// Parses and handles --help/--version/usage errors. Returns -1 to go on, or the exit code main must return.
+// Parses the command line (see sac_options_parse) and answers --help, --version and mistakes.
+// Returns -1 to go on, the caller then owns *result; otherwise the exit code main must return at
+// once. Call it first: the closing line counts from here.
 int sac_tool_start(const sac_command *command, void *settings, int argc, char **argv,
                    sac_options_result *result);
-// Prints "name: message" for a failure on stderr (falls back to the status name) and returns the exit code: 1, 2 for
-// SAC_ERROR_ARGUMENT, 130 for SAC_ERROR_INTERRUPTED.
+
+// Prints "name: message" on stderr (the status name when there is no message) and returns the exit
+// code: 2 for SAC_ERROR_ARGUMENT, 130 for SAC_ERROR_INTERRUPTED, otherwise 1.
 int sac_tool_fail(const char *name, sac_status status, const sac_error *error);
-// Writes out what stdout still buffers. SAC_ERROR_IO when anything printed so far was lost (disk full, closed pipe): call it
-// before a successful return from main.
+
+// Writes out what stdout still buffers. SAC_ERROR_IO when anything printed so far was lost (disk
+// full, closed pipe): call it before a successful return from main.
 SAC_NODISCARD sac_status sac_tool_flush(sac_error *error);
-// Logger that writes "name: message" to stderr; quiet keeps warnings and errors only.
+
+// Logger that writes "name: message" to stderr; `quiet` keeps warnings and errors only. `name` must
+// outlive it.
 sac_logger sac_tool_logger(const char *name, bool quiet);
-// Closing line on stderr: version, wall and CPU time, peak resident memory. Silent when quiet.
+
+// Closing line on stderr: version, wall and CPU time, peak resident memory. Silent when `quiet`.
 void sac_tool_finish(const char *name, bool quiet);
 
-// SIGINT and SIGTERM set a flag instead of killing; a second one kills. Long loops poll the flag.
+// From here on SIGINT and SIGTERM set a flag instead of killing; a second one kills. Long loops
+// poll the flag.
 void sac_interrupt_install(void);
 bool sac_interrupted(void);
 
-// Progress display: "label done/total rate/s ETA h:mm:ss" on stderr, at most 6 Hz with \r on a terminal; with
-// `--progress always` and no terminal one line per 10 s; silent otherwise.
+// Progress on stderr: "label done/total rate unit/s ETA h:mm:ss note". On a terminal one line that
+// is redrawn at most six times a second; with `--progress always` and no terminal a line per 10 s;
+// otherwise, and with --quiet, nothing. One thread at a time.
 typedef struct sac_progress sac_progress;
+
+// `unit` is what is counted ("frames"); `total` 0 when it is not known, which leaves the ETA out.
+// SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_progress_open(sac_progress **progress, const char *label,
                                            const char *unit, int64_t total,
                                            const sac_tool_settings *settings);
-void sac_progress_update(sac_progress *progress, int64_t done,
-                         const char *note);       // NULL-safe; note may be NULL
-void sac_progress_close(sac_progress **progress); // clears the line
+
+// `done` so far, counted from 0; `note` (may be NULL) is put behind. NULL-safe and cheap enough for
+// every step.
+void sac_progress_update(sac_progress *progress, int64_t done, const char *note);
+
+// Clears the line. NULL-safe; sets *progress to NULL.
+void sac_progress_close(sac_progress **progress);
 
 #endif

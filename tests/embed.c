@@ -1,4 +1,5 @@
-// What a program that embeds Saccade looks like at its smallest; built by tests/cli_install.sh against an installed tree.
+// What a program that embeds Saccade looks like at its smallest; built by tests/cli_install.sh
+// against an installed tree.
 #include <saccade/status.h>
 #include <saccade/version.h>
 #include <stdio.h>

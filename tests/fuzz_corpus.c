@@ -1,5 +1,5 @@
-// libFuzzer builds only: writes the samples of a target into the folder that SACCADE_FUZZ_CORPUS names before libFuzzer
-// reads it as its corpus.
+// libFuzzer builds only: writes the samples of a target into the folder that SACCADE_FUZZ_CORPUS
+// names before libFuzzer reads it as its corpus.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,8 @@
-// Runs a fuzz target without libFuzzer: first its samples as they are, cut at every length (large ones at a few hundred),
-// then random mutations of them for the seconds named by the first argument, or the files named as arguments. The seed
-// is fixed, so a failure repeats; the input being tried is kept in the file that SACCADE_FUZZ_CORPUS names, with
-// the suffix "-crash", until the run ends well. It is not guided by coverage: that is what libFuzzer is for.
+// Runs a fuzz target without libFuzzer: first its samples as they are, cut at every length (large
+// ones at a few hundred), then random mutations of them for the seconds named by the first
+// argument, or the files named as arguments. The seed is fixed, so a failure repeats; the input
+// being tried is kept in the file that SACCADE_FUZZ_CORPUS names, with the suffix "-crash", until
+// the run ends well. It is not guided by coverage: that is what libFuzzer is for.
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@
 
 enum { CAPACITY = 65536, SAMPLES = 64 };
 
-// The current input lives in a shared mapping of a file, which survives a crash without a write per round.
+// The current input lives in a shared mapping of a file, which survives a crash without a write per
+// round.
 typedef struct attempt {
     uint8_t *bytes; // [8 + CAPACITY]: size, then the input
 } attempt;

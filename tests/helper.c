@@ -37,7 +37,8 @@ static void coordinates(char *text, size_t size, int64_t index, int ndims, const
     }
 }
 
-// One comparison for both kinds of limit: the value of limits[i], or `scaled` times the largest expected magnitude.
+// One comparison for both kinds of limit: the value of limits[i], or `scaled` times the largest
+// expected magnitude.
 static void compare(const float *actual, const float *expected, const double *limits, double scaled,
                     int ndims, const int64_t *dims, const char *what) {
     cr_assert(ndims >= 0 && ndims <= 16, "%s: %d dimensions", what, ndims);

@@ -1,5 +1,6 @@
-// Tests that must fail under the sanitizers: they show that a leak or an undefined operation does turn a test red, which
-// Criterion alone would let pass. Registered in sanitizer builds only, as expected failures.
+// Tests that must fail under the sanitizers: they show that a leak or an undefined operation does
+// turn a test red, which Criterion alone would let pass. Registered in sanitizer builds only, as
+// expected failures.
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <stdlib.h>

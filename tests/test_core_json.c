@@ -1,4 +1,5 @@
-// Typed access to JSON: every type, range and missing key with its message; atomic writing; finite or null.
+// Typed access to JSON: every type, range and missing key with its message; atomic writing; finite
+// or null.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-// Option tables: every type from defaults, config and command line; every kind of mistake with its message; help; JSON.
+// Option tables: every type from defaults, config and command line; every kind of mistake with its
+// message; help; JSON.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdbool.h>
@@ -263,7 +264,8 @@ Test(core_options, config_files) {
     cr_assert_str_eq(s.model, "m");
     cr_assert_str_eq(s.inputs.items[1], "y");
     sac_options_close(&result);
-    // Flags win wherever they stand, later configs win over earlier ones, and a list is replaced as a whole.
+    // Flags win wherever they stand, later configs win over earlier ones, and a list is replaced as
+    // a whole.
     snprintf(line, sizeof line, "-t 9 -i new --config %s --no-overlay --config=%s", path, second);
     sac_assert_ok(parse(&s, line, &result, &error), &error);
     cr_assert(s.threads == 9 && !s.overlay && s.inputs.count == 1);

@@ -6,7 +6,8 @@
 
 #include "core/rng.h"
 
-// First outputs of xoshiro256** from the state {1, 2, 3, 4}, as in the authors' reference implementation.
+// First outputs of xoshiro256** from the state {1, 2, 3, 4}, as in the authors' reference
+// implementation.
 Test(core_rng, known_answers_of_the_generator) {
     static const uint64_t expected[] = {
         11520u, 0u, 1509978240u, 1215971899390074240u, 1216172134540287360u, 607988272756665600u};

@@ -1,4 +1,5 @@
-// safetensors: round trips, lookup messages, and hostile files: overlap, holes, huge sizes, duplicates, every truncation.
+// safetensors: round trips, lookup messages, and hostile files: overlap, holes, huge sizes,
+// duplicates, every truncation.
 #include <criterion/criterion.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -47,6 +47,26 @@ Test(core_status, long_messages_end_in_whole_characters) {
     }
 }
 
+Test(core_status, messages_are_printable_utf8) {
+    static const struct {
+        const char *given, *shown;
+    } cases[] = {{"a\x1B[31mred", "a?[31mred"},
+                 {"tab\tand\nline", "tab and line"},
+                 {"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80"},
+                 {"x\xFFy\x80z", "x?y?z"},
+                 {"\xC0\xAF", "??"},           // overlong
+                 {"\xED\xA0\x80", "???"},      // surrogate
+                 {"\xF4\x90\x80\x80", "????"}, // above U+10FFFF
+                 {"\xE2\x82", "??"},           // cut by the one who gave it
+                 {"\x7F\x01", "??"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sac_error error = {0};
+        cr_assert_eq(sac_error_set(&error, SAC_ERROR_FORMAT, -1, "%s", cases[i].given),
+                     SAC_ERROR_FORMAT);
+        cr_assert_str_eq(error.message, cases[i].shown, "case %zu", i);
+    }
+}
+
 Test(core_status, size_products_are_checked) {
     int64_t out = 0;
     cr_assert(sac_mul(3, 4, &out) && out == 12);

@@ -1,4 +1,5 @@
-// A tiny command-line tool for tests/cli_core_tool.sh: it does what real tools do with core/tool.h and nothing else.
+// A tiny command-line tool for tests/cli_core_tool.sh: it does what real tools do with core/tool.h
+// and nothing else.
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

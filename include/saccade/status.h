@@ -38,10 +38,13 @@ typedef struct sac_error {
     char message[1024]; // one sentence naming file, place and what was expected; UTF-8
 } sac_error;
 
-// Short fixed English name of a status ("ok", "end of input", "bad argument", ...). Never NULL.
+// Short fixed English name of a status ("ok", "end of input", "bad argument", ...). Static text,
+// never NULL. Any thread.
 SAC_API const char *sac_status_name(sac_status status);
 
-// Fills `error` (if not NULL and still SAC_OK: the FIRST cause wins) and returns `code`.
+// Fills `error` (if not NULL and still SAC_OK: the FIRST cause wins) with code, position and a
+// printf message, and returns `code`. The message is cut to fit; control characters and bytes that
+// are not UTF-8 become '?'. Any thread.
 SAC_API sac_status sac_error_set(sac_error *error, sac_status code, int64_t position,
                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
