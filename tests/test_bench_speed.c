@@ -185,3 +185,29 @@ Test(bench_speed, tool_writes_the_promised_keys) {
         json_decref(json);
     }
 }
+
+Test(bench_speed, interruption_leaves_nothing_behind) {
+    const char *bin = getenv("SACCADE_BIN");
+    if (bin == NULL) cr_skip_test("SKIPPED: SACCADE_BIN does not name the tools' folder");
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s", sac_test_path("temporary"));
+    sac_error error = {0};
+    sac_assert_ok(sac_folder_create(folder, &error), &error);
+    // The first stops while the clip is rendered, the second while measuring.
+    const char *const frames[] = {"100000", "8"};
+    for (int i = 0; i < 2; i++) {
+        char *command =
+            sac_format("TMPDIR='%s' timeout --preserve-status -s INT 2 '%s/student-bench' "
+                       "run -m '%s' -t 1 --width 64 --height 48 --frames %s --seconds 1 "
+                       "--repeats 100 --json '%s/speed.json' >/dev/null 2>&1",
+                       folder, bin, model_path(), frames[i], folder);
+        const int code = system(command);
+        cr_assert(WIFEXITED(code) && WEXITSTATUS(code) == 130, "%s: %d", command, code);
+        sac_free(command);
+        char **names = NULL;
+        int64_t count = -1;
+        sac_assert_ok(sac_folder_list(&names, &count, folder, &error), &error);
+        cr_assert_eq(count, 0, "left behind: %s", count > 0 ? names[0] : "");
+        sac_free(names);
+    }
+}
