@@ -3,7 +3,6 @@
 #include "distill/pseudo.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -23,22 +22,22 @@ const char *sac_pseudo_kind_name(sac_pseudo_kind kind) {
     return kind < SAC_PSEUDO_KIND_COUNT ? names[kind] : "unknown";
 }
 
-static int by_value(const void *a, const void *b) {
-    return *(const uint8_t *)a - *(const uint8_t *)b;
-}
-
 sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames, int width,
                                  int height) {
     const int64_t n = (int64_t)width * height;
     const int64_t picks = frames < 64 ? frames : 64;
+    *out = NULL;
     uint8_t *background = sac_calloc(n, 1);
     if (background == NULL) return SAC_ERROR_MEMORY;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
-        uint8_t values[64];
-        for (int64_t k = 0; k < picks; k++) values[k] = pixels[(k * frames / picks) * n + i];
-        qsort(values, (size_t)picks, 1, by_value);
-        background[i] = values[picks / 2];
+        // The upper median by counting: there are few gray levels, and sorting 64 values for every pixel
+        // would take longer than all the rest.
+        uint8_t count[256] = {0};
+        for (int64_t k = 0; k < picks; k++) count[pixels[(k * frames / picks) * n + i]]++;
+        int level = 0;
+        for (int64_t below = count[0]; below <= picks / 2 && level < 255;) below += count[++level];
+        background[i] = (uint8_t)level;
     }
     *out = background;
     return SAC_OK;
@@ -103,7 +102,7 @@ static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background,
         for (int x = x1; x < x2; x++) {
             const double u = (x + 0.5 - to.x1) / (to.x2 - to.x1),
                          v = (y + 0.5 - to.y1) / (to.y2 - to.y1);
-            if (u <= 0 || u >= 1 || v <= 0 || v >= 1) continue;
+            if (!(u > 0 && u < 1 && v > 0 && v < 1)) continue; // also of an empty box
             const double sx = from.x1 + u * (from.x2 - from.x1) - 0.5,
                          sy = from.y1 + v * (from.y2 - from.y1) - 0.5;
             const double alpha =
@@ -124,6 +123,7 @@ static void erase(uint8_t *dst, const uint8_t *background, int width, int height
         for (int x = x1; x < x2; x++) {
             const double u = (x + 0.5 - box.x1) / (box.x2 - box.x1),
                          v = (y + 0.5 - box.y1) / (box.y2 - box.y1);
+            if (!(u > 0 && u < 1 && v > 0 && v < 1)) continue;
             const double alpha = window_weight(u, v);
             uint8_t *pixel = &dst[(int64_t)y * width + x];
             *pixel =
@@ -277,6 +277,8 @@ static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int
                          (float)clamp(foot, 0, s->height),
                          1.0f,
                          (int32_t)e->kind};
+    // Detectors drop what is less than a pixel wide or high, so nothing smaller is made here.
+    if (box.x2 - box.x1 < 1 || box.y2 - box.y1 < 1) return SAC_OK;
     if ((double)(box.x2 - box.x1) * (double)(box.y2 - box.y1) < 0.5 * w * h) return SAC_OK;
     const float full[4] = {(float)(cx - w / 2), (float)(foot - h), (float)(cx + w / 2),
                            (float)foot};

@@ -2,6 +2,7 @@
 // plausible pieces of one object, not identities over a whole video.
 #include "distill/tracks.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -76,41 +77,69 @@ static sac_status track_from(sac_track *track, const chain *c) {
     return SAC_OK;
 }
 
-// Joins the boxes of frame t to open chains, best overlap first.
-static sac_status frame_link(chain *chains, int64_t *count, bool *used, const sac_detections *d,
-                             int64_t t) {
+// A box of the current frame that could continue a chain.
+typedef struct candidate {
+    float iou;
+    int64_t chain, box;
+} candidate;
+
+typedef struct candidates {
+    candidate *items;
+    int64_t count, capacity;
+} candidates;
+
+static sac_status candidate_push(candidates *list, float iou, int64_t chain, int64_t box) {
+    if (list->count == list->capacity) {
+        const int64_t capacity = list->capacity == 0 ? 256 : 2 * list->capacity;
+        candidate *grown = sac_recalloc(list->items, list->capacity, capacity, sizeof *grown);
+        if (grown == NULL) return SAC_ERROR_MEMORY;
+        list->items = grown;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = (candidate){.iou = iou, .chain = chain, .box = box};
+    return SAC_OK;
+}
+
+// Best overlap first; among equals the older chain and the earlier box, so that the order is total.
+static int by_overlap(const void *a, const void *b) {
+    const candidate *x = a, *y = b;
+    if (x->iou != y->iou) return x->iou > y->iou ? -1 : 1;
+    if (x->chain != y->chain) return x->chain < y->chain ? -1 : 1;
+    return x->box < y->box ? -1 : x->box > y->box;
+}
+
+// Joins the boxes of frame t to open chains, best overlap first; a box that is left over begins a chain.
+static sac_status frame_link(chain *chains, int64_t *count, bool *used, candidates *list,
+                             const sac_detections *d, int64_t t) {
+    sac_status status = SAC_OK;
     const int64_t begin = d->start[t], end = d->start[t + 1];
-    for (int64_t c = 0; c < *count; c++) chains[c].taken = false;
     memset(used, 0, (size_t)(end - begin) * sizeof *used);
-    for (;;) {
-        float best = MIN_IOU;
-        int64_t best_chain = -1, best_box = -1;
-        for (int64_t c = 0; c < *count; c++) {
-            const link *last = &chains[c].links[chains[c].count - 1];
-            if (chains[c].taken || last->frame < t - 1 - MAX_GAP) continue;
-            for (int64_t b = begin; b < end; b++) {
-                if (used[b - begin]) continue;
-                const float iou = overlap(last->box, &d->boxes[b]);
-                if (iou > best) {
-                    best = iou;
-                    best_chain = c;
-                    best_box = b;
-                }
-            }
+    list->count = 0;
+    for (int64_t c = 0; c < *count; c++) {
+        chains[c].taken = false;
+        const link *last = &chains[c].links[chains[c].count - 1];
+        for (int64_t b = begin; b < end; b++) {
+            const float iou = overlap(last->box, &d->boxes[b]);
+            if (iou >= MIN_IOU) SAC_TRY(candidate_push(list, iou, c, b));
         }
-        if (best_chain < 0) break;
-        chains[best_chain].taken = true;
-        used[best_box - begin] = true;
-        const sac_status status = chain_push(&chains[best_chain], t, &d->boxes[best_box]);
-        if (status != SAC_OK) return status;
+    }
+    if (list->count > 0) {
+        qsort(list->items, (size_t)list->count, sizeof *list->items, by_overlap);
+    }
+    for (int64_t i = 0; i < list->count; i++) {
+        const candidate *best = &list->items[i];
+        if (chains[best->chain].taken || used[best->box - begin]) continue;
+        chains[best->chain].taken = true;
+        used[best->box - begin] = true;
+        SAC_TRY(chain_push(&chains[best->chain], t, &d->boxes[best->box]));
     }
     for (int64_t b = begin; b < end; b++) {
         if (used[b - begin]) continue;
         chain *fresh = &chains[(*count)++];
-        const sac_status status = chain_push(fresh, t, &d->boxes[b]);
-        if (status != SAC_OK) return status;
+        SAC_TRY(chain_push(fresh, t, &d->boxes[b]));
     }
-    return SAC_OK;
+fail:
+    return status;
 }
 
 sac_status sac_tracks_link(sac_tracks *tracks, const sac_detections *d, int64_t min_frames) {
@@ -118,11 +147,12 @@ sac_status sac_tracks_link(sac_tracks *tracks, const sac_detections *d, int64_t 
     *tracks = (sac_tracks){0};
     chain *chains = sac_calloc(d->count, sizeof *chains); // at most one chain a box
     bool *used = sac_calloc(d->count, sizeof *used);
+    candidates list = {0};
     int64_t count = 0, open = 0;
     SAC_TRY_ALLOC(chains);
     SAC_TRY_ALLOC(used);
     for (int64_t t = 0; t < d->frames; t++) {
-        // Closed chains move out of the way, so that linking looks at open ones only.
+        // Chains that nothing can continue any more move out of the way.
         for (int64_t c = open; c < count; c++) {
             if (chains[c].links[chains[c].count - 1].frame >= t - 1 - MAX_GAP) continue;
             const chain closed = chains[c];
@@ -130,7 +160,7 @@ sac_status sac_tracks_link(sac_tracks *tracks, const sac_detections *d, int64_t 
             chains[open++] = closed;
         }
         int64_t live = count - open;
-        SAC_TRY(frame_link(chains + open, &live, used, d, t));
+        SAC_TRY(frame_link(chains + open, &live, used, &list, d, t));
         count = open + live;
     }
     tracks->items = sac_calloc(count, sizeof *tracks->items);
@@ -144,6 +174,7 @@ fail:
     for (int64_t c = 0; chains != NULL && c < d->count; c++) sac_free(chains[c].links);
     sac_free(chains);
     sac_free(used);
+    sac_free(list.items);
     if (status != SAC_OK) sac_tracks_close(tracks);
     return status;
 }
