@@ -18,8 +18,9 @@ typedef struct sac_eval_report {
     sac_eval_result *results; // [set_count][option_count], owned
 } sac_eval_report;
 
-// Evaluates every set under every convention; options that differ otherwise than in smoothing are for the
-// caller to avoid: the tables state the rest once. option_count 1..4. Dataset and sets stay borrowed.
+// Evaluates every set under every convention; options that differ otherwise than in smoothing are
+// for the caller to avoid: the tables state the rest once. option_count 1..4. Dataset and sets stay
+// borrowed.
 // SAC_ERROR_NUMERIC names scorer, clip and frame; others as sac_eval_frames.
 SAC_NODISCARD sac_status sac_eval_report_make(sac_eval_report *report, const sac_dataset *dataset,
                                               const sac_clip_selection *selection,

@@ -23,8 +23,9 @@ double sac_machine_load(void);
 // New reference, NULL on lack of memory.
 json_t *sac_machine_json(const sac_machine *machine);
 
-// *gigabytes_s = bytes read plus bytes written per second, in 1e9, of copying a 64 MiB block to another
-// (larger than the caches of small machines), median over copies lasting about `seconds`; one thread.
+// *gigabytes_s = bytes read plus bytes written per second, in 1e9, of copying a 64 MiB block to
+// another (larger than the caches of small machines), median over copies lasting about `seconds`;
+// one thread.
 // SAC_ERROR_ARGUMENT: seconds outside (0, 600]; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_memory_rate(double *gigabytes_s, double seconds, sac_error *error);
 

@@ -1,6 +1,7 @@
-// Where frame scores to be evaluated come from: tables and arrays written by other programs, a teacher's
-// map store, a student model run here, or the frame-difference baseline. Every source ends up as one
-// score set aligned with the data set's labelled test clips; a count that does not match is an error.
+// Where frame scores to be evaluated come from: tables and arrays written by other programs, a
+// teacher's map store, a student model run here, or the frame-difference baseline. Every source
+// ends up as one score set aligned with the data set's labelled test clips; a count that does not
+// match is an error.
 #ifndef SAC_BENCH_SCORES_H
 #define SAC_BENCH_SCORES_H
 
@@ -16,8 +17,8 @@ typedef struct sac_clip_selection {
     int64_t count, frames; // frames of all clips
 } sac_clip_selection;
 
-// names  comma-separated clip names in any order, or NULL for every labelled test clip; the selection
-//        keeps the data set's order
+// names  comma-separated clip names in any order, or NULL for every labelled test clip; the
+//        selection keeps the data set's order
 // SAC_ERROR_ARGUMENT: an empty or unknown name, or a clip without labels (the message names it and
 // lists the labelled ones), or no labelled test clip at all; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_clip_select(sac_clip_selection *selection, const sac_dataset *dataset,
@@ -38,20 +39,21 @@ typedef struct sac_score_progress {
     void *user;
 } sac_score_progress;
 
-// path    a folder with <clip>.csv or <clip>.npy for each clip (the table wins when both exist), one
-//         CSV with a column `clip` (or `source`: its last path component without ending is the name)
-//         that holds several clips, or, when one clip is selected, its CSV or .npy itself
+// path    a folder with <clip>.csv or <clip>.npy for each clip (the table wins when both exist),
+//         one CSV with a column `clip` (or `source`: its last path component without ending is the
+//         name) that holds several clips, or, when one clip is selected, its CSV or .npy itself
 // column  CSV column with the scores, usually "score"
-// A table needs the columns `frame` (consecutive, from 0 or 1) and `column`, and one row per frame; an
-// array is [frames]. SAC_ERROR_IO: a clip's file is missing (named); SAC_ERROR_FORMAT: malformed, or
-// another number of scores than frames (clip and both counts named); SAC_ERROR_ARGUMENT; _MEMORY.
+// A table needs the columns `frame` (consecutive, from 0 or 1) and `column`, and one row per frame;
+// an array is [frames]. SAC_ERROR_IO: a clip's file is missing (named); SAC_ERROR_FORMAT:
+// malformed, or another number of scores than frames (clip and both counts named);
+// SAC_ERROR_ARGUMENT; _MEMORY.
 SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path,
                                             const char *column, const sac_clip_selection *selection,
                                             sac_error *error);
 
-// Frame scores of a teacher's map store. `pooled` false: its 1x1 array, the largest object score of the
-// frame; true: mean of 1x1, largest 4x4 and largest 16x16 cell, as a student's frame score is made.
-// A store made from another data set is reported as a warning to `logger` (may be NULL).
+// Frame scores of a teacher's map store. `pooled` false: its 1x1 array, the largest object score of
+// the frame; true: mean of 1x1, largest 4x4 and largest 16x16 cell, as a student's frame score is
+// made. A store made from another data set is reported as a warning to `logger` (may be NULL).
 SAC_NODISCARD sac_status sac_score_set_maps(sac_score_set *set, const char *folder, bool pooled,
                                             const sac_dataset *dataset,
                                             const sac_clip_selection *selection,

@@ -156,7 +156,8 @@ fail:
 
 // ---- the measurements --------------------------------------------------------------------------
 
-// Each returns the frames per second of one measurement of about `seconds`. `times` may be NULL (warm-up).
+// Each returns the frames per second of one measurement of about `seconds`. `times` may be NULL
+// (warm-up).
 
 static sac_status measure_alone(double *fps, bench *b, sac_student *student, samples *times,
                                 double seconds, sac_error *error) {
@@ -232,8 +233,8 @@ static sac_status measure_pass(int64_t *frames, double *elapsed, bench *b, sac_s
         last = now;
     }
     if (ended) b->pass_frames = read;
-    // The first frame was decoded before the clock started but scored within it. When the pass is cut
-    // short, the student still holds its look-ahead: count what came out.
+    // The first frame was decoded before the clock started but scored within it. When the pass is
+    // cut short, the student still holds its look-ahead: count what came out.
     *frames += student != NULL ? pulled : read - 1;
     *elapsed += last - start;
     status = SAC_OK;

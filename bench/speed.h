@@ -1,10 +1,12 @@
-// Speed of a student model, measured in interleaved rounds within one run, because only ratios within a
-// run can be trusted on a busy machine. Four measurements make one round, for each thread count N:
+// Speed of a student model, measured in interleaved rounds within one run, because only ratios
+// within a run can be trusted on a busy machine. Four measurements make one round, for each thread
+// count N:
 //   student alone  frames already preprocessed in memory to scores, N compute threads
-//   in sequence    file to score: decode, scale, infer, score one after the other, N compute threads
+//   in sequence    file to score: decode, scale, infer, score one after the other, N compute
+//                  threads
 //   pipelined      the same with decoding on a thread of its own and N-1 compute threads (N >= 2)
-//   decode only    the same file to gray frames at its own size: decoding on the caller's thread for
-//                  N = 1, on its own thread for N >= 2
+//   decode only    the same file to gray frames at its own size: decoding on the caller's thread
+//                  for N = 1, on its own thread for N >= 2
 // Opening files and models is not timed, the first frame neither (it starts the decoder).
 #ifndef SAC_BENCH_SPEED_H
 #define SAC_BENCH_SPEED_H
@@ -59,8 +61,8 @@ typedef struct sac_speed_result {
     int64_t parameters, macs;
 } sac_speed_result;
 
-// SAC_ERROR_ARGUMENT: options out of range; SAC_ERROR_FORMAT: a source without at least two frames; what the
-// student and the video source return; SAC_ERROR_INTERRUPTED; SAC_ERROR_MEMORY.
+// SAC_ERROR_ARGUMENT: options out of range; SAC_ERROR_FORMAT: a source without at least two frames;
+// what the student and the video source return; SAC_ERROR_INTERRUPTED; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_speed_measure(sac_speed_result *result,
                                            const sac_speed_options *options, sac_error *error);
 void sac_speed_result_close(sac_speed_result *result);
@@ -68,8 +70,9 @@ void sac_speed_result_close(sac_speed_result *result);
 // The faster of in sequence and pipelined: a program that streams may choose.
 const sac_speed_stat *sac_speed_file_to_score(const sac_speed_run *run);
 
-// Keys at top level: fps_student_alone, fps_file_to_score, fps_decode_only of the run with the most threads;
-// everything under "runs", "machine", "model", "source". New reference, NULL on lack of memory.
+// Keys at top level: fps_student_alone, fps_file_to_score, fps_decode_only of the run with the most
+// threads; everything under "runs", "machine", "model", "source". New reference, NULL on lack of
+// memory.
 json_t *sac_speed_json(const sac_speed_result *result);
 char *sac_speed_markdown(const sac_speed_result *result); // sac_free it
 

@@ -1,6 +1,6 @@
-// Evaluation of a whole test set at frame level: micro AUC (all frames of all clips in one ROC), macro
-// AUC (mean of the clips' AUCs), per-clip table, and what a constant scorer gets under the same
-// conventions. Does not read files and does not choose anything by looking at labels.
+// Evaluation of a whole test set at frame level: micro AUC (all frames of all clips in one ROC),
+// macro AUC (mean of the clips' AUCs), per-clip table, and what a constant scorer gets under the
+// same conventions. Does not read files and does not choose anything by looking at labels.
 #ifndef SAC_EVAL_FRAME_EVAL_H
 #define SAC_EVAL_FRAME_EVAL_H
 
@@ -48,20 +48,20 @@ typedef struct sac_eval_result {
 //   macro = mean of the clips' own AUCs; one-class clips have none and count as 1 or not at all
 // The macro convention matters: on Ped2, where four of twelve test clips are entirely abnormal, a
 // constant scorer gets 0.500 skipping them and 0.667 counting them as 1.
-// SAC_ERROR_ARGUMENT: no clips, a NULL pointer, a clip without frames, a label not 0/1, bad smoothing
-// options; SAC_ERROR_NUMERIC: a score that is not finite; both name the clip and the frame (from 0);
-// SAC_ERROR_MEMORY. Thread-safe.
+// SAC_ERROR_ARGUMENT: no clips, a NULL pointer, a clip without frames, a label not 0/1, bad
+// smoothing options; SAC_ERROR_NUMERIC: a score that is not finite; both name the clip and the
+// frame (from 0); SAC_ERROR_MEMORY. Thread-safe.
 SAC_NODISCARD sac_status sac_eval_frames(sac_eval_result *result, const sac_eval_clip *clips,
                                          int64_t count, const sac_eval_options *options,
                                          sac_error *error);
 void sac_eval_result_close(sac_eval_result *result); // NULL-safe, leaves an empty result
 
-// Markdown per-clip table in percent, with the convention in its caption (sac_free it), and the same
-// as JSON with areas in [0,1], undefined ones null (new reference). NULL on lack of memory.
+// Markdown per-clip table in percent, with the convention in its caption (sac_free it), and the
+// same as JSON with areas in [0,1], undefined ones null (new reference). NULL on lack of memory.
 char *sac_eval_to_markdown(const sac_eval_result *result, const sac_eval_options *options);
 json_t *sac_eval_to_json(const sac_eval_result *result, const sac_eval_options *options);
-// "causal smoothing (sigma 4, 13 taps), no per-video min-max, one-class clips skipped"; sac_free it;
-// NULL on lack of memory or options that do not resolve.
+// "causal smoothing (sigma 4, 13 taps), no per-video min-max, one-class clips skipped"; sac_free
+// it; NULL on lack of memory or options that do not resolve.
 char *sac_eval_convention(const sac_eval_options *options);
 
 #endif

@@ -1,5 +1,5 @@
-// Score files: every accepted form gives the same scores, every malformed one a message that names the
-// clip or the line.
+// Score files: every accepted form gives the same scores, every malformed one a message that names
+// the clip or the line.
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -270,7 +270,8 @@ static void count_warning(void *user, sac_log_level level, const char *message) 
     if (level == SAC_LOG_WARNING && strstr(message, "another data set") != NULL) ++*(int *)user;
 }
 
-// Maps of one clip whose frame t has 1x1 value t/10, largest coarse cell t/20 and largest fine cell t/40.
+// Maps of one clip whose frame t has 1x1 value t/10, largest coarse cell t/20 and largest fine cell
+// t/40.
 static void put_maps(sac_map_store *store, const char *clip, int64_t frames) {
     float map16[4 * 256] = {0}, map4[4 * 16] = {0}, map1[4];
     for (int64_t t = 0; t < frames; t++) {

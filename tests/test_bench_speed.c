@@ -1,5 +1,5 @@
-// Speed rounds on a freshly initialised model and a small encoded clip: the numbers are consistent with each
-// other, bad options are refused, and student-bench run writes the promised keys.
+// Speed rounds on a freshly initialised model and a small encoded clip: the numbers are consistent
+// with each other, bad options are refused, and student-bench run writes the promised keys.
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>

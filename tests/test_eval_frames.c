@@ -1,4 +1,5 @@
-// Micro and macro AUC of whole test sets, their conventions, the constant-scorer floor and the tables.
+// Micro and macro AUC of whole test sets, their conventions, the constant-scorer floor and the
+// tables.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

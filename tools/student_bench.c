@@ -1,5 +1,6 @@
-// student-bench: accuracy of scores against a data set's labels (`eval`), speed of a student model (`run`),
-// and the machine's limits (`machine`). Parses options, shows progress, writes results; measuring is bench/.
+// student-bench: accuracy of scores against a data set's labels (`eval`), speed of a student model
+// (`run`), and the machine's limits (`machine`). Parses options, shows progress, writes results;
+// measuring is bench/.
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -268,7 +269,8 @@ static sac_status eval_conventions(sac_eval_options *options, int *count,
     return SAC_OK;
 }
 
-// Score sets in the order models, maps, scores, baseline; `count` grows with each one that is complete.
+// Score sets in the order models, maps, scores, baseline; `count` grows with each one that is
+// complete.
 static sac_status collect(sac_score_set *sets, int64_t *count, const eval_settings *settings,
                           const sac_dataset *dataset, const sac_clip_selection *selection,
                           const sac_logger *logger, sac_error *error) {

@@ -1,4 +1,5 @@
-// Frame-level accuracy: ROC AUC micro and macro with explicit conventions, and temporal smoothing of scores.
+// Frame-level accuracy: ROC AUC micro and macro with explicit conventions, and temporal smoothing
+// of scores.
 #ifndef SACCADE_METRICS_H
 #define SACCADE_METRICS_H
 
@@ -51,20 +52,21 @@ SAC_API const char *sac_smoothing_name(sac_smoothing kind);
 //   light    3      19     t-9..t+9     (three sigma)
 //   paper    20     49     t-24..t+24
 // `none` resolves to sigma 0 and one tap.
-// SAC_ERROR_ARGUMENT: NULL, unknown kind, sigma negative, not finite or above 1e6, taps negative, even
-// for a two-sided kind, above SAC_SMOOTHING_MAX_TAPS or (causal) SAC_SMOOTHING_CAUSAL_TAPS.
+// SAC_ERROR_ARGUMENT: NULL, unknown kind, sigma negative, not finite or above 1e6, taps negative,
+// even for a two-sided kind, above SAC_SMOOTHING_MAX_TAPS or (causal) SAC_SMOOTHING_CAUSAL_TAPS.
 SAC_API SAC_NODISCARD sac_status sac_smoothing_resolve(sac_smoothing_options *resolved,
                                                        const sac_smoothing_options *options);
 
 // Smooths the scores of ONE clip:
 //   dst[t] = sum_i w[i] src[t+i] / sum_i w[i],   w[i] = exp(-i^2 / (2 sigma^2)),
-// i over the kind's reach and over frames inside the clip only: weights are renormalised at the ends
-// and no padding values enter. (The papers' code pads; the difference is confined to the ends.)
+// i over the kind's reach and over frames inside the clip only: weights are renormalised at the
+// ends and no padding values enter. (The papers' code pads; the difference is confined to the
+// ends.)
 //   dst, src  f32 [n]; dst may equal src but not overlap it otherwise
 //   options   as above; `none` copies
 // Sums are double, the result is rounded to f32 once.
-// SAC_ERROR_ARGUMENT: a NULL pointer, n < 0, bad options; SAC_ERROR_NUMERIC: a score is not finite (dst
-// is then unchanged); SAC_ERROR_MEMORY. Thread-safe.
+// SAC_ERROR_ARGUMENT: a NULL pointer, n < 0, bad options; SAC_ERROR_NUMERIC: a score is not finite
+// (dst is then unchanged); SAC_ERROR_MEMORY. Thread-safe.
 SAC_API SAC_NODISCARD sac_status sac_smooth(float *dst, const float *src, int64_t n,
                                             const sac_smoothing_options *options);
 
@@ -77,7 +79,8 @@ typedef struct sac_causal_smoother {
     int64_t seen; // frames pushed
 } sac_causal_smoother;
 
-// sigma and taps as in sac_smoothing_options (0: defaults). SAC_ERROR_ARGUMENT as sac_smoothing_resolve.
+// sigma and taps as in sac_smoothing_options (0: defaults). SAC_ERROR_ARGUMENT as
+// sac_smoothing_resolve.
 SAC_API SAC_NODISCARD sac_status sac_causal_smoother_init(sac_causal_smoother *smoother,
                                                           double sigma, int taps);
 // Takes the raw score of the next frame and returns the smoothed one. The caller checks that scores
