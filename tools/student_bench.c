@@ -326,7 +326,7 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
     json_t *json = NULL;
     char *markdown = NULL;
     int64_t set_count = 0;
-    int convention_count;
+    int convention_count = 0;
     sac_status status;
     const int64_t wanted = settings->models.count + settings->maps.count + settings->scores.count +
                            (settings->baseline ? 2 : 0);
