@@ -38,11 +38,9 @@ char *sac_output_source_name(const char *source) {
     // A pattern's own name says nothing; the folder it lies in does.
     if (memchr(source + start, '%', end - start) != NULL ||
         memchr(source + start, '*', end - start) != NULL) {
-        if (start > 1) {
-            end = start - 1;
-            start = end;
-            while (start > 0 && source[start - 1] != '/') start--;
-        }
+        end = start > 0 ? start - 1 : 0;
+        start = end;
+        while (start > 0 && source[start - 1] != '/') start--;
     } else if (!sac_is_folder(source)) {
         for (size_t i = end; i > start + 1; i--) {
             if (source[i - 1] == '.') {

@@ -195,10 +195,9 @@ sac_status sac_outputs_open(sac_outputs **out, const sac_output_settings *settin
                                  error));
     }
     if (o->paths[SAC_OUTPUT_REPORT] != NULL) {
-        // Two seconds apart, and half a second's worth of frames at least for sources without a clock.
-        int64_t gap = info->frame_rate > 0.0 && info->frame_rate < 1e6
-                          ? (int64_t)(2.0 * info->frame_rate)
-                          : 25;
+        // A second apart, and a dozen frames at least for sources without a useful clock.
+        int64_t gap =
+            info->frame_rate > 0.0 && info->frame_rate < 1e6 ? (int64_t)info->frame_rate : 25;
         SAC_TRY(sac_moments_create(&o->moments, settings->moments, gap < 12 ? 12 : gap, info->width,
                                    info->height, info->channels));
     }

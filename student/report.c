@@ -358,6 +358,7 @@ static void put_rows(page *p, const json_t *object, const char *prefix, int dept
     const char *key = NULL;
     json_t *value = NULL;
     json_object_foreach((json_t *)object, key, value) {
+        if (json_is_null(value)) continue; // an option that was not given
         if (json_is_object(value) && depth < 4 && json_object_size(value) > 0) {
             char *nested = sac_format("%s%s.", prefix, key);
             if (nested != NULL) put_rows(p, value, nested, depth + 1);

@@ -21,7 +21,9 @@ awk '/"layers"/ {inside = 1} /"macs":/ {gsub(/[^0-9]/, "", $2); if (inside) sum 
      END {exit !(sum > 0 && (total == 0 || sum == total))}' json || fail "MACs do not add up"
 awk '/^total/ {total = $(NF-1); next} /^(stem|body|head|map)/ {n = NF; if ($n == "output") n--; sum += $(n-1)}
      END {exit !(sum > 100000 && sum == total)}' text || fail "parameters do not add up"
-"$bin/student-info" m.safetensors --kernels | grep -q 'conv' || fail "kernels"
+"$bin/student-info" m.safetensors --kernels > kernels
+grep -q '^forward body2.conv convolution' kernels || fail "kernels"
+if grep -q ' ref' kernels; then fail "a step fell back to the plain reference: $(grep ' ref' kernels)"; fi
 
 expect() { # expect CODE WORD command...
     local want=$1 word=$2 code=0

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# student-run on generated clips: tables, maps, overlay, report, several sources, standard output, interruption.
+set -euo pipefail
+bin=${SACCADE_BIN:?}
+fail() { echo "FAILED: $*" >&2; exit 1; }
+command -v ffmpeg > /dev/null || { echo "SKIPPED: ffmpeg is not installed"; exit 77; }
+rm -rf ./*
+run() { "$bin/student-run" -m m.safetensors -t 1 "$@"; }
+rows() { tail -n +2 "$1" | wc -l; }
+near() { # near A.csv B.csv LIMIT: scores agree row by row
+    paste -d, <(cut -d, -f1,3,4 "$1") <(cut -d, -f1,3,4 "$2") | tail -n +2 |
+        awk -F, -v limit="$3" 'function abs(x) { return x < 0 ? -x : x }
+            $1 != $4 || abs($2 - $5) > limit || abs($3 - $6) > limit { bad = 1; print "row", $0 }
+            END { exit bad || NR == 0 }' >&2 || fail "$1 and $2 differ by more than $3"
+}
+
+"$bin/make-model" m.safetensors --width 64 --height 48
+ffmpeg -v error -f lavfi -i testsrc2=size=96x64:rate=10:duration=2.3 -pix_fmt gray -c:v ffv1 clip.mkv
+mkdir clip
+ffmpeg -v error -i clip.mkv clip/%d.png   # 1..23: only natural order is right
+n=23
+
+# The fixed interface: header with these columns, one row per frame, nothing on the terminal.
+run clip.mkv --csv a.csv --quiet > out 2> err
+[ ! -s out ] && [ ! -s err ] || fail "--quiet prints: $(cat out err)"
+head -1 a.csv | grep -q '^frame,time_s,score,score_smoothed,peak_x,peak_y$' || fail "header: $(head -1 a.csv)"
+[ "$(rows a.csv)" = $n ] || fail "$(rows a.csv) rows"
+tail -n +2 a.csv | awk -F, 'NF != 6 || $1 != NR - 1 || $3 < 0 || $3 > 1 || $4 < 0 || $4 > 1 || $5 < 0 || $5 > 96 ||
+    $6 < 0 || $6 > 64 || ($2 - 0.1 * (NR - 1)) ^ 2 > 1e-6 { exit 1 }' || fail "a row is out of range"
+[ "$(cut -d, -f3 a.csv | sort -u | wc -l)" -gt 10 ] || fail "scores do not depend on the frames"
+
+# Pictures, lossless video, one or two threads, any queue, with and without pictures in the output: the same scores.
+run clip --frame-rate 10 --csv b.csv --quiet
+cmp a.csv b.csv || fail "picture folder and lossless video differ"
+run 'clip/%d.png' --frame-rate 10 --csv c.csv --quiet --queue 0
+cmp a.csv c.csv || fail "a pattern of pictures differs"
+run clip.mkv -t 2 --csv d.csv --quiet
+near a.csv d.csv 1e-5
+run clip.mkv --backend ref --csv e.csv --quiet
+near a.csv e.csv 1e-5
+ffmpeg -v error -i clip.mkv -c:v mpeg4 -q:v 2 lossy.mp4
+run lossy.mp4 --csv f.csv --quiet
+near a.csv f.csv 0.02
+
+# All outputs at once.
+run clip.mkv --csv g.csv --jsonl g.jsonl --maps g.npy --overlay g.mp4 --report g.html --threshold 0.001 > out 2> err
+cmp a.csv g.csv || fail "an overlay changes the scores"
+[ "$(wc -l < g.jsonl)" = $n ] || fail "JSON lines"
+grep -q '^{"frame":22,"time_s":2.2,"score":0.' g.jsonl || fail "last line: $(tail -1 g.jsonl)"
+[ "$(stat -c %s g.npy)" = $((128 + n * 256 * 4)) ] || fail "size of the maps"
+head -c 128 g.npy | grep -qa "'shape': (23, 16, 16)" || fail "header of the maps"
+[ "$(ffprobe -v error -count_frames -select_streams v -show_entries stream=nb_read_frames -of csv=p=0 g.mp4)" = $n ] ||
+    fail "frames of the overlay"
+grep -q '</html>' g.html && ! grep -Eq 'https?://|<script' g.html || fail "report"
+grep -q '23 frames of 96x64' out || fail "summary: $(cat out)"
+grep -q '1 event at threshold 0.001' out && grep -q '(frames 0-22)' out || fail "events: $(cat out)"
+ls | grep -q tmp && fail "temporaries are left: $(ls)"
+
+# Short clips, each length from one frame up.
+for k in 1 2 6 7; do
+    run clip.mkv --max-frames $k --csv k.csv --quiet
+    [ "$(rows k.csv)" = $k ] || fail "$(rows k.csv) rows for $k frames"
+done
+# Odd and tiny sizes.
+for size in 17x13 1x1 2x300; do
+    ffmpeg -v error -y -f lavfi -i testsrc=size=$size:rate=5:duration=1 -pix_fmt rgb24 -c:v ffv1 odd.mkv
+    run odd.mkv --csv k.csv --report k.html --overlay k.mkv --quiet
+    [ "$(rows k.csv)" = 5 ] || fail "$size"
+done
+# Pictures whose size changes in the middle.
+mkdir mixed && for i in 1 2 3; do cp clip/$i.png mixed/; done
+ffmpeg -v error -f lavfi -i testsrc=size=50x70:rate=1:duration=3 -pix_fmt gray -start_number 4 mixed/%d.png
+run mixed --csv k.csv --quiet
+[ "$(rows k.csv)" = 6 ] || fail "changing sizes"
+
+# Several sources: one file each, or one stream with a column that tells them apart.
+run clip.mkv lossy.mp4 --csv 'many/{}.csv' --quiet 2> err && fail "a missing folder was accepted"
+grep -q 'many' err || fail "message: $(cat err)"
+run clip.mkv lossy.mp4 --csv many/ --maps many/ --quiet
+cmp a.csv many/clip.csv && cmp f.csv many/lossy.csv || fail "several sources"
+run clip.mkv lossy.mp4 2> err > out
+[ "$(grep -c '^frame,.*,source$' out)" = 2 ] && [ "$(grep -c ',lossy.mp4$' out)" = $n ] || fail "standard output"
+run clip.mkv 2> /dev/null > out && cmp a.csv out || fail "CSV on standard output"
+run clip.mkv --jsonl - --quiet > out && cmp g.jsonl out || fail "JSON lines on standard output"
+run clip.mkv lossy.mp4 --json --threshold 0.9999 > out 2> err
+grep -q '"events": \[\]' out && [ "$(grep -c '"frames": 23' out)" = 2 ] || fail "JSON summary: $(cat out)"
+# One bad source does not spoil the others, but the exit code tells.
+code=0
+run absent.mp4 clip.mkv --csv many/ --json > out 2> err || code=$?
+[ $code = 1 ] && grep -q 'absent.mp4' err && [ ! -e many/absent.csv ] && cmp a.csv many/clip.csv || fail "a missing source"
+grep -q '"failures"' out && grep -q '"frames": 23' out || fail "JSON with a failure"
+
+# A pipe that FFmpeg opens.
+if ffmpeg -v error -protocols 2> /dev/null | grep -q '^ *pipe'; then
+    run pipe:0 --csv p.csv --quiet < clip.mkv && cmp a.csv p.csv || fail "standard input"
+fi
+
+# Ctrl-C: complete rows are kept, exactly those of an uninterrupted run, and the exit code is 130.
+ffmpeg -v error -stream_loop 400 -i clip.mkv -c copy long.mkv
+run long.mkv --csv full.csv --max-frames 60 --quiet
+"$bin/student-run" -m m.safetensors -t 1 --backend ref long.mkv --csv int.csv --report int.html --maps int.npy 2> err > out &
+pid=$!
+for _ in $(seq 200); do
+    ls | grep -q 'int.csv.tmp' && [ -s "$(ls | grep 'int.npy.tmp' || echo /nonexistent)" ] && break
+    sleep 0.05
+done
+sleep 1
+kill -INT $pid
+code=0
+wait $pid || code=$?
+[ $code = 130 ] || fail "exit code $code after an interruption: $(cat err)"
+grep -q 'interrupted; long.mkv: [0-9]* frames were scored and written' err || fail "message: $(cat err)"
+k=$(rows int.csv)
+[ "$k" -ge 1 ] && [ "$k" -lt 9000 ] || fail "$k rows after an interruption"
+[ "$k" -gt 50 ] && k=50
+head -$((k + 1)) int.csv > x.csv && head -$((k + 1)) full.csv > y.csv && near x.csv y.csv 1e-5
+[ "$(stat -c %s int.npy)" = $((128 + $(rows int.csv) * 1024)) ] || fail "maps after an interruption"
+grep -q 'interrupted' int.html || fail "the report does not say that it is partial"
+ls | grep -q tmp && fail "temporaries are left: $(ls)"
+
+# A source that stalls: Ctrl-C must get through a blocked read.
+mkfifo stalled
+(cat clip.mkv; sleep 30) > stalled &
+writer=$!
+"$bin/student-run" -m m.safetensors -t 1 stalled --csv st.csv --quiet 2> err &
+pid=$!
+sleep 2
+kill -INT $pid
+code=0
+for _ in $(seq 100); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
+kill -0 $pid 2> /dev/null && { kill -9 $pid; kill $writer; fail "a blocked read cannot be interrupted"; }
+wait $pid || code=$?
+kill $writer 2> /dev/null || true
+[ $code = 130 ] || fail "exit code $code: $(cat err)"
+grep -q 'interrupted' err || fail "message: $(cat err)"
+echo ok

@@ -346,7 +346,8 @@ Test(student_model, a_network_of_absurd_size_is_refused_before_memory_is_taken) 
     sac_safetensors *st = valid_container();
     sac_error error = {0};
     sac_assert_ok(sac_safetensors_set_metadata(st, "network", text, &error), &error);
-    sac_assert_error(reload(st, &error), SAC_ERROR_FORMAT, &error, "wide", "more parameters", NULL);
+    sac_assert_error(reload(st, &error), SAC_ERROR_FORMAT, &error, "wide", "far more parameters",
+                     NULL);
     free(text);
     json_decref(network);
     sac_safetensors_close(&st);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/json.h"
@@ -153,30 +154,41 @@ static const sac_command command = {
 
 // ---- interruption of a blocked read ------------------------------------------------------------------------
 
-// A camera or a stalled network source can block a read for long; this thread wakes it up when Ctrl-C comes.
+// A camera or a stalled pipe can block a read for long; this thread wakes it up when Ctrl-C comes. Opening and closing a
+// source may block inside the operating system, where nothing can wake them: as no output is open then, the process just
+// ends.
 typedef struct watcher {
     pthread_t thread;
     pthread_mutex_t lock;
     sac_video *video; // the source being read, or NULL
+    bool may_exit;    // no output is open
     bool running, stop;
 } watcher;
 
 static void *watch(void *user) {
     watcher *w = user;
     const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    int waited = 0;
     for (bool stop = false; !stop;) {
         nanosleep(&pause, NULL);
         pthread_mutex_lock(&w->lock);
         stop = w->stop;
-        if (w->video != NULL && sac_interrupted()) sac_video_interrupt(w->video);
+        if (sac_interrupted()) {
+            if (w->video != NULL) sac_video_interrupt(w->video);
+            if (w->may_exit && !stop && ++waited > 20) {
+                fprintf(stderr, "%s: interrupted while waiting for a source\n", command.name);
+                _exit(SAC_EXIT_INTERRUPTED);
+            }
+        }
         pthread_mutex_unlock(&w->lock);
     }
     return NULL;
 }
 
-static void watcher_set(watcher *w, sac_video *video) {
+static void watcher_set(watcher *w, sac_video *video, bool may_exit) {
     pthread_mutex_lock(&w->lock);
     w->video = video;
+    w->may_exit = may_exit;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -386,8 +398,9 @@ static sac_status run_source(run *r, int64_t index, const char *source, outcome 
     video_options.frame_rate = r->settings->frame_rate;
     video_options.format = r->settings->format;
     video_options.timeout_s = r->settings->timeout_s;
+    watcher_set(&r->watcher, NULL, true);
     SAC_TRY(sac_video_open(&video, source, &video_options, error));
-    watcher_set(&r->watcher, video);
+    watcher_set(&r->watcher, video, false);
     sac_video_get_info(video, &o->video);
     SAC_TRY(open_outputs(&outputs, r, index, source, &o->video, error));
     sac_student_reset(r->student);
@@ -407,10 +420,11 @@ static sac_status run_source(run *r, int64_t index, const char *source, outcome 
     o->wall_s = sac_time_s() - start;
     if (o->frames > 0) SAC_TRY(commit(r, source, &outputs, o, error));
 fail:
-    watcher_set(&r->watcher, NULL);
     sac_progress_close(&progress);
     sac_outputs_close(&outputs);
+    watcher_set(&r->watcher, NULL, true);
     sac_video_close(&video);
+    watcher_set(&r->watcher, NULL, false);
     sac_free(kept.pixels);
     if (status < 0) sac_error_set(error, status, -1, "%s: %s", source, sac_status_name(status));
     return status;
