@@ -1,5 +1,5 @@
 // student-bench: accuracy of scores against a data set's labels (`eval`), speed of a student model
-// (`run`), and the machine's limits (`machine`). Parses options, shows progress, writes results;
+// (`run`), of training steps (`train`), and the machine's limits (`machine`). Parses options, shows progress, writes results;
 // measuring is bench/.
 #include <errno.h>
 #include <math.h>
@@ -13,6 +13,7 @@
 #include "bench/scores.h"
 #include "bench/speed.h"
 #include "bench/synthetic.h"
+#include "bench/training.h"
 #include "core/check.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -21,6 +22,7 @@
 #include "core/tool.h"
 #include "nn/roofline.h"
 #include "saccade/version.h"
+#include "teachers/ssmtl.h"
 
 #define NAME "student-bench"
 
@@ -713,12 +715,140 @@ static int main_machine(int argc, char **argv) {
     return finish(machine_command.name, status, &error, settings.tool.quiet);
 }
 
+// ---- train -------------------------------------------------------------------------------------
+
+typedef struct train_settings {
+    sac_tool_settings tool;
+    int64_t threads, rounds, teacher_batch, student_batch;
+    double seconds;
+    int backbone;
+    const char *arch, *json, *markdown;
+} train_settings;
+
+static const sac_option train_options[] = {
+    {.name = "threads",
+     .letter = 't',
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(train_settings, threads),
+     .min = 0,
+     .max = 1024,
+     .argument = "N",
+     .help = "compute threads; 0 uses every core"},
+    {.name = "rounds",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(train_settings, rounds),
+     .number = 5,
+     .min = 1,
+     .max = 100,
+     .argument = "N",
+     .help = "rounds of matmul, teacher step, student step; medians are reported"},
+    {.name = "seconds",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(train_settings, seconds),
+     .number = 2,
+     .min = 0.001,
+     .max = 600,
+     .argument = "S",
+     .help = "length of one measurement"},
+    {.name = "backbone",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(train_settings, backbone),
+     .choices = SAC_SSMTL_BACKBONES,
+     .help = "of the SSMTL teacher"},
+    {.name = "teacher-batch",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(train_settings, teacher_batch),
+     .number = 64,
+     .min = 1,
+     .max = 4096,
+     .argument = "N",
+     .help = "objects a teacher step"},
+    {.name = "arch",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(train_settings, arch),
+     .text = "tiny-m",
+     .argument = "NAME",
+     .help = "architecture of the student"},
+    {.name = "student-batch",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(train_settings, student_batch),
+     .number = 32,
+     .min = 1,
+     .max = 4096,
+     .argument = "N",
+     .help = "frames a student step"},
+    {.name = "json",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(train_settings, json),
+     .argument = "FILE",
+     .help = "write the results as JSON; - for standard output instead of the table"},
+    {.name = "markdown",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(train_settings, markdown),
+     .argument = "FILE",
+     .help = "write the table as Markdown"},
+    QUIET_OPTIONS(train_settings),
+    {.name = NULL},
+};
+
+static const sac_command train_command = {
+    .name = NAME " train",
+    .usage = "[-t N] [options]",
+    .description = "Speed of learning: samples and arithmetic per second of one optimiser step of "
+                   "a teacher and\n"
+                   "of a student (forward, backward, Adam), beside the machine's f32 matrix "
+                   "multiplication rate in\n"
+                   "the same interleaved rounds. Decoding and cropping are not part of it.",
+    .options = train_options,
+};
+
+static sac_status train(const train_settings *settings, const sac_logger *logger,
+                        sac_error *error) {
+    sac_status status;
+    sac_training_result result;
+    sac_training_options options = sac_training_default_options();
+    char *text = NULL;
+    json_t *json = NULL;
+    options.threads = (int)settings->threads;
+    options.rounds = (int)settings->rounds;
+    options.seconds = settings->seconds;
+    options.backbone = settings->backbone;
+    options.teacher_batch = settings->teacher_batch;
+    options.student_batch = settings->student_batch;
+    options.arch = settings->arch;
+    options.stop = sac_interrupted;
+    SAC_TRY(sac_training_measure(&result, &options, error));
+    warn_load(&result.machine, logger);
+    SAC_TRY_ALLOC(text = sac_training_to_markdown(&result));
+    SAC_TRY_ALLOC(json = sac_training_to_json(&result));
+    SAC_TRY(hand_out(json, settings->json, text, settings->markdown, true, error));
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
+    sac_free(text);
+    json_decref(json);
+    return status;
+}
+
+static int main_train(int argc, char **argv) {
+    train_settings settings;
+    sac_options_result result;
+    sac_error error = {0};
+    const int code = sac_tool_start(&train_command, &settings, argc, argv, &result);
+    if (code >= 0) return code;
+    sac_interrupt_install();
+    const sac_logger logger = sac_tool_logger(train_command.name, settings.tool.quiet);
+    const sac_status status = train(&settings, &logger, &error);
+    sac_options_close(&result);
+    return finish(train_command.name, status, &error, settings.tool.quiet);
+}
+
 // ---- the commands ------------------------------------------------------------------------------
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"eval", main_eval}, {"run", main_run}, {"machine", main_machine}};
+} commands[] = {
+    {"eval", main_eval}, {"run", main_run}, {"train", main_train}, {"machine", main_machine}};
 
 static const sac_option no_options[] = {{.name = NULL}};
 static const sac_command top_command = {
@@ -728,6 +858,7 @@ static const sac_command top_command = {
         "Accuracy and speed of students, teachers and plain score files.\n\n"
         "  eval     frame AUC of models, score files or teacher maps on a labelled data set\n"
         "  run      frames per second of a student, and of decoding, on this machine\n"
+        "  train    samples per second of a teacher's and a student's training step\n"
         "  machine  this machine's matrix-multiplication and memory rates\n\n"
         "Each command has its own --help.",
     .options = no_options,
@@ -741,8 +872,8 @@ int main(int argc, char **argv) {
             if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
         sac_error error = {0};
         const sac_status status = sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
-                                                "unknown command '%.100s', expected eval, run or "
-                                                "machine",
+                                                "unknown command '%.100s', expected eval, run, "
+                                                "train or machine",
                                                 name);
         return sac_tool_fail(NAME, status, &error);
     }
@@ -752,8 +883,9 @@ int main(int argc, char **argv) {
     if (code >= 0) return code;
     sac_options_close(&result);
     sac_error error = {0};
-    const sac_status status = sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
-                                            "no command given, expected eval, run or machine; see "
-                                            "--help");
+    const sac_status status =
+        sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
+                      "no command given, expected eval, run, train or machine; see "
+                      "--help");
     return sac_tool_fail(NAME, status, &error);
 }
