@@ -14,16 +14,16 @@
 #include "nn/op.h"
 
 #define ALIGNMENT 64
-#define MAX_ARGS 16
+#define MAX_ARGS  16
 
 typedef struct buffer {
     dnnl_memory_desc_t md; // owned
     size_t bytes;
-    int root;              // index of the buffer that owns the memory (itself, or the one it views)
-    int first, last;       // steps of the time line that touch it; first -1: never
+    int root;        // index of the buffer that owns the memory (itself, or the one it views)
+    int first, last; // steps of the time line that touch it; first -1: never
     bool persistent;
     float *external;
-    size_t offset;         // in the arena
+    size_t offset; // in the arena
     float *data;
     dnnl_memory_t memory;
 } buffer;
@@ -73,7 +73,8 @@ sac_status sac_dnnl_status(dnnl_status_t status, const char *what, sac_error *er
         {dnnl_not_required, SAC_ERROR_BACKEND, "not required"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (table[i].from == status) return sac_error_set(error, table[i].to, -1, "oneDNN %s: %s", what, table[i].text);
+        if (table[i].from == status)
+            return sac_error_set(error, table[i].to, -1, "oneDNN %s: %s", what, table[i].text);
     }
     return sac_error_set(error, SAC_ERROR_BACKEND, -1, "oneDNN %s: status %d", what, (int)status);
 }
@@ -90,10 +91,12 @@ sac_status sac_build_create(sac_build **out, bool training, sac_error *error) {
     build->phase = SAC_PHASE_FORWARD;
     build->label = "";
     SAC_TRY(sac_dnnl_status(dnnl_engine_create(&build->engine, dnnl_cpu, 0), "engine", error));
-    SAC_TRY(sac_dnnl_status(dnnl_stream_create(&build->stream, build->engine, dnnl_stream_in_order), "stream", error));
+    SAC_TRY(sac_dnnl_status(dnnl_stream_create(&build->stream, build->engine, dnnl_stream_in_order),
+                            "stream", error));
     SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_create(&build->attr), "attributes", error));
-    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_set_scratchpad_mode(build->attr, dnnl_scratchpad_mode_user),
-                            "scratchpad mode", error));
+    SAC_TRY(sac_dnnl_status(
+        dnnl_primitive_attr_set_scratchpad_mode(build->attr, dnnl_scratchpad_mode_user),
+        "scratchpad mode", error));
     *out = build;
     return SAC_OK;
 fail:
@@ -127,44 +130,65 @@ void sac_build_close(sac_build **build_ptr) {
     *build_ptr = NULL;
 }
 
-void sac_build_set_phase(sac_build *build, sac_phase phase) { build->phase = phase; }
-void sac_build_set_label(sac_build *build, const char *label) { build->label = label; }
-dnnl_engine_t sac_build_engine(const sac_build *build) { return build->engine; }
-const_dnnl_primitive_attr_t sac_build_attr(const sac_build *build) { return build->attr; }
-sac_rng *sac_build_rng(sac_build *build) { return &build->rng; }
+void sac_build_set_phase(sac_build *build, sac_phase phase) {
+    build->phase = phase;
+}
+void sac_build_set_label(sac_build *build, const char *label) {
+    build->label = label;
+}
+dnnl_engine_t sac_build_engine(const sac_build *build) {
+    return build->engine;
+}
+const_dnnl_primitive_attr_t sac_build_attr(const sac_build *build) {
+    return build->attr;
+}
+sac_rng *sac_build_rng(sac_build *build) {
+    return &build->rng;
+}
 
 sac_layout sac_build_default_layout(const sac_build *build) {
     (void)build;
     return SAC_LAYOUT_CHANNELS_LAST;
 }
 
-static sac_status md_create(dnnl_memory_desc_t *md, const sac_shape *shape, dnnl_format_tag_t tag, sac_error *error) {
+static sac_status md_create(dnnl_memory_desc_t *md, const sac_shape *shape, dnnl_format_tag_t tag,
+                            sac_error *error) {
     dnnl_dims_t dims = {0};
     for (int i = 0; i < shape->ndims; i++) dims[i] = shape->dims[i];
-    return sac_dnnl_status(dnnl_memory_desc_create_with_tag(md, shape->ndims, dims, dnnl_f32, tag), "layout", error);
+    return sac_dnnl_status(dnnl_memory_desc_create_with_tag(md, shape->ndims, dims, dnnl_f32, tag),
+                           "layout", error);
 }
 
-sac_status sac_build_md(dnnl_memory_desc_t *md, const sac_shape *shape, sac_layout layout, sac_error *error) {
-    static const dnnl_format_tag_t first[6] = {dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde};
-    static const dnnl_format_tag_t last[6] = {dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_acdb, dnnl_acdeb};
-    return md_create(md, shape, layout == SAC_LAYOUT_CHANNELS_LAST ? last[shape->ndims] : first[shape->ndims], error);
+sac_status sac_build_md(dnnl_memory_desc_t *md, const sac_shape *shape, sac_layout layout,
+                        sac_error *error) {
+    static const dnnl_format_tag_t first[6] = {
+        dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde};
+    static const dnnl_format_tag_t last[6] = {
+        dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_acdb, dnnl_acdeb};
+    return md_create(md, shape,
+                     layout == SAC_LAYOUT_CHANNELS_LAST ? last[shape->ndims] : first[shape->ndims],
+                     error);
 }
 
 sac_status sac_build_md_any(dnnl_memory_desc_t *md, const sac_shape *shape, sac_error *error) {
     return md_create(md, shape, dnnl_format_tag_any, error);
 }
 
-static sac_status buffer_add(sac_build *build, const_dnnl_memory_desc_t md, int root, float *external, sac_buffer *out,
-                             sac_error *error) {
+static sac_status buffer_add(sac_build *build, const_dnnl_memory_desc_t md, int root,
+                             float *external, sac_buffer *out, sac_error *error) {
     if (build->buffer_count == build->buffer_capacity) {
         const int capacity = build->buffer_capacity == 0 ? 128 : 2 * build->buffer_capacity;
-        buffer *grown = sac_recalloc(build->buffers, build->buffer_capacity, capacity, sizeof *grown);
+        buffer *grown =
+            sac_recalloc(build->buffers, build->buffer_capacity, capacity, sizeof *grown);
         if (grown == NULL) return no_memory(error);
         build->buffers = grown;
         build->buffer_capacity = capacity;
     }
     buffer *b = &build->buffers[build->buffer_count];
-    *b = (buffer){.root = root >= 0 ? build->buffers[root].root : build->buffer_count, .first = -1, .last = -1, .external = external};
+    *b = (buffer){.root = root >= 0 ? build->buffers[root].root : build->buffer_count,
+                  .first = -1,
+                  .last = -1,
+                  .external = external};
     const sac_status status = sac_dnnl_status(dnnl_memory_desc_clone(&b->md, md), "layout", error);
     if (status != SAC_OK) return status;
     b->bytes = dnnl_memory_desc_get_size(md);
@@ -172,25 +196,26 @@ static sac_status buffer_add(sac_build *build, const_dnnl_memory_desc_t md, int 
     return SAC_OK;
 }
 
-sac_status sac_build_buffer(sac_build *build, const_dnnl_memory_desc_t md, sac_buffer *out, sac_error *error) {
+sac_status sac_build_buffer(sac_build *build, const_dnnl_memory_desc_t md, sac_buffer *out,
+                            sac_error *error) {
     return buffer_add(build, md, -1, NULL, out, error);
 }
 
-sac_status sac_build_external(sac_build *build, const_dnnl_memory_desc_t md, float *data, sac_buffer *out,
-                              sac_error *error) {
+sac_status sac_build_external(sac_build *build, const_dnnl_memory_desc_t md, float *data,
+                              sac_buffer *out, sac_error *error) {
     return buffer_add(build, md, -1, data, out, error);
 }
 
-sac_status sac_build_view(sac_build *build, sac_buffer src, const_dnnl_memory_desc_t md, sac_buffer *out,
-                          sac_error *error) {
+sac_status sac_build_view(sac_build *build, sac_buffer src, const_dnnl_memory_desc_t md,
+                          sac_buffer *out, sac_error *error) {
     if (dnnl_memory_desc_get_size(md) > build->buffers[src].bytes) {
         return sac_error_set(error, SAC_ERROR_SHAPE, -1, "a view must not exceed its buffer");
     }
     return buffer_add(build, md, src, NULL, out, error);
 }
 
-sac_status sac_build_buffer_like(sac_build *build, const sac_shape *shape, sac_layout layout, sac_buffer *out,
-                                 sac_error *error) {
+sac_status sac_build_buffer_like(sac_build *build, const sac_shape *shape, sac_layout layout,
+                                 sac_buffer *out, sac_error *error) {
     dnnl_memory_desc_t md = NULL;
     sac_status status = sac_build_md(&md, shape, layout, error);
     if (status != SAC_OK) return status;
@@ -204,11 +229,16 @@ sac_status sac_build_raw(sac_build *build, int64_t n, sac_buffer *out, sac_error
     return sac_build_buffer_like(build, &shape, SAC_LAYOUT_CHANNELS_FIRST, out, error);
 }
 
-const_dnnl_memory_desc_t sac_build_buffer_md(const sac_build *build, sac_buffer id) { return build->buffers[id].md; }
+const_dnnl_memory_desc_t sac_build_buffer_md(const sac_build *build, sac_buffer id) {
+    return build->buffers[id].md;
+}
 
-void sac_build_persist(sac_build *build, sac_buffer id) { build->buffers[build->buffers[id].root].persistent = true; }
+void sac_build_persist(sac_build *build, sac_buffer id) {
+    build->buffers[build->buffers[id].root].persistent = true;
+}
 
-static sac_status step_add(sac_build *build, const char *kind, const char *implementation, step **out, sac_error *error) {
+static sac_status step_add(sac_build *build, const char *kind, const char *implementation,
+                           step **out, sac_error *error) {
     if (build->step_count == build->step_capacity) {
         const int capacity = build->step_capacity == 0 ? 128 : 2 * build->step_capacity;
         step *grown = sac_recalloc(build->steps, build->step_capacity, capacity, sizeof *grown);
@@ -234,8 +264,8 @@ static void touch(sac_build *build, sac_buffer id, int index) {
     if (build->phase == SAC_PHASE_LOAD) root->persistent = true;
 }
 
-sac_status sac_build_primitive(sac_build *build, const_dnnl_primitive_desc_t pd, const sac_arg *args, int count,
-                               sac_error *error) {
+sac_status sac_build_primitive(sac_build *build, const_dnnl_primitive_desc_t pd,
+                               const sac_arg *args, int count, sac_error *error) {
     const char *implementation = "";
     dnnl_primitive_kind_t kind = dnnl_undefined_primitive;
     (void)dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &implementation);
@@ -245,16 +275,20 @@ sac_status sac_build_primitive(sac_build *build, const_dnnl_primitive_desc_t pd,
     if (status != SAC_OK) return status;
     for (int i = 0; i < count; i++) {
         if (args[i].buffer < 0) continue;
-        if (s->count == MAX_ARGS) return sac_error_set(error, SAC_ERROR_BACKEND, -1, "too many arguments");
+        if (s->count == MAX_ARGS)
+            return sac_error_set(error, SAC_ERROR_BACKEND, -1, "too many arguments");
         s->args[s->count].arg = args[i].arg;
         s->ids[s->count++] = args[i].buffer;
         touch(build, args[i].buffer, build->step_count - 1);
     }
-    const_dnnl_memory_desc_t scratchpad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    const_dnnl_memory_desc_t scratchpad =
+        dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     if (scratchpad != NULL) s->scratchpad_bytes = dnnl_memory_desc_get_size(scratchpad);
     if (s->scratchpad_bytes > 0) {
-        SAC_TRY(sac_dnnl_status(dnnl_memory_desc_clone(&s->scratchpad_md, scratchpad), "scratchpad", error));
-        if (s->scratchpad_bytes > build->scratchpad_bytes) build->scratchpad_bytes = s->scratchpad_bytes;
+        SAC_TRY(sac_dnnl_status(dnnl_memory_desc_clone(&s->scratchpad_md, scratchpad), "scratchpad",
+                                error));
+        if (s->scratchpad_bytes > build->scratchpad_bytes)
+            build->scratchpad_bytes = s->scratchpad_bytes;
     }
     SAC_TRY(sac_dnnl_status(dnnl_primitive_create(&s->primitive, pd), s->label, error));
 fail:
@@ -262,7 +296,8 @@ fail:
 }
 
 sac_status sac_build_kernel(sac_build *build, const char *name, sac_kernel run, const void *context,
-                            size_t context_size, const sac_buffer *buffers, int count, sac_error *error) {
+                            size_t context_size, const sac_buffer *buffers, int count,
+                            sac_error *error) {
     if (count > MAX_ARGS) return sac_error_set(error, SAC_ERROR_BACKEND, -1, "too many arguments");
     step *s = NULL;
     const sac_status status = step_add(build, name, "own", &s, error);
@@ -279,8 +314,8 @@ sac_status sac_build_kernel(sac_build *build, const char *name, sac_kernel run, 
     return SAC_OK;
 }
 
-sac_status sac_build_reorder(sac_build *build, sac_buffer src, const_dnnl_memory_desc_t md, sac_buffer *out,
-                             sac_error *error) {
+sac_status sac_build_reorder(sac_build *build, sac_buffer src, const_dnnl_memory_desc_t md,
+                             sac_buffer *out, sac_error *error) {
     if (dnnl_memory_desc_equal(build->buffers[src].md, md)) {
         *out = src;
         return SAC_OK;
@@ -289,8 +324,9 @@ sac_status sac_build_reorder(sac_build *build, sac_buffer src, const_dnnl_memory
     dnnl_primitive_desc_t pd = NULL;
     sac_buffer dst = -1;
     SAC_TRY(sac_build_buffer(build, md, &dst, error));
-    SAC_TRY(sac_dnnl_status(dnnl_reorder_primitive_desc_create(&pd, build->buffers[src].md, build->engine, md,
-                                                               build->engine, build->attr),
+    SAC_TRY(sac_dnnl_status(dnnl_reorder_primitive_desc_create(&pd, build->buffers[src].md,
+                                                               build->engine, md, build->engine,
+                                                               build->attr),
                             "reorder", error));
     const sac_arg args[2] = {{DNNL_ARG_FROM, src}, {DNNL_ARG_TO, dst}};
     SAC_TRY(sac_build_primitive(build, pd, args, 2, error));
@@ -300,8 +336,8 @@ fail:
     return status;
 }
 
-sac_status sac_build_layout(sac_build *build, sac_buffer src, const sac_shape *shape, sac_layout layout,
-                            sac_buffer *out, sac_error *error) {
+sac_status sac_build_layout(sac_build *build, sac_buffer src, const sac_shape *shape,
+                            sac_layout layout, sac_buffer *out, sac_error *error) {
     dnnl_memory_desc_t md = NULL;
     sac_status status = sac_build_md(&md, shape, layout, error);
     if (status != SAC_OK) return status;
@@ -310,8 +346,8 @@ sac_status sac_build_layout(sac_build *build, sac_buffer src, const sac_shape *s
     return status;
 }
 
-sac_status sac_build_weights(sac_build *build, sac_buffer param, const_dnnl_memory_desc_t md, sac_buffer *out,
-                             sac_error *error) {
+sac_status sac_build_weights(sac_build *build, sac_buffer param, const_dnnl_memory_desc_t md,
+                             sac_buffer *out, sac_error *error) {
     const sac_phase phase = build->phase;
     if (!build->training) build->phase = SAC_PHASE_LOAD;
     const sac_status status = sac_build_reorder(build, param, md, out, error);
@@ -328,9 +364,11 @@ static void add_kernel(const void *context, float *const *buffers, sac_rng *rng)
     for (int64_t i = 0; i < n; i++) sum[i] += addend[i];
 }
 
-sac_status sac_build_accumulate(sac_build *build, sac_buffer gradient, sac_buffer diff_param, sac_error *error) {
+sac_status sac_build_accumulate(sac_build *build, sac_buffer gradient, sac_buffer diff_param,
+                                sac_error *error) {
     sac_buffer plain = -1;
-    const sac_status status = sac_build_reorder(build, gradient, build->buffers[diff_param].md, &plain, error);
+    const sac_status status =
+        sac_build_reorder(build, gradient, build->buffers[diff_param].md, &plain, error);
     if (status != SAC_OK) return status;
     const int64_t n = (int64_t)(build->buffers[diff_param].bytes / sizeof(float));
     const sac_buffer buffers[2] = {diff_param, plain};
@@ -343,7 +381,8 @@ static void zero_kernel(const void *context, float *const *buffers, sac_rng *rng
 }
 
 sac_status sac_build_zero(sac_build *build, sac_buffer id, sac_error *error) {
-    return sac_build_kernel(build, "zero", zero_kernel, &build->buffers[id].bytes, sizeof(size_t), &id, 1, error);
+    return sac_build_kernel(build, "zero", zero_kernel, &build->buffers[id].bytes, sizeof(size_t),
+                            &id, 1, error);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -352,15 +391,19 @@ static int by_size(const void *a, const void *b) {
     return x->root - y->root;
 }
 
-static size_t align_up(size_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+static size_t align_up(size_t n) {
+    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
 
 static int by_offset(const void *a, const void *b) {
     const buffer *x = *(const buffer *const *)a, *y = *(const buffer *const *)b;
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-// Largest first, each at the lowest gap that no already placed buffer of overlapping lifetime occupies.
-// Source: the greedy-by-size strategy of Pisarchyk and Lee, Efficient Memory Management for DNNs, 2020.
+// Largest first, each at the lowest gap that no already placed buffer of overlapping lifetime
+// occupies.
+// Source: the greedy-by-size strategy of Pisarchyk and Lee, Efficient Memory Management for DNNs,
+// 2020.
 static sac_status arena_assign(sac_build *build, sac_error *error) {
     buffer **order = sac_calloc(build->buffer_count, sizeof *order);
     buffer **busy = sac_calloc(build->buffer_count, sizeof *busy);
@@ -384,7 +427,8 @@ static sac_status arena_assign(sac_build *build, sac_error *error) {
         buffer *b = order[i];
         int overlapping = 0;
         for (int k = 0; k < i; k++) {
-            if (order[k]->last >= b->first && order[k]->first <= b->last) busy[overlapping++] = order[k];
+            if (order[k]->last >= b->first && order[k]->first <= b->last)
+                busy[overlapping++] = order[k];
         }
         if (overlapping > 1) qsort(busy, (size_t)overlapping, sizeof *busy, by_offset);
         size_t at = 0;
@@ -394,7 +438,8 @@ static sac_status arena_assign(sac_build *build, sac_error *error) {
             if (end > at) at = end;
         }
         b->offset = at;
-        if (at + align_up(b->bytes) > build->arena_bytes) build->arena_bytes = at + align_up(b->bytes);
+        if (at + align_up(b->bytes) > build->arena_bytes)
+            build->arena_bytes = at + align_up(b->bytes);
     }
     sac_free(order);
     sac_free(busy);
@@ -413,10 +458,12 @@ sac_status sac_build_finish(sac_build *build, sac_error *error) {
     for (int i = 0; i < build->buffer_count; i++) {
         buffer *b = &build->buffers[i];
         const buffer *root = &build->buffers[b->root];
-        b->data = root->external != NULL ? root->external : (float *)(void *)(build->arena + root->offset);
+        b->data = root->external != NULL ? root->external
+                                         : (float *)(void *)(build->arena + root->offset);
         if (root->external == NULL && root->first < 0) b->data = NULL; // never used
         if (b->data == NULL) continue;
-        SAC_TRY(sac_dnnl_status(dnnl_memory_create(&b->memory, b->md, build->engine, b->data), "memory", error));
+        SAC_TRY(sac_dnnl_status(dnnl_memory_create(&b->memory, b->md, build->engine, b->data),
+                                "memory", error));
     }
     for (int i = 0; i < build->step_count; i++) {
         step *s = &build->steps[i];
@@ -426,9 +473,11 @@ sac_status sac_build_finish(sac_build *build, sac_error *error) {
             s->pointers[k] = build->buffers[s->ids[k]].data;
         }
         if (s->scratchpad_bytes > 0) {
-            SAC_TRY(sac_dnnl_status(dnnl_memory_create(&s->scratchpad, s->scratchpad_md, build->engine, build->scratchpad),
+            SAC_TRY(sac_dnnl_status(dnnl_memory_create(&s->scratchpad, s->scratchpad_md,
+                                                       build->engine, build->scratchpad),
                                     "scratchpad", error));
-            if (s->count == MAX_ARGS) return sac_error_set(error, SAC_ERROR_BACKEND, -1, "too many arguments");
+            if (s->count == MAX_ARGS)
+                return sac_error_set(error, SAC_ERROR_BACKEND, -1, "too many arguments");
             s->args[s->count].arg = DNNL_ARG_SCRATCHPAD;
             s->args[s->count++].memory = s->scratchpad;
         }
@@ -446,15 +495,20 @@ sac_status sac_build_run(sac_build *build, sac_phase phase, sac_error *error) {
             s->kernel(s->context, s->pointers, &build->rng);
             continue;
         }
-        const dnnl_status_t result = dnnl_primitive_execute(s->primitive, build->stream, s->count, s->args);
+        const dnnl_status_t result =
+            dnnl_primitive_execute(s->primitive, build->stream, s->count, s->args);
         if (result != dnnl_success) return sac_dnnl_status(result, s->label, error);
     }
     return sac_dnnl_status(dnnl_stream_wait(build->stream), "stream", error);
 }
 
-float *sac_build_data(const sac_build *build, sac_buffer id) { return build->buffers[id].data; }
+float *sac_build_data(const sac_build *build, sac_buffer id) {
+    return build->buffers[id].data;
+}
 
-int64_t sac_build_arena_bytes(const sac_build *build) { return (int64_t)(build->arena_bytes + build->scratchpad_bytes); }
+int64_t sac_build_arena_bytes(const sac_build *build) {
+    return (int64_t)(build->arena_bytes + build->scratchpad_bytes);
+}
 
 char *sac_build_describe(const sac_build *build) {
     size_t size = 1;

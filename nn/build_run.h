@@ -1,4 +1,5 @@
-// The plan's side of nn/build.h: phases, finishing (lifetimes, arena, primitives' arguments) and running.
+// The plan's side of nn/build.h: phases, finishing (lifetimes, arena, primitives' arguments) and
+// running.
 // Operators never include this.
 #ifndef SAC_NN_BUILD_RUN_H
 #define SAC_NN_BUILD_RUN_H
@@ -6,7 +7,7 @@
 #include "nn/build.h"
 
 typedef enum sac_phase {
-    SAC_PHASE_LOAD,     // once per set of weights (inference) or not at all
+    SAC_PHASE_LOAD, // once per set of weights (inference) or not at all
     SAC_PHASE_FORWARD,
     SAC_PHASE_BACKWARD, // follows forward on the same time line
     SAC_PHASE_COUNT
@@ -14,11 +15,12 @@ typedef enum sac_phase {
 
 SAC_NODISCARD sac_status sac_build_create(sac_build **build, bool training, sac_error *error);
 void sac_build_set_phase(sac_build *build, sac_phase phase);
-// Prefix for the descriptions of the steps that follow, e.g. the node's name. Borrowed until finish.
+// Prefix for the descriptions of the steps that follow, e.g. the node's name. Borrowed until
+// finish.
 void sac_build_set_label(sac_build *build, const char *label);
 // Buffer over memory that lives outside the arena and outlives the plan.
-SAC_NODISCARD sac_status sac_build_external(sac_build *build, const_dnnl_memory_desc_t md, float *data, sac_buffer *buffer,
-                                            sac_error *error);
+SAC_NODISCARD sac_status sac_build_external(sac_build *build, const_dnnl_memory_desc_t md,
+                                            float *data, sac_buffer *buffer, sac_error *error);
 // Keeps the buffer's place for the plan's whole life (inputs, outputs, loaded weights).
 void sac_build_persist(sac_build *build, sac_buffer buffer);
 // Zeroes a buffer as a step of the current phase.

@@ -44,7 +44,8 @@ sac_status sac_fold_net(sac_net **out, const sac_net *net, sac_error *error) {
             map[i] = sac_net_input(folded, node->name, node->shape.ndims, node->shape.dims);
         } else if (map[i] >= 0) {
             // a norm already absorbed by its source
-        } else if (node->kind == SAC_OP_DROPOUT && !sac_net_is_output(net, i) && !sac_net_is_output(net, node->src[0])) {
+        } else if (node->kind == SAC_OP_DROPOUT && !sac_net_is_output(net, i) &&
+                   !sac_net_is_output(net, node->src[0])) {
             map[i] = map[node->src[0]];
         } else {
             const int norm = norm_of(net, i);
@@ -52,7 +53,9 @@ sac_status sac_fold_net(sac_net **out, const sac_net *net, sac_error *error) {
             if (norm >= 0) attrs.bias = true;
             int src[SAC_MAX_SRC];
             for (int s = 0; s < node->src_count; s++) src[s] = map[node->src[s]];
-            const char *name = norm >= 0 && sac_net_is_output(net, norm) ? sac_net_node(net, norm)->name : node->name;
+            const char *name = norm >= 0 && sac_net_is_output(net, norm)
+                                   ? sac_net_node(net, norm)->name
+                                   : node->name;
             map[i] = sac_net_add_node(folded, node->kind, name, &attrs, src, node->src_count);
             if (norm >= 0) map[norm] = map[i];
         }
@@ -70,7 +73,8 @@ fail:
     return status;
 }
 
-static void fold_one(sac_param *const dst[4], sac_param *const src[4], sac_param *const norm[4], double epsilon) {
+static void fold_one(sac_param *const dst[4], sac_param *const src[4], sac_param *const norm[4],
+                     double epsilon) {
     const int64_t channels = dst[0]->shape.dims[0], row = dst[0]->count / channels;
     for (int64_t c = 0; c < channels; c++) {
         const double scale = (double)norm[0]->data[c] / sqrt((double)norm[3]->data[c] + epsilon);
@@ -78,12 +82,13 @@ static void fold_one(sac_param *const dst[4], sac_param *const src[4], sac_param
         for (int64_t k = 0; k < row; k++) {
             dst[0]->data[c * row + k] = (float)(scale * (double)src[0]->data[c * row + k]);
         }
-        dst[1]->data[c] = (float)(scale * (bias - (double)norm[2]->data[c]) + (double)norm[1]->data[c]);
+        dst[1]->data[c] =
+            (float)(scale * (bias - (double)norm[2]->data[c]) + (double)norm[1]->data[c]);
     }
 }
 
-sac_status sac_fold_params(sac_params *folded_params, const sac_net *folded, const sac_net *net, const sac_params *params,
-                           sac_error *error) {
+sac_status sac_fold_params(sac_params *folded_params, const sac_net *folded, const sac_net *net,
+                           const sac_params *params, sac_error *error) {
     sac_status status = SAC_OK;
     const int count = sac_net_count(net), folded_count = sac_net_count(folded);
     sac_shape *shapes = sac_calloc(count, sizeof *shapes);
@@ -97,7 +102,8 @@ sac_status sac_fold_params(sac_params *folded_params, const sac_net *folded, con
     for (int i = 0; i < count; i++) {
         const sac_node *node = sac_net_node(net, i);
         const int norm = norm_of(net, i);
-        const char *name = norm >= 0 && sac_net_is_output(net, norm) ? sac_net_node(net, norm)->name : node->name;
+        const char *name =
+            norm >= 0 && sac_net_is_output(net, norm) ? sac_net_node(net, norm)->name : node->name;
         const int target = sac_net_find(folded, name);
         if (target < 0 || sac_net_node(folded, target)->kind != node->kind) continue;
         sac_param *src[SAC_MAX_PARAMS], *dst[SAC_MAX_PARAMS], *norms[SAC_MAX_PARAMS];
@@ -111,7 +117,8 @@ sac_status sac_fold_params(sac_params *folded_params, const sac_net *folded, con
         for (int p = 0; p < SAC_MAX_PARAMS; p++) {
             if (dst[p] == NULL) continue;
             if (src[p] == NULL || src[p]->count != dst[p]->count) {
-                status = sac_error_set(error, SAC_ERROR_SHAPE, -1, "node '%s': parameters do not fit the network", name);
+                status = sac_error_set(error, SAC_ERROR_SHAPE, -1,
+                                       "node '%s': parameters do not fit the network", name);
                 goto fail;
             }
             memcpy(dst[p]->data, src[p]->data, (size_t)src[p]->count * sizeof(float));

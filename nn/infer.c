@@ -1,4 +1,5 @@
-// The inference plan: the folded network on nn/plan.c. On the reference backend nothing is folded, so that
+// The inference plan: the folded network on nn/plan.c. On the reference backend nothing is folded,
+// so that
 // it checks the folding too.
 #include "nn/infer.h"
 
@@ -13,7 +14,7 @@
 #include "nn/plan.h"
 
 struct sac_infer {
-    sac_net *net;       // own copy: folded, or the original description on the reference
+    sac_net *net; // own copy: folded, or the original description on the reference
     sac_net *copy;
     sac_params *params; // own, folded
     bool reference;
@@ -43,8 +44,8 @@ static sac_status params_take(sac_infer *infer, const sac_params *params, sac_er
     return sac_fold_params(infer->params, infer->net, infer->copy, params, error);
 }
 
-sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_params *params, const sac_plan_options *options,
-                            sac_error *error) {
+sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_params *params,
+                            const sac_plan_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     sac_infer *infer = sac_calloc(1, sizeof *infer);
     SAC_TRY_ALLOC(infer);
@@ -82,11 +83,17 @@ sac_shape sac_infer_output_shape(const sac_infer *infer, const char *name) {
     return sac_plan_shape(infer->plan, name);
 }
 
-sac_status sac_infer_run(sac_infer *infer, sac_error *error) { return sac_plan_forward(infer->plan, error); }
+sac_status sac_infer_run(sac_infer *infer, sac_error *error) {
+    return sac_plan_forward(infer->plan, error);
+}
 
-int64_t sac_infer_arena_bytes(const sac_infer *infer) { return sac_plan_bytes(infer->plan); }
+int64_t sac_infer_arena_bytes(const sac_infer *infer) {
+    return sac_plan_bytes(infer->plan);
+}
 
-char *sac_infer_describe(const sac_infer *infer) { return sac_plan_describe(infer->plan); }
+char *sac_infer_describe(const sac_infer *infer) {
+    return sac_plan_describe(infer->plan);
+}
 
 void sac_nn_set_threads(int threads) {
     // Both our kernels and oneDNN take the calling thread's OpenMP setting.
@@ -96,6 +103,7 @@ void sac_nn_set_threads(int threads) {
 const char *sac_nn_backend_version(void) {
     static _Thread_local char text[64];
     const dnnl_version_t *version = dnnl_version();
-    (void)snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+    (void)snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor,
+                   version->patch);
     return text;
 }

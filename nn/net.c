@@ -1,4 +1,5 @@
-// The network description: builders, shape propagation and JSON. Knows the operators' shape rules but
+// The network description: builders, shape propagation and JSON. Knows the operators' shape rules
+// but
 // no memory, no backend and no batch size beyond the one asked for.
 #include "nn/net.h"
 
@@ -13,8 +14,8 @@
 #include "nn/op.h"
 
 #define MAX_NODES 4096
-#define MAX_NAME 128
-#define MAX_SIZE 65536
+#define MAX_NAME  128
+#define MAX_SIZE  65536
 // Largest tensor any plan accepts, in elements: keeps every size product far from overflow.
 #define MAX_ELEMENTS (INT64_C(1) << 36)
 
@@ -42,31 +43,45 @@ enum {
 
 static unsigned attrs_of(sac_op_kind kind) {
     switch (kind) {
-    case SAC_OP_CONV: return HAS_CHANNELS | HAS_WINDOW | HAS_GROUPS | HAS_BIAS;
+    case SAC_OP_CONV:
+        return HAS_CHANNELS | HAS_WINDOW | HAS_GROUPS | HAS_BIAS;
     case SAC_OP_MAX_POOL:
-    case SAC_OP_AVG_POOL: return HAS_WINDOW;
+    case SAC_OP_AVG_POOL:
+        return HAS_WINDOW;
     case SAC_OP_ADAPTIVE_MAX_POOL:
     case SAC_OP_ADAPTIVE_AVG_POOL:
-    case SAC_OP_UPSAMPLE: return HAS_SIZE;
-    case SAC_OP_BATCH_NORM: return HAS_EPSILON | HAS_MOMENTUM;
-    case SAC_OP_LAYER_NORM: return HAS_EPSILON;
-    case SAC_OP_DENSE: return HAS_CHANNELS | HAS_BIAS;
-    case SAC_OP_LEAKY_RELU: return HAS_ALPHA;
+    case SAC_OP_UPSAMPLE:
+        return HAS_SIZE;
+    case SAC_OP_BATCH_NORM:
+        return HAS_EPSILON | HAS_MOMENTUM;
+    case SAC_OP_LAYER_NORM:
+        return HAS_EPSILON;
+    case SAC_OP_DENSE:
+        return HAS_CHANNELS | HAS_BIAS;
+    case SAC_OP_LEAKY_RELU:
+        return HAS_ALPHA;
     case SAC_OP_SOFTMAX:
-    case SAC_OP_CONCAT: return HAS_AXIS;
-    case SAC_OP_DROPOUT: return HAS_RATE;
+    case SAC_OP_CONCAT:
+        return HAS_AXIS;
+    case SAC_OP_DROPOUT:
+        return HAS_RATE;
     case SAC_OP_RESHAPE:
-    case SAC_OP_PERMUTE: return HAS_DIMS;
-    default: return 0;
+    case SAC_OP_PERMUTE:
+        return HAS_DIMS;
+    default:
+        return 0;
     }
 }
 
-static bool in_range(int64_t value, int64_t lo, int64_t hi) { return value >= lo && value <= hi; }
+static bool in_range(int64_t value, int64_t lo, int64_t hi) {
+    return value >= lo && value <= hi;
+}
 
 static sac_status attrs_check(sac_op_kind kind, const sac_attrs *a, sac_error *error) {
     const unsigned has = attrs_of(kind);
     const char *bad = NULL;
-    if ((has & HAS_CHANNELS) && !in_range(a->channels, 1, MAX_SIZE)) bad = "channels must be 1 to 65536";
+    if ((has & HAS_CHANNELS) && !in_range(a->channels, 1, MAX_SIZE))
+        bad = "channels must be 1 to 65536";
     for (int i = 0; i < 3; i++) {
         if (!(has & HAS_WINDOW)) break;
         if (!in_range(a->kernel[i], 1, 1024)) bad = "kernel sizes must be 1 to 1024";
@@ -75,11 +90,14 @@ static sac_status attrs_check(sac_op_kind kind, const sac_attrs *a, sac_error *e
     }
     if ((has & HAS_GROUPS) && !in_range(a->groups, 1, MAX_SIZE)) bad = "groups must be 1 to 65536";
     for (int i = 0; i < 3; i++) {
-        if ((has & HAS_SIZE) && !in_range(a->size[i], 1, MAX_SIZE)) bad = "sizes must be 1 to 65536";
+        if ((has & HAS_SIZE) && !in_range(a->size[i], 1, MAX_SIZE))
+            bad = "sizes must be 1 to 65536";
     }
     if ((has & HAS_ALPHA) && !(fabs(a->alpha) <= 1e3)) bad = "alpha must be -1000 to 1000";
-    if ((has & HAS_EPSILON) && !(a->epsilon > 0 && a->epsilon <= 1)) bad = "epsilon must be in (0, 1]";
-    if ((has & HAS_MOMENTUM) && !(a->momentum >= 0 && a->momentum <= 1)) bad = "momentum must be in [0, 1]";
+    if ((has & HAS_EPSILON) && !(a->epsilon > 0 && a->epsilon <= 1))
+        bad = "epsilon must be in (0, 1]";
+    if ((has & HAS_MOMENTUM) && !(a->momentum >= 0 && a->momentum <= 1))
+        bad = "momentum must be in [0, 1]";
     if ((has & HAS_RATE) && !(a->rate >= 0 && a->rate < 1)) bad = "rate must be in [0, 1)";
     if ((has & HAS_AXIS) && !in_range(a->axis, 1, SAC_MAX_DIMS - 1)) bad = "axis must be 1 to 4";
     if (has & HAS_DIMS) {
@@ -88,8 +106,10 @@ static sac_status attrs_check(sac_op_kind kind, const sac_attrs *a, sac_error *e
             bad = "too many or too few axes";
         } else {
             for (int i = 0; i < a->ndims; i++) {
-                if (kind == SAC_OP_RESHAPE && !in_range(a->dims[i], 1, MAX_ELEMENTS)) bad = "sizes must be positive";
-                if (kind == SAC_OP_PERMUTE && !in_range(a->dims[i], 0, a->ndims - 1)) bad = "axis out of range";
+                if (kind == SAC_OP_RESHAPE && !in_range(a->dims[i], 1, MAX_ELEMENTS))
+                    bad = "sizes must be positive";
+                if (kind == SAC_OP_PERMUTE && !in_range(a->dims[i], 0, a->ndims - 1))
+                    bad = "axis out of range";
             }
         }
     }
@@ -119,8 +139,8 @@ static bool name_valid(const char *name) {
     if (length == 0 || length > MAX_NAME) return false;
     for (size_t i = 0; i < length; i++) {
         const char c = name[i];
-        const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                        c == '.' || c == '_' || c == '-' || c == '/';
+        const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '/';
         if (!ok) return false;
     }
     return true;
@@ -130,17 +150,19 @@ static int append(sac_net *net, const sac_node *node) {
     if (net->error.code != SAC_OK) return -1;
     if (!name_valid(node->name)) {
         (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1,
-                      "node name must be 1 to %d letters, digits or . _ - /", MAX_NAME);
+                            "node name must be 1 to %d letters, digits or . _ - /", MAX_NAME);
         return -1;
     }
     if (sac_net_find(net, node->name) >= 0) {
-        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "two nodes are named '%s'", node->name);
+        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "two nodes are named '%s'",
+                            node->name);
         return -1;
     }
     if (net->count == net->capacity) {
         const int capacity = net->capacity == 0 ? 32 : 2 * net->capacity;
         if (capacity > MAX_NODES) {
-            (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "a network has at most %d nodes", MAX_NODES);
+            (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1,
+                                "a network has at most %d nodes", MAX_NODES);
             return -1;
         }
         sac_node *nodes = sac_recalloc(net->nodes, net->capacity, capacity, sizeof *nodes);
@@ -171,14 +193,16 @@ static int append(sac_net *net, const sac_node *node) {
 int sac_net_input(sac_net *net, const char *name, int ndims, const int64_t *dims) {
     sac_node node = {.kind = SAC_OP_INPUT, .name = (char *)(uintptr_t)name};
     if (ndims < 1 || ndims > SAC_MAX_DIMS - 1) {
-        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "input '%s' needs 1 to 4 axes behind N", name);
+        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1,
+                            "input '%s' needs 1 to 4 axes behind N", name);
         return -1;
     }
     node.shape.ndims = ndims;
     for (int i = 0; i < ndims; i++) {
         node.shape.dims[i] = dims[i];
         if (!in_range(dims[i], 1, MAX_SIZE)) {
-            (void)sac_error_set(&net->error, SAC_ERROR_SHAPE, -1, "input '%s': sizes must be 1 to %d", name, MAX_SIZE);
+            (void)sac_error_set(&net->error, SAC_ERROR_SHAPE, -1,
+                                "input '%s': sizes must be 1 to %d", name, MAX_SIZE);
             return -1;
         }
     }
@@ -190,12 +214,14 @@ int sac_net_add_node(sac_net *net, sac_op_kind kind, const char *name, const sac
     if (net->error.code != SAC_OK) return -1;
     const sac_op *op = sac_op_of(kind);
     if (op == NULL) {
-        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "node '%s': not an operator", name);
+        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "node '%s': not an operator",
+                            name);
         return -1;
     }
     if (src_count < op->min_src || src_count > op->max_src) {
-        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "%s '%s' takes %d to %d inputs, not %d", op->name,
-                      name, op->min_src, op->max_src, src_count);
+        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1,
+                            "%s '%s' takes %d to %d inputs, not %d", op->name, name, op->min_src,
+                            op->max_src, src_count);
         return -1;
     }
     sac_node node = {.kind = kind, .name = (char *)(uintptr_t)name, .src_count = src_count};
@@ -203,8 +229,8 @@ int sac_net_add_node(sac_net *net, sac_op_kind kind, const char *name, const sac
     for (int i = 0; i < src_count; i++) {
         node.src[i] = src[i];
         if (src[i] < 0 || src[i] >= net->count) {
-            (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1, "%s '%s': input %d is not an earlier node",
-                          op->name, name, i);
+            (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1,
+                                "%s '%s': input %d is not an earlier node", op->name, name, i);
             return -1;
         }
     }
@@ -221,8 +247,9 @@ void sac_net_share(sac_net *net, int index, const char *name) {
     const int owner = sac_net_find(net, name);
     if (index < 0 || index >= net->count || owner < 0 || owner >= index ||
         net->nodes[owner].kind != net->nodes[index].kind) {
-        (void)sac_error_set(&net->error, SAC_ERROR_ARGUMENT, -1,
-                      "'%s' cannot be shared: it must be an earlier node of the same operator", name);
+        (void)sac_error_set(
+            &net->error, SAC_ERROR_ARGUMENT, -1,
+            "'%s' cannot be shared: it must be an earlier node of the same operator", name);
         return;
     }
     char *copy = sac_strdup(net->nodes[owner].share);
@@ -245,8 +272,12 @@ void sac_net_output(sac_net *net, int index) {
 
 int sac_net_conv2d(sac_net *net, const char *name, int src, int64_t channels, int64_t k, int64_t s,
                    int64_t p, int64_t groups, bool bias) {
-    const sac_attrs a = {.channels = channels, .kernel = {1, k, k}, .stride = {1, s, s}, .pad = {0, p, p},
-                         .groups = groups, .bias = bias};
+    const sac_attrs a = {.channels = channels,
+                         .kernel = {1, k, k},
+                         .stride = {1, s, s},
+                         .pad = {0, p, p},
+                         .groups = groups,
+                         .bias = bias};
     return sac_net_add_node(net, SAC_OP_CONV, name, &a, &src, 1);
 }
 
@@ -268,8 +299,8 @@ int sac_net_pool(sac_net *net, sac_op_kind kind, const char *name, int src, cons
     return sac_net_add_node(net, kind, name, &a, &src, 1);
 }
 
-int sac_net_adaptive_pool(sac_net *net, sac_op_kind kind, const char *name, int src, int64_t d, int64_t h,
-                          int64_t w) {
+int sac_net_adaptive_pool(sac_net *net, sac_op_kind kind, const char *name, int src, int64_t d,
+                          int64_t h, int64_t w) {
     const sac_attrs a = {.size = {d, h, w}};
     return sac_net_add_node(net, kind, name, &a, &src, 1);
 }
@@ -339,9 +370,13 @@ int sac_net_permute(sac_net *net, const char *name, int src, int ndims, const in
     return axes_node(net, SAC_OP_PERMUTE, name, src, ndims, order);
 }
 
-int sac_net_count(const sac_net *net) { return net->count; }
+int sac_net_count(const sac_net *net) {
+    return net->count;
+}
 
-const sac_node *sac_net_node(const sac_net *net, int index) { return &net->nodes[index]; }
+const sac_node *sac_net_node(const sac_net *net, int index) {
+    return &net->nodes[index];
+}
 
 int sac_net_find(const sac_net *net, const char *name) {
     for (int i = 0; i < net->count; i++) {
@@ -350,7 +385,9 @@ int sac_net_find(const sac_net *net, const char *name) {
     return -1;
 }
 
-bool sac_net_is_output(const sac_net *net, int index) { return net->outputs[index]; }
+bool sac_net_is_output(const sac_net *net, int index) {
+    return net->outputs[index];
+}
 
 sac_status sac_net_shapes(const sac_net *net, int64_t batch, sac_shape *shapes, sac_error *error) {
     if (net->error.code != SAC_OK) {
@@ -378,8 +415,9 @@ sac_status sac_net_shapes(const sac_net *net, int64_t batch, sac_shape *shapes, 
         for (int d = 0; d < dst->ndims; d++) {
             if (dst->dims[d] < 1 || !sac_mul(count, dst->dims[d], &count) || count > MAX_ELEMENTS) {
                 char text[96];
-                return sac_error_set(error, SAC_ERROR_SHAPE, i, "node '%s': size %s is empty or too large",
-                                     node->name, sac_shape_text(dst, text));
+                return sac_error_set(error, SAC_ERROR_SHAPE, i,
+                                     "node '%s': size %s is empty or too large", node->name,
+                                     sac_shape_text(dst, text));
             }
         }
     }
@@ -395,21 +433,25 @@ static sac_status shares_check(const sac_net *net, const sac_shape *shapes, sac_
         const sac_op *op = sac_op_of(node->kind);
         sac_param_spec a[SAC_MAX_PARAMS], b[SAC_MAX_PARAMS];
         const int na = op->params != NULL ? op->params(&node->attrs, &shapes[node->src[0]], a) : 0;
-        const int nb = op->params != NULL ? op->params(&owner->attrs, &shapes[owner->src[0]], b) : 0;
+        const int nb =
+            op->params != NULL ? op->params(&owner->attrs, &shapes[owner->src[0]], b) : 0;
         bool equal = na == nb;
         for (int p = 0; equal && p < na; p++) equal = sac_shape_equal(&a[p].shape, &b[p].shape);
         if (!equal) {
-            return sac_error_set(error, SAC_ERROR_SHAPE, i,
-                                 "node '%s' cannot share the parameters of '%s': their shapes differ",
-                                 node->name, node->share);
+            return sac_error_set(
+                error, SAC_ERROR_SHAPE, i,
+                "node '%s' cannot share the parameters of '%s': their shapes differ", node->name,
+                node->share);
         }
     }
     return SAC_OK;
 }
 
 sac_status sac_net_check(const sac_net *net, sac_error *error) {
-    if (net->error.code != SAC_OK) return sac_error_set(error, net->error.code, -1, "%s", net->error.message);
-    if (net->count == 0) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the network has no nodes");
+    if (net->error.code != SAC_OK)
+        return sac_error_set(error, net->error.code, -1, "%s", net->error.message);
+    if (net->count == 0)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the network has no nodes");
     sac_shape *shapes = sac_calloc(net->count, sizeof *shapes);
     if (shapes == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory");
     sac_status status = sac_net_shapes(net, 1, shapes, error);
@@ -459,7 +501,8 @@ static json_t *node_to_json(const sac_net *net, const sac_node *node) {
         json_array_append_new(src, json_string(net->nodes[node->src[i]].name));
     }
     json_object_set_new(json, "src", src);
-    if (strcmp(node->share, node->name) != 0) json_object_set_new(json, "share", json_string(node->share));
+    if (strcmp(node->share, node->name) != 0)
+        json_object_set_new(json, "share", json_string(node->share));
     if (has & HAS_CHANNELS) json_object_set_new(json, "channels", json_integer(a->channels));
     if (has & HAS_WINDOW) {
         json_object_set_new(json, "kernel", ints_to_json(a->kernel, 3));
@@ -489,20 +532,23 @@ json_t *sac_net_to_json(const sac_net *net) {
 }
 
 // Reads an array of lo..hi integers; its length must lie in [min_count, max_count].
-static sac_status ints_from_json(const json_t *object, const char *key, int min_count, int max_count,
-                                 int64_t *values, int *count, const char *name, sac_error *error) {
+static sac_status ints_from_json(const json_t *object, const char *key, int min_count,
+                                 int max_count, int64_t *values, int *count, const char *name,
+                                 sac_error *error) {
     json_t *array = NULL;
     sac_status status = sac_json_get_array(object, key, &array, name, error);
     if (status != SAC_OK) return status;
     const size_t n = json_array_size(array);
     if (n < (size_t)min_count || n > (size_t)max_count) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" needs %d to %d numbers, has %zu", name, key,
-                             min_count, max_count, n);
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: \"%s\" needs %d to %d numbers, has %zu", name, key, min_count,
+                             max_count, n);
     }
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(array, i);
         if (!json_is_integer(item)) {
-            return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" must hold integers", name, key);
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: \"%s\" must hold integers", name,
+                                 key);
         }
         values[i] = json_integer_value(item);
     }
@@ -510,34 +556,41 @@ static sac_status ints_from_json(const json_t *object, const char *key, int min_
     return SAC_OK;
 }
 
-static sac_status attrs_from_json(sac_attrs *a, sac_op_kind kind, const json_t *json, const char *name,
-                                  sac_error *error) {
+static sac_status attrs_from_json(sac_attrs *a, sac_op_kind kind, const json_t *json,
+                                  const char *name, sac_error *error) {
     sac_status status = SAC_OK;
     const unsigned has = attrs_of(kind);
     int64_t axis = 0;
-    if (has & HAS_CHANNELS) SAC_TRY(sac_json_get_int(json, "channels", 1, MAX_SIZE, &a->channels, name, error));
+    if (has & HAS_CHANNELS)
+        SAC_TRY(sac_json_get_int(json, "channels", 1, MAX_SIZE, &a->channels, name, error));
     if (has & HAS_WINDOW) {
         SAC_TRY(ints_from_json(json, "kernel", 3, 3, a->kernel, NULL, name, error));
         SAC_TRY(ints_from_json(json, "stride", 3, 3, a->stride, NULL, name, error));
         SAC_TRY(ints_from_json(json, "pad", 3, 3, a->pad, NULL, name, error));
     }
-    if (has & HAS_GROUPS) SAC_TRY(sac_json_get_int(json, "groups", 1, MAX_SIZE, &a->groups, name, error));
+    if (has & HAS_GROUPS)
+        SAC_TRY(sac_json_get_int(json, "groups", 1, MAX_SIZE, &a->groups, name, error));
     if (has & HAS_BIAS) SAC_TRY(sac_json_get_bool(json, "bias", &a->bias, name, error));
     if (has & HAS_SIZE) SAC_TRY(ints_from_json(json, "size", 3, 3, a->size, NULL, name, error));
-    if (has & HAS_ALPHA) SAC_TRY(sac_json_get_real(json, "alpha", -1e3, 1e3, &a->alpha, name, error));
-    if (has & HAS_EPSILON) SAC_TRY(sac_json_get_real(json, "epsilon", 0, 1, &a->epsilon, name, error));
-    if (has & HAS_MOMENTUM) SAC_TRY(sac_json_get_real(json, "momentum", 0, 1, &a->momentum, name, error));
+    if (has & HAS_ALPHA)
+        SAC_TRY(sac_json_get_real(json, "alpha", -1e3, 1e3, &a->alpha, name, error));
+    if (has & HAS_EPSILON)
+        SAC_TRY(sac_json_get_real(json, "epsilon", 0, 1, &a->epsilon, name, error));
+    if (has & HAS_MOMENTUM)
+        SAC_TRY(sac_json_get_real(json, "momentum", 0, 1, &a->momentum, name, error));
     if (has & HAS_RATE) SAC_TRY(sac_json_get_real(json, "rate", 0, 1, &a->rate, name, error));
     if (has & HAS_AXIS) {
         SAC_TRY(sac_json_get_int(json, "axis", 1, SAC_MAX_DIMS - 1, &axis, name, error));
         a->axis = (int)axis;
     }
-    if (has & HAS_DIMS) SAC_TRY(ints_from_json(json, "dims", 1, SAC_MAX_DIMS, a->dims, &a->ndims, name, error));
+    if (has & HAS_DIMS)
+        SAC_TRY(ints_from_json(json, "dims", 1, SAC_MAX_DIMS, a->dims, &a->ndims, name, error));
 fail:
     return status;
 }
 
-static sac_status node_from_json(sac_net *net, const json_t *json, const char *name, sac_error *error) {
+static sac_status node_from_json(sac_net *net, const json_t *json, const char *name,
+                                 sac_error *error) {
     sac_status status = SAC_OK;
     const char *op_name = NULL, *node_name = NULL;
     SAC_TRY(sac_json_get_text(json, "op", &op_name, name, error));
@@ -550,8 +603,9 @@ static sac_status node_from_json(sac_net *net, const json_t *json, const char *n
         }
     }
     if (kind == SAC_OP_COUNT) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: node '%.80s' has the unknown operator '%.40s'", name,
-                             node_name, op_name);
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: node '%.80s' has the unknown operator '%.40s'", name, node_name,
+                             op_name);
     }
     if (kind == SAC_OP_INPUT) {
         int64_t dims[SAC_MAX_DIMS];
@@ -567,14 +621,16 @@ static sac_status node_from_json(sac_net *net, const json_t *json, const char *n
     int src[SAC_MAX_SRC];
     const size_t src_count = json_array_size(src_names);
     if (src_count > SAC_MAX_SRC) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: node '%.80s' has more than %d inputs", name, node_name,
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: node '%.80s' has more than %d inputs", name, node_name,
                              SAC_MAX_SRC);
     }
     for (size_t i = 0; i < src_count; i++) {
         const char *text = json_string_value(json_array_get(src_names, i));
         src[i] = text != NULL ? sac_net_find(net, text) : -1;
         if (src[i] < 0) {
-            return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: node '%.80s': input %zu is not an earlier node", name,
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                 "%s: node '%.80s': input %zu is not an earlier node", name,
                                  node_name, i);
         }
     }
@@ -588,7 +644,8 @@ fail:
     return status;
 }
 
-sac_status sac_net_from_json(sac_net **net_out, const json_t *json, const char *name, sac_error *error) {
+sac_status sac_net_from_json(sac_net **net_out, const json_t *json, const char *name,
+                             sac_error *error) {
     sac_status status = SAC_OK;
     sac_net *net = NULL;
     json_t *nodes = NULL, *outputs = NULL;

@@ -1,5 +1,6 @@
 // Convolution, 2D and 3D, with stride, padding and groups (depthwise when groups = channels).
-// dst[n,oc,o] = bia[oc] + sum_{ic,k} wei[oc,ic,k] * src[n, g*IC/G + ic, o*stride - pad + k], in cross-correlation form,
+// dst[n,oc,o] = bia[oc] + sum_{ic,k} wei[oc,ic,k] * src[n, g*IC/G + ic, o*stride - pad + k], in
+// cross-correlation form,
 // g the group of oc. src (N,IC,[ID,]IH,IW), wei (OC,IC/G,[KD,]KH,KW), dst (N,OC,[OD,]OH,OW).
 #include <inttypes.h>
 
@@ -25,18 +26,21 @@ static sizes sizes_of(const sac_attrs *a, const sac_shape *src, const sac_shape 
     return s;
 }
 
-static sac_status conv_shape(const sac_attrs *a, const sac_shape *src, int src_count, sac_shape *dst, sac_error *error) {
+static sac_status conv_shape(const sac_attrs *a, const sac_shape *src, int src_count,
+                             sac_shape *dst, sac_error *error) {
     (void)src_count;
     char text[96];
     const int nd = src->ndims;
     if (nd != 4 && nd != 5) {
-        return sac_error_set(error, SAC_ERROR_SHAPE, -1, "needs [N][C][H][W] or [N][C][D][H][W], found %s",
+        return sac_error_set(error, SAC_ERROR_SHAPE, -1,
+                             "needs [N][C][H][W] or [N][C][D][H][W], found %s",
                              sac_shape_text(src, text));
     }
     if (src->dims[1] % a->groups != 0 || a->channels % a->groups != 0) {
         return sac_error_set(error, SAC_ERROR_SHAPE, -1,
-                             "groups %" PRId64 " must divide %" PRId64 " input and %" PRId64 " output channels", a->groups,
-                             src->dims[1], a->channels);
+                             "groups %" PRId64 " must divide %" PRId64 " input and %" PRId64
+                             " output channels",
+                             a->groups, src->dims[1], a->channels);
     }
     *dst = *src;
     dst->dims[1] = a->channels;
@@ -44,8 +48,9 @@ static sac_status conv_shape(const sac_attrs *a, const sac_shape *src, int src_c
         const int i = axis - 2 + (5 - nd);
         const int64_t room = src->dims[axis] + 2 * a->pad[i] - a->kernel[i];
         if (room < 0) {
-            return sac_error_set(error, SAC_ERROR_SHAPE, -1, "kernel %" PRId64 " exceeds the padded input of %s",
-                                 a->kernel[i], sac_shape_text(src, text));
+            return sac_error_set(error, SAC_ERROR_SHAPE, -1,
+                                 "kernel %" PRId64 " exceeds the padded input of %s", a->kernel[i],
+                                 sac_shape_text(src, text));
         }
         dst->dims[axis] = room / a->stride[i] + 1;
     }
@@ -59,9 +64,13 @@ static int conv_params(const sac_attrs *a, const sac_shape *src, sac_param_spec 
         wei.dims[axis] = a->kernel[axis - 2 + (5 - src->ndims)];
         fan_in *= wei.dims[axis];
     }
-    specs[0] = (sac_param_spec){.suffix = "weight", .shape = wei, .trainable = true, .init = SAC_INIT_HE, .fan_in = fan_in};
+    specs[0] = (sac_param_spec){
+        .suffix = "weight", .shape = wei, .trainable = true, .init = SAC_INIT_HE, .fan_in = fan_in};
     if (!a->bias) return 1;
-    specs[1] = (sac_param_spec){.suffix = "bias", .shape = {.ndims = 1, .dims = {a->channels}}, .trainable = true, .init = SAC_INIT_ZERO};
+    specs[1] = (sac_param_spec){.suffix = "bias",
+                                .shape = {.ndims = 1, .dims = {a->channels}},
+                                .trainable = true,
+                                .init = SAC_INIT_ZERO};
     return 2;
 }
 
@@ -72,21 +81,23 @@ static int64_t conv_macs(const sac_attrs *a, const sac_shape *src, const sac_sha
 }
 
 // Calls body for each (input position, kernel position) pair that meets output position o.
-#define FOR_WINDOW(s, o)                                                                                               \
-    for (int64_t kd = 0, id; kd < (s).kernel[0]; kd++)                                                                 \
-        if ((id = (o)[0] * (s).stride[0] - (s).pad[0] + kd) >= 0 && id < (s).in[0])                                    \
-            for (int64_t kh = 0, ih; kh < (s).kernel[1]; kh++)                                                         \
-                if ((ih = (o)[1] * (s).stride[1] - (s).pad[1] + kh) >= 0 && ih < (s).in[1])                            \
-                    for (int64_t kw = 0, iw; kw < (s).kernel[2]; kw++)                                                 \
+#define FOR_WINDOW(s, o)                                                                           \
+    for (int64_t kd = 0, id; kd < (s).kernel[0]; kd++)                                             \
+        if ((id = (o)[0] * (s).stride[0] - (s).pad[0] + kd) >= 0 && id < (s).in[0])                \
+            for (int64_t kh = 0, ih; kh < (s).kernel[1]; kh++)                                     \
+                if ((ih = (o)[1] * (s).stride[1] - (s).pad[1] + kh) >= 0 && ih < (s).in[1])        \
+                    for (int64_t kw = 0, iw; kw < (s).kernel[2]; kw++)                             \
                         if ((iw = (o)[2] * (s).stride[2] - (s).pad[2] + kw) >= 0 && iw < (s).in[2])
 
 #define SRC_AT(s, n, c) ((((n) * (s).ic + (c)) * (s).in[0] + id) * (s).in[1] + ih) * (s).in[2] + iw
-#define WEI_AT(s, oc, c, icg) ((((oc) * (icg) + (c)) * (s).kernel[0] + kd) * (s).kernel[1] + kh) * (s).kernel[2] + kw
+#define WEI_AT(s, oc, c, icg)                                                                      \
+    ((((oc) * (icg) + (c)) * (s).kernel[0] + kd) * (s).kernel[1] + kh) * (s).kernel[2] + kw
 
 static void conv_ref_forward(const sac_ref *ref) {
     const sizes s = sizes_of(ref->attrs, &ref->src_shape[0], &ref->dst_shape);
     const int64_t icg = s.ic / s.groups, ocg = s.oc / s.groups;
-    const float *src = ref->src[0], *wei = ref->param[0], *bia = ref->attrs->bias ? ref->param[1] : NULL;
+    const float *src = ref->src[0], *wei = ref->param[0],
+                *bia = ref->attrs->bias ? ref->param[1] : NULL;
     float *dst = ref->dst;
     for (int64_t n = 0; n < s.n; n++) {
         for (int64_t oc = 0; oc < s.oc; oc++) {
@@ -97,7 +108,9 @@ static void conv_ref_forward(const sac_ref *ref) {
                         double sum = bia != NULL ? (double)bia[oc] : 0.0;
                         for (int64_t c = 0; c < icg; c++) {
                             const int64_t ic = oc / ocg * icg + c;
-                            FOR_WINDOW(s, o) sum += (double)src[SRC_AT(s, n, ic)] * (double)wei[WEI_AT(s, oc, c, icg)];
+                            FOR_WINDOW(s, o)
+                            sum +=
+                                (double)src[SRC_AT(s, n, ic)] * (double)wei[WEI_AT(s, oc, c, icg)];
                         }
                         *dst++ = (float)sum;
                     }
@@ -108,7 +121,8 @@ static void conv_ref_forward(const sac_ref *ref) {
 }
 
 // sum over all outputs of dst = bia + sum wei * src, so
-// diff_src[i] = sum wei * diff_dst over the outputs that read i, diff_wei = sum src * diff_dst, diff_bia = sum diff_dst.
+// diff_src[i] = sum wei * diff_dst over the outputs that read i, diff_wei = sum src * diff_dst,
+// diff_bia = sum diff_dst.
 static void conv_ref_backward(const sac_ref *ref) {
     const sizes s = sizes_of(ref->attrs, &ref->src_shape[0], &ref->dst_shape);
     const int64_t icg = s.ic / s.groups, ocg = s.oc / s.groups;
@@ -118,7 +132,8 @@ static void conv_ref_backward(const sac_ref *ref) {
     double *diff_wei = sac_calloc(wei_count, sizeof *diff_wei);
     double *diff_bia = sac_calloc(s.oc, sizeof *diff_bia);
     const float *src = ref->src[0], *wei = ref->param[0], *diff_dst = ref->diff_dst;
-    if (diff_wei == NULL || diff_bia == NULL || (ref->diff_src[0] != NULL && diff_src == NULL)) goto done;
+    if (diff_wei == NULL || diff_bia == NULL || (ref->diff_src[0] != NULL && diff_src == NULL))
+        goto done;
     for (int64_t n = 0; n < s.n; n++) {
         for (int64_t oc = 0; oc < s.oc; oc++) {
             for (int64_t od = 0; od < s.out[0]; od++) {
@@ -130,8 +145,11 @@ static void conv_ref_backward(const sac_ref *ref) {
                         for (int64_t c = 0; c < icg; c++) {
                             const int64_t ic = oc / ocg * icg + c;
                             FOR_WINDOW(s, o) {
-                                diff_wei[WEI_AT(s, oc, c, icg)] += g * (double)src[SRC_AT(s, n, ic)];
-                                if (diff_src != NULL) diff_src[SRC_AT(s, n, ic)] += g * (double)wei[WEI_AT(s, oc, c, icg)];
+                                diff_wei[WEI_AT(s, oc, c, icg)] +=
+                                    g * (double)src[SRC_AT(s, n, ic)];
+                                if (diff_src != NULL)
+                                    diff_src[SRC_AT(s, n, ic)] +=
+                                        g * (double)wei[WEI_AT(s, oc, c, icg)];
                             }
                         }
                     }
@@ -139,9 +157,12 @@ static void conv_ref_backward(const sac_ref *ref) {
             }
         }
     }
-    for (int64_t i = 0; diff_src != NULL && i < src_count; i++) ref->diff_src[0][i] = (float)diff_src[i];
-    for (int64_t i = 0; ref->diff_param[0] != NULL && i < wei_count; i++) ref->diff_param[0][i] += (float)diff_wei[i];
-    for (int64_t i = 0; ref->attrs->bias && ref->diff_param[1] != NULL && i < s.oc; i++) ref->diff_param[1][i] += (float)diff_bia[i];
+    for (int64_t i = 0; diff_src != NULL && i < src_count; i++)
+        ref->diff_src[0][i] = (float)diff_src[i];
+    for (int64_t i = 0; ref->diff_param[0] != NULL && i < wei_count; i++)
+        ref->diff_param[0][i] += (float)diff_wei[i];
+    for (int64_t i = 0; ref->attrs->bias && ref->diff_param[1] != NULL && i < s.oc; i++)
+        ref->diff_param[1][i] += (float)diff_bia[i];
 done:
     sac_free(diff_src);
     sac_free(diff_wei);
@@ -168,8 +189,10 @@ static geometry geometry_of(const sac_build_node *node) {
         const int i = axis + 3 - g.spatial;
         g.strides[axis] = a->stride[i];
         g.pad_l[axis] = a->pad[i];
-        // Right padding is what the last window reads beyond the input (negative when the stride leaves a rest unread).
-        g.pad_r[axis] = (dst->dims[2 + axis] - 1) * a->stride[i] + a->kernel[i] - src->dims[2 + axis] - a->pad[i];
+        // Right padding is what the last window reads beyond the input (negative when the stride
+        // leaves a rest unread).
+        g.pad_r[axis] = (dst->dims[2 + axis] - 1) * a->stride[i] + a->kernel[i] -
+                        src->dims[2 + axis] - a->pad[i];
         g.wei_dims[w++] = a->kernel[i];
     }
     g.wei_ndims = w;
@@ -178,16 +201,20 @@ static geometry geometry_of(const sac_build_node *node) {
 
 static sac_status wei_md(dnnl_memory_desc_t *md, const geometry *g, bool plain, sac_error *error) {
     static const dnnl_format_tag_t tags[7] = {[4] = dnnl_abcd, [5] = dnnl_abcde, [6] = dnnl_abcdef};
-    return sac_dnnl_status(dnnl_memory_desc_create_with_tag(md, g->wei_ndims, g->wei_dims, dnnl_f32,
-                                                            plain ? tags[g->wei_ndims] : dnnl_format_tag_any),
-                           "weight layout", error);
+    return sac_dnnl_status(
+        dnnl_memory_desc_create_with_tag(md, g->wei_ndims, g->wei_dims, dnnl_f32,
+                                         plain ? tags[g->wei_ndims] : dnnl_format_tag_any),
+        "weight layout", error);
 }
 
-static sac_status post_ops_attr(dnnl_primitive_attr_t *attr, const sac_build_node *node, sac_error *error) {
+static sac_status post_ops_attr(dnnl_primitive_attr_t *attr, const sac_build_node *node,
+                                sac_error *error) {
     sac_status status = SAC_OK;
     dnnl_post_ops_t ops = NULL;
     SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_create(attr), "attributes", error));
-    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user), "attributes", error));
+    SAC_TRY(
+        sac_dnnl_status(dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user),
+                        "attributes", error));
     if (node->fused != SAC_OP_COUNT) {
         dnnl_alg_kind_t algorithm = dnnl_eltwise_relu;
         float alpha = 0;
@@ -195,7 +222,8 @@ static sac_status post_ops_attr(dnnl_primitive_attr_t *attr, const sac_build_nod
         if (node->fused == SAC_OP_GELU) algorithm = dnnl_eltwise_gelu_erf;
         if (node->fused == SAC_OP_SIGMOID) algorithm = dnnl_eltwise_logistic;
         SAC_TRY(sac_dnnl_status(dnnl_post_ops_create(&ops), "post-ops", error));
-        SAC_TRY(sac_dnnl_status(dnnl_post_ops_append_eltwise(ops, algorithm, alpha, 0), "post-ops", error));
+        SAC_TRY(sac_dnnl_status(dnnl_post_ops_append_eltwise(ops, algorithm, alpha, 0), "post-ops",
+                                error));
         SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_set_post_ops(*attr, ops), "post-ops", error));
     }
 fail:
@@ -219,16 +247,20 @@ static sac_status conv_build_forward(sac_build *build, sac_build_node *node, sac
     SAC_TRY(post_ops_attr(&attr, node, error));
     SAC_TRY(sac_dnnl_status(dnnl_convolution_forward_primitive_desc_create(
                                 &node->forward_pd, sac_build_engine(build),
-                                node->training ? dnnl_forward_training : dnnl_forward_inference, dnnl_convolution_direct, src,
-                                wei, bias ? bia : NULL, dst, g.strides, g.dilates, g.pad_l, g.pad_r, attr),
+                                node->training ? dnnl_forward_training : dnnl_forward_inference,
+                                dnnl_convolution_direct, src, wei, bias ? bia : NULL, dst,
+                                g.strides, g.dilates, g.pad_l, g.pad_r, attr),
                             "convolution", error));
     SAC_TRY(sac_build_reorder(build, node->src[0], src, &node->saved[0], error));
     SAC_TRY(sac_build_view(build, node->param[0], wei_plain, &view, error));
-    SAC_TRY(sac_build_weights(build, view, dnnl_primitive_desc_query_md(node->forward_pd, dnnl_query_weights_md, 0), &weights,
-                              error));
+    SAC_TRY(sac_build_weights(
+        build, view, dnnl_primitive_desc_query_md(node->forward_pd, dnnl_query_weights_md, 0),
+        &weights, error));
     SAC_TRY(sac_build_buffer(build, dst, &node->dst, error));
-    const sac_arg args[] = {{DNNL_ARG_SRC, node->saved[0]}, {DNNL_ARG_WEIGHTS, weights},
-                            {DNNL_ARG_BIAS, node->param[1]}, {DNNL_ARG_DST, node->dst}};
+    const sac_arg args[] = {{DNNL_ARG_SRC, node->saved[0]},
+                            {DNNL_ARG_WEIGHTS, weights},
+                            {DNNL_ARG_BIAS, node->param[1]},
+                            {DNNL_ARG_DST, node->dst}};
     SAC_TRY(sac_build_primitive(build, node->forward_pd, args, 4, error));
 fail:
     if (src != NULL) dnnl_memory_desc_destroy(src);
@@ -240,41 +272,51 @@ fail:
     return status;
 }
 
-static sac_status backward_data(sac_build *build, sac_build_node *node, const geometry *g, dnnl_memory_desc_t src,
-                                dnnl_memory_desc_t dst, dnnl_memory_desc_t wei, dnnl_memory_desc_t wei_plain,
+static sac_status backward_data(sac_build *build, sac_build_node *node, const geometry *g,
+                                dnnl_memory_desc_t src, dnnl_memory_desc_t dst,
+                                dnnl_memory_desc_t wei, dnnl_memory_desc_t wei_plain,
                                 sac_buffer diff_dst, sac_error *error) {
     sac_status status = SAC_OK;
     dnnl_primitive_desc_t pd = NULL;
     sac_buffer view = -1, weights = -1;
     SAC_TRY(sac_dnnl_status(dnnl_convolution_backward_data_primitive_desc_create(
-                                &pd, sac_build_engine(build), dnnl_convolution_direct, src, wei, dst, g->strides, g->dilates,
-                                g->pad_l, g->pad_r, node->forward_pd, sac_build_attr(build)),
+                                &pd, sac_build_engine(build), dnnl_convolution_direct, src, wei,
+                                dst, g->strides, g->dilates, g->pad_l, g->pad_r, node->forward_pd,
+                                sac_build_attr(build)),
                             "convolution backward data", error));
     SAC_TRY(sac_build_view(build, node->param[0], wei_plain, &view, error));
-    SAC_TRY(sac_build_weights(build, view, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), &weights, error));
+    SAC_TRY(sac_build_weights(
+        build, view, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), &weights, error));
     SAC_TRY(sac_build_buffer(build, src, &node->diff_src[0], error));
-    const sac_arg args[] = {{DNNL_ARG_DIFF_DST, diff_dst}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, node->diff_src[0]}};
+    const sac_arg args[] = {{DNNL_ARG_DIFF_DST, diff_dst},
+                            {DNNL_ARG_WEIGHTS, weights},
+                            {DNNL_ARG_DIFF_SRC, node->diff_src[0]}};
     SAC_TRY(sac_build_primitive(build, pd, args, 3, error));
 fail:
     if (pd != NULL) dnnl_primitive_desc_destroy(pd);
     return status;
 }
 
-static sac_status backward_weights(sac_build *build, sac_build_node *node, const geometry *g, dnnl_memory_desc_t src,
-                                   dnnl_memory_desc_t dst, dnnl_memory_desc_t wei, dnnl_memory_desc_t wei_plain,
+static sac_status backward_weights(sac_build *build, sac_build_node *node, const geometry *g,
+                                   dnnl_memory_desc_t src, dnnl_memory_desc_t dst,
+                                   dnnl_memory_desc_t wei, dnnl_memory_desc_t wei_plain,
                                    dnnl_memory_desc_t bia, sac_buffer diff_dst, sac_error *error) {
     sac_status status = SAC_OK;
     dnnl_primitive_desc_t pd = NULL;
     sac_buffer view = -1, diff_wei = -1, diff_bia = -1;
     const bool bias = node->diff_param[1] >= 0;
     SAC_TRY(sac_dnnl_status(dnnl_convolution_backward_weights_primitive_desc_create(
-                                &pd, sac_build_engine(build), dnnl_convolution_direct, src, wei, bias ? bia : NULL, dst,
-                                g->strides, g->dilates, g->pad_l, g->pad_r, node->forward_pd, sac_build_attr(build)),
+                                &pd, sac_build_engine(build), dnnl_convolution_direct, src, wei,
+                                bias ? bia : NULL, dst, g->strides, g->dilates, g->pad_l, g->pad_r,
+                                node->forward_pd, sac_build_attr(build)),
                             "convolution backward weights", error));
-    SAC_TRY(sac_build_buffer(build, dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0), &diff_wei, error));
+    SAC_TRY(sac_build_buffer(build, dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0),
+                             &diff_wei, error));
     if (bias) SAC_TRY(sac_build_buffer(build, bia, &diff_bia, error));
-    const sac_arg args[] = {{DNNL_ARG_SRC, node->saved[0]}, {DNNL_ARG_DIFF_DST, diff_dst},
-                            {DNNL_ARG_DIFF_WEIGHTS, diff_wei}, {DNNL_ARG_DIFF_BIAS, diff_bia}};
+    const sac_arg args[] = {{DNNL_ARG_SRC, node->saved[0]},
+                            {DNNL_ARG_DIFF_DST, diff_dst},
+                            {DNNL_ARG_DIFF_WEIGHTS, diff_wei},
+                            {DNNL_ARG_DIFF_BIAS, diff_bia}};
     SAC_TRY(sac_build_primitive(build, pd, args, 4, error));
     SAC_TRY(sac_build_view(build, node->diff_param[0], wei_plain, &view, error));
     SAC_TRY(sac_build_accumulate(build, diff_wei, view, error));

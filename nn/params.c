@@ -91,17 +91,27 @@ void sac_params_init(sac_params *params, sac_rng *rng) {
         const double deviation = sqrt(2.0 / (double)fan_in);
         for (int64_t k = 0; k < item->count; k++) {
             switch (params->init[i]) {
-            case SAC_INIT_HE: item->data[k] = (float)(deviation * sac_rng_normal(rng)); break;
-            case SAC_INIT_ONE: item->data[k] = 1.0f; break;
-            case SAC_INIT_ZERO: item->data[k] = 0.0f; break;
+            case SAC_INIT_HE:
+                item->data[k] = (float)(deviation * sac_rng_normal(rng));
+                break;
+            case SAC_INIT_ONE:
+                item->data[k] = 1.0f;
+                break;
+            case SAC_INIT_ZERO:
+                item->data[k] = 0.0f;
+                break;
             }
         }
     }
 }
 
-int64_t sac_params_count(const sac_params *params) { return params->count; }
+int64_t sac_params_count(const sac_params *params) {
+    return params->count;
+}
 
-sac_param *sac_params_at(const sac_params *params, int64_t index) { return &params->items[index]; }
+sac_param *sac_params_at(const sac_params *params, int64_t index) {
+    return &params->items[index];
+}
 
 sac_param *sac_params_find(const sac_params *params, const char *name) {
     for (int64_t i = 0; i < params->count; i++) {
@@ -130,44 +140,47 @@ sac_status sac_params_check_finite(const sac_params *params, sac_error *error) {
         const sac_param *item = &params->items[i];
         for (int64_t k = 0; k < item->count; k++) {
             if (!isfinite(item->data[k])) {
-                return sac_error_set(error, SAC_ERROR_NUMERIC, k, "tensor '%s' element %" PRId64 " is not finite",
-                                     item->name, k);
+                return sac_error_set(error, SAC_ERROR_NUMERIC, k,
+                                     "tensor '%s' element %" PRId64 " is not finite", item->name,
+                                     k);
             }
         }
     }
     return SAC_OK;
 }
 
-sac_status sac_params_store(const sac_params *params, sac_safetensors *st, const char *prefix, sac_error *error) {
+sac_status sac_params_store(const sac_params *params, sac_safetensors *st, const char *prefix,
+                            sac_error *error) {
     for (int64_t i = 0; i < params->count; i++) {
         const sac_param *item = &params->items[i];
         char *name = sac_format("%s%s", prefix != NULL ? prefix : "", item->name);
         if (name == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory");
-        const sac_status status = sac_safetensors_add(st, name, SAC_DTYPE_F32, item->shape.ndims, item->shape.dims,
-                                                      item->data, error);
+        const sac_status status = sac_safetensors_add(st, name, SAC_DTYPE_F32, item->shape.ndims,
+                                                      item->shape.dims, item->data, error);
         sac_free(name);
         if (status != SAC_OK) return status;
     }
     return SAC_OK;
 }
 
-sac_status sac_params_load(sac_params *params, const sac_safetensors *st, const char *prefix, const char *file,
-                           sac_error *error) {
+sac_status sac_params_load(sac_params *params, const sac_safetensors *st, const char *prefix,
+                           const char *file, sac_error *error) {
     for (int64_t i = 0; i < params->count; i++) {
         sac_param *item = &params->items[i];
         char *name = sac_format("%s%s", prefix != NULL ? prefix : "", item->name);
         if (name == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory");
         const void *data = NULL;
         sac_error why = {0};
-        sac_status status = sac_safetensors_expect(st, name, SAC_DTYPE_F32, item->shape.ndims, item->shape.dims,
-                                                   &data, &why);
+        sac_status status = sac_safetensors_expect(st, name, SAC_DTYPE_F32, item->shape.ndims,
+                                                   item->shape.dims, &data, &why);
         sac_free(name);
         if (status != SAC_OK) return sac_error_set(error, status, -1, "%s: %s", file, why.message);
         memcpy(item->data, data, (size_t)item->count * sizeof(float));
     }
     sac_error why = {0};
     const sac_status status = sac_params_check_finite(params, &why);
-    if (status != SAC_OK) return sac_error_set(error, status, why.position, "%s: %s", file, why.message);
+    if (status != SAC_OK)
+        return sac_error_set(error, status, why.position, "%s: %s", file, why.message);
     return SAC_OK;
 }
 

@@ -1,5 +1,7 @@
-// Wires the operators of a network into a oneDNN plan: forward in node order, backward in reverse with
-// the contributions to each gradient summed. Layout decisions belong to the operators and nn/build.c.
+// Wires the operators of a network into a oneDNN plan: forward in node order, backward in reverse
+// with
+// the contributions to each gradient summed. Layout decisions belong to the operators and
+// nn/build.c.
 #include "nn/plan.h"
 
 #include <string.h>
@@ -16,8 +18,8 @@ typedef struct ports {
 struct sac_plan {
     const sac_net *net;
     bool training;
-    sac_shape *shapes;     // [nodes]
-    sac_ref_plan *ref;     // set: everything goes to the reference
+    sac_shape *shapes; // [nodes]
+    sac_ref_plan *ref; // set: everything goes to the reference
     sac_build *build;
     ports *ports;          // [nodes]
     sac_build_node *nodes; // [nodes]
@@ -47,7 +49,8 @@ void sac_plan_needs_grad(bool *need, const sac_net *net, sac_params *store, cons
         for (int s = 0; s < node->src_count; s++) need[i] = need[i] || need[node->src[s]];
         sac_param *params[SAC_MAX_PARAMS];
         sac_plan_node_params(params, net, i, store, shapes);
-        for (int p = 0; p < SAC_MAX_PARAMS; p++) need[i] = need[i] || (params[p] != NULL && params[p]->trainable);
+        for (int p = 0; p < SAC_MAX_PARAMS; p++)
+            need[i] = need[i] || (params[p] != NULL && params[p]->trainable);
     }
 }
 
@@ -61,24 +64,29 @@ static int consumers_of(const sac_net *net, int index) {
 }
 
 static bool is_activation(sac_op_kind kind) {
-    return kind == SAC_OP_RELU || kind == SAC_OP_LEAKY_RELU || kind == SAC_OP_GELU || kind == SAC_OP_SIGMOID;
+    return kind == SAC_OP_RELU || kind == SAC_OP_LEAKY_RELU || kind == SAC_OP_GELU ||
+           kind == SAC_OP_SIGMOID;
 }
 
-// An activation directly behind a convolution or dense that nobody else reads runs as its post-operation.
+// An activation directly behind a convolution or dense that nobody else reads runs as its
+// post-operation.
 static bool fuses_into_source(const sac_net *net, int index) {
     const sac_node *node = sac_net_node(net, index);
     if (!is_activation(node->kind)) return false;
     const sac_op_kind source = sac_net_node(net, node->src[0])->kind;
-    return (source == SAC_OP_CONV || source == SAC_OP_DENSE) && !sac_net_is_output(net, node->src[0]) &&
-           consumers_of(net, node->src[0]) == 1;
+    return (source == SAC_OP_CONV || source == SAC_OP_DENSE) &&
+           !sac_net_is_output(net, node->src[0]) && consumers_of(net, node->src[0]) == 1;
 }
 
-// An input of one channel has the same bytes in both layouts; calling it channels-last spares a copy.
+// An input of one channel has the same bytes in both layouts; calling it channels-last spares a
+// copy.
 static sac_layout input_layout(const sac_shape *shape, bool channels_last) {
-    return channels_last || shape->ndims < 4 || shape->dims[1] == 1 ? SAC_LAYOUT_CHANNELS_LAST : SAC_LAYOUT_CHANNELS_FIRST;
+    return channels_last || shape->ndims < 4 || shape->dims[1] == 1 ? SAC_LAYOUT_CHANNELS_LAST
+                                                                    : SAC_LAYOUT_CHANNELS_FIRST;
 }
 
-static sac_status wrap_error(sac_status status, const sac_node *node, const sac_error *why, sac_error *error) {
+static sac_status wrap_error(sac_status status, const sac_node *node, const sac_error *why,
+                             sac_error *error) {
     return sac_error_set(error, status, -1, "node '%s': %s", node->name,
                          why->code != SAC_OK ? why->message : sac_status_name(status));
 }
@@ -95,7 +103,8 @@ static sac_status params_bind(sac_plan *plan, int index, sac_params *store, sac_
         SAC_TRY(sac_build_md(&md, &params[p]->shape, SAC_LAYOUT_CHANNELS_FIRST, error));
         status = sac_build_external(plan->build, md, params[p]->data, &bn->param[p], error);
         if (status == SAC_OK && plan->training && params[p]->trainable) {
-            status = sac_build_external(plan->build, md, params[p]->grad, &bn->diff_param[p], error);
+            status =
+                sac_build_external(plan->build, md, params[p]->grad, &bn->diff_param[p], error);
         }
         dnnl_memory_desc_destroy(md);
         SAC_TRY(status);
@@ -104,7 +113,8 @@ fail:
     return status;
 }
 
-static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options, sac_error *error) {
+static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options,
+                                sac_error *error) {
     sac_status status = SAC_OK;
     sac_build *build = plan->build;
     for (int i = 0; i < plan->count; i++) {
@@ -112,13 +122,19 @@ static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_pla
         sac_build_node *bn = &plan->nodes[i];
         const sac_op *op = sac_op_of(node->kind);
         sac_build_set_label(build, node->name);
-        *bn = (sac_build_node){.node = node, .training = plan->training, .src_count = node->src_count,
-                               .dst_shape = plan->shapes[i], .dst = -1, .diff_dst = -1, .fused = SAC_OP_COUNT};
+        *bn = (sac_build_node){.node = node,
+                               .training = plan->training,
+                               .src_count = node->src_count,
+                               .dst_shape = plan->shapes[i],
+                               .dst = -1,
+                               .diff_dst = -1,
+                               .fused = SAC_OP_COUNT};
         for (int s = 0; s < SAC_MAX_SRC; s++) bn->src[s] = bn->diff_src[s] = -1;
         for (int s = 0; s < 8; s++) bn->saved[s] = -1;
         for (int p = 0; p < SAC_MAX_PARAMS; p++) bn->param[p] = bn->diff_param[p] = -1;
         if (op == NULL) {
-            SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i], input_layout(&plan->shapes[i], options->channels_last),
+            SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i],
+                                          input_layout(&plan->shapes[i], options->channels_last),
                                           &plan->ports[i].input, error));
             sac_build_persist(build, plan->ports[i].input);
             bn->dst = plan->ports[i].input;
@@ -151,10 +167,12 @@ static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_pla
         if (!sac_net_is_output(plan->net, i)) continue;
         sac_build_set_label(build, sac_net_node(plan->net, i)->name);
         const sac_layout layout = input_layout(&plan->shapes[i], false);
-        SAC_TRY(sac_build_layout(build, plan->nodes[i].dst, &plan->shapes[i], layout, &plan->ports[i].output, error));
+        SAC_TRY(sac_build_layout(build, plan->nodes[i].dst, &plan->shapes[i], layout,
+                                 &plan->ports[i].output, error));
         sac_build_persist(build, plan->ports[i].output);
         if (!plan->training) continue;
-        SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i], layout, &plan->ports[i].output_grad, error));
+        SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i], layout, &plan->ports[i].output_grad,
+                                      error));
         sac_build_persist(build, plan->ports[i].output_grad);
         SAC_TRY(sac_build_zero(build, plan->ports[i].output_grad, error));
     }
@@ -184,7 +202,8 @@ static void sum_kernel(const void *context, float *const *buffers, sac_rng *rng)
 }
 
 // One gradient buffer out of all contributions, added pairwise in a fixed order.
-static sac_status contributions_sum(sac_build *build, const contributions *all, sac_buffer *sum, sac_error *error) {
+static sac_status contributions_sum(sac_build *build, const contributions *all, sac_buffer *sum,
+                                    sac_error *error) {
     sac_status status = SAC_OK;
     *sum = all->items[0];
     for (int i = 1; i < all->count; i++) {
@@ -192,10 +211,13 @@ static sac_status contributions_sum(sac_build *build, const contributions *all, 
         const_dnnl_memory_desc_t md = sac_build_buffer_md(build, *sum);
         SAC_TRY(sac_build_reorder(build, all->items[i], md, &other, error));
         SAC_TRY(sac_build_buffer(build, sac_build_buffer_md(build, *sum), &dst, error));
-        const sum_context context = {.n = (int64_t)(dnnl_memory_desc_get_size(sac_build_buffer_md(build, dst)) / sizeof(float)),
-                                     .count = 2};
+        const sum_context context = {
+            .n = (int64_t)(dnnl_memory_desc_get_size(sac_build_buffer_md(build, dst)) /
+                           sizeof(float)),
+            .count = 2};
         const sac_buffer buffers[3] = {dst, *sum, other};
-        SAC_TRY(sac_build_kernel(build, "gradient-sum", sum_kernel, &context, sizeof context, buffers, 3, error));
+        SAC_TRY(sac_build_kernel(build, "gradient-sum", sum_kernel, &context, sizeof context,
+                                 buffers, 3, error));
         *sum = dst;
     }
 fail:
@@ -204,13 +226,15 @@ fail:
 
 static sac_status contribute(contributions *to, sac_buffer gradient, sac_error *error) {
     if (to->count == MAX_CONTRIBUTIONS) {
-        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1, "a node feeds more than %d others", MAX_CONTRIBUTIONS);
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1, "a node feeds more than %d others",
+                             MAX_CONTRIBUTIONS);
     }
     to->items[to->count++] = gradient;
     return SAC_OK;
 }
 
-static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options, sac_error *error) {
+static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options,
+                                 sac_error *error) {
     sac_status status = SAC_OK;
     sac_build *build = plan->build;
     bool *need = sac_calloc(plan->count, sizeof *need);
@@ -223,12 +247,14 @@ static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_pl
         const sac_node *node = sac_net_node(plan->net, i);
         sac_build_node *bn = &plan->nodes[i];
         sac_build_set_label(build, node->name);
-        if (sac_net_is_output(plan->net, i)) SAC_TRY(contribute(&grads[i], plan->ports[i].output_grad, error));
+        if (sac_net_is_output(plan->net, i))
+            SAC_TRY(contribute(&grads[i], plan->ports[i].output_grad, error));
         if (grads[i].count == 0 || !need[i]) continue;
         SAC_TRY(contributions_sum(build, &grads[i], &bn->diff_dst, error));
         if (node->kind == SAC_OP_INPUT) {
             SAC_TRY(sac_build_layout(build, bn->diff_dst, &plan->shapes[i],
-                                     input_layout(&plan->shapes[i], options->channels_last), &plan->ports[i].input_grad, error));
+                                     input_layout(&plan->shapes[i], options->channels_last),
+                                     &plan->ports[i].input_grad, error));
             sac_build_persist(build, plan->ports[i].input_grad);
             continue;
         }
@@ -240,7 +266,8 @@ static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_pl
             goto fail;
         }
         for (int s = 0; s < node->src_count; s++) {
-            if (bn->want_diff_src[s]) SAC_TRY(contribute(&grads[node->src[s]], bn->diff_src[s], error));
+            if (bn->want_diff_src[s])
+                SAC_TRY(contribute(&grads[node->src[s]], bn->diff_src[s], error));
         }
     }
 fail:
@@ -249,8 +276,8 @@ fail:
     return status;
 }
 
-sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *params, const sac_plan_options *options,
-                           bool training, sac_error *error) {
+sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *params,
+                           const sac_plan_options *options, bool training, sac_error *error) {
     sac_status status = SAC_OK;
     sac_plan *plan = NULL;
     if (options->batch < 1 || options->batch > (1 << 20)) {
@@ -291,7 +318,8 @@ void sac_plan_close(sac_plan **plan_ptr) {
     if (plan_ptr == NULL || *plan_ptr == NULL) return;
     sac_plan *plan = *plan_ptr;
     for (int i = 0; i < plan->count && plan->nodes != NULL; i++) {
-        if (plan->nodes[i].forward_pd != NULL) dnnl_primitive_desc_destroy(plan->nodes[i].forward_pd);
+        if (plan->nodes[i].forward_pd != NULL)
+            dnnl_primitive_desc_destroy(plan->nodes[i].forward_pd);
     }
     sac_build_close(&plan->build);
     sac_ref_plan_close(&plan->ref);

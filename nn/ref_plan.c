@@ -1,4 +1,5 @@
-// Plans on the plain reference: every tensor dense and channels-first, every operator by its textbook
+// Plans on the plain reference: every tensor dense and channels-first, every operator by its
+// textbook
 // loops. Slow on purpose; it defines what the oneDNN plans must compute.
 #include <string.h>
 
@@ -46,14 +47,18 @@ void sac_ref_plan_close(sac_ref_plan **plan_ptr) {
 
 static bool own_port(const sac_ref_plan *plan, int i) {
     const sac_shape *shape = &plan->shapes[i];
-    return sac_net_node(plan->net, i)->kind == SAC_OP_INPUT && plan->channels_last && shape->ndims >= 4 &&
-           shape->dims[1] > 1;
+    return sac_net_node(plan->net, i)->kind == SAC_OP_INPUT && plan->channels_last &&
+           shape->ndims >= 4 && shape->dims[1] > 1;
 }
 
 static sac_ref ref_of(const sac_ref_plan *plan, int i) {
     const sac_node *node = sac_net_node(plan->net, i);
-    sac_ref ref = {.attrs = &node->attrs, .training = plan->training, .src_count = node->src_count,
-                   .dst_shape = plan->shapes[i], .dst = plan->t[i].value, .workspace = plan->t[i].workspace};
+    sac_ref ref = {.attrs = &node->attrs,
+                   .training = plan->training,
+                   .src_count = node->src_count,
+                   .dst_shape = plan->shapes[i],
+                   .dst = plan->t[i].value,
+                   .workspace = plan->t[i].workspace};
     for (int s = 0; s < node->src_count; s++) {
         ref.src_shape[s] = plan->shapes[node->src[s]];
         ref.src[s] = plan->t[node->src[s]].value;
@@ -69,8 +74,8 @@ static sac_ref ref_of(const sac_ref_plan *plan, int i) {
     return ref;
 }
 
-sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_params *params, const sac_plan_options *options,
-                               bool training, sac_error *error) {
+sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_params *params,
+                               const sac_plan_options *options, bool training, sac_error *error) {
     sac_status status = SAC_OK;
     int64_t largest = 1;
     sac_ref_plan *plan = sac_calloc(1, sizeof *plan);
@@ -132,9 +137,12 @@ float *sac_ref_plan_port_data(const sac_ref_plan *plan, sac_plan_port port, int 
     const bool input = sac_net_node(plan->net, i)->kind == SAC_OP_INPUT;
     const bool output = sac_net_is_output(plan->net, i);
     switch (port) {
-    case SAC_PORT_INPUT: return !input ? NULL : own_port(plan, i) ? t->port : t->value;
-    case SAC_PORT_OUTPUT: return output ? t->value : NULL;
-    case SAC_PORT_OUTPUT_GRAD: return output ? t->port_grad : NULL;
+    case SAC_PORT_INPUT:
+        return !input ? NULL : own_port(plan, i) ? t->port : t->value;
+    case SAC_PORT_OUTPUT:
+        return output ? t->value : NULL;
+    case SAC_PORT_OUTPUT_GRAD:
+        return output ? t->port_grad : NULL;
     case SAC_PORT_INPUT_GRAD:
         return !input || !plan->input_grad ? NULL : own_port(plan, i) ? t->port_grad : t->grad;
     }
@@ -162,7 +170,8 @@ void sac_ref_plan_forward(sac_ref_plan *plan) {
     for (int i = 0; i < plan->count; i++) {
         const sac_op *op = sac_op_of(sac_net_node(plan->net, i)->kind);
         if (op == NULL) {
-            if (own_port(plan, i)) swap_layout(plan->t[i].value, plan->t[i].port, &plan->shapes[i], true);
+            if (own_port(plan, i))
+                swap_layout(plan->t[i].value, plan->t[i].port, &plan->shapes[i], true);
             continue;
         }
         sac_ref ref = ref_of(plan, i);
@@ -189,10 +198,12 @@ void sac_ref_plan_backward(sac_ref_plan *plan) {
         const sac_node *node = sac_net_node(plan->net, i);
         if (!plan->reached[i] || !plan->need[i]) continue;
         if (node->kind == SAC_OP_INPUT) {
-            if (own_port(plan, i)) swap_layout(plan->t[i].port_grad, plan->t[i].grad, &plan->shapes[i], false);
+            if (own_port(plan, i))
+                swap_layout(plan->t[i].port_grad, plan->t[i].grad, &plan->shapes[i], false);
             continue;
         }
-        // One source at a time, so that a node fed twice by the same source gets both contributions; parameter
+        // One source at a time, so that a node fed twice by the same source gets both
+        // contributions; parameter
         // gradients are taken with the first call only.
         sac_ref ref = ref_of(plan, i);
         ref.rng = &plan->rng;
@@ -214,6 +225,10 @@ void sac_ref_plan_backward(sac_ref_plan *plan) {
     }
 }
 
-sac_rng *sac_ref_plan_rng(sac_ref_plan *plan) { return &plan->rng; }
+sac_rng *sac_ref_plan_rng(sac_ref_plan *plan) {
+    return &plan->rng;
+}
 
-int64_t sac_ref_plan_bytes(const sac_ref_plan *plan) { return plan->bytes; }
+int64_t sac_ref_plan_bytes(const sac_ref_plan *plan) {
+    return plan->bytes;
+}

@@ -8,8 +8,8 @@ struct sac_train {
     sac_plan *plan;
 };
 
-sac_status sac_train_create(sac_train **out, const sac_net *net, sac_params *params, const sac_plan_options *options,
-                            sac_error *error) {
+sac_status sac_train_create(sac_train **out, const sac_net *net, sac_params *params,
+                            const sac_plan_options *options, sac_error *error) {
     sac_train *train = sac_calloc(1, sizeof *train);
     if (train == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory");
     const sac_status status = sac_plan_create(&train->plan, net, params, options, true, error);
@@ -41,17 +41,29 @@ sac_shape sac_train_output_shape(const sac_train *train, const char *name) {
     return sac_plan_shape(train->plan, name);
 }
 
-sac_status sac_train_forward(sac_train *train, sac_error *error) { return sac_plan_forward(train->plan, error); }
+sac_status sac_train_forward(sac_train *train, sac_error *error) {
+    return sac_plan_forward(train->plan, error);
+}
 
-sac_status sac_train_backward(sac_train *train, sac_error *error) { return sac_plan_backward(train->plan, error); }
+sac_status sac_train_backward(sac_train *train, sac_error *error) {
+    return sac_plan_backward(train->plan, error);
+}
 
-sac_rng sac_train_rng(const sac_train *train) { return *sac_plan_rng(train->plan); }
+sac_rng sac_train_rng(const sac_train *train) {
+    return *sac_plan_rng(train->plan);
+}
 
-void sac_train_set_rng(sac_train *train, const sac_rng *rng) { *sac_plan_rng(train->plan) = *rng; }
+void sac_train_set_rng(sac_train *train, const sac_rng *rng) {
+    *sac_plan_rng(train->plan) = *rng;
+}
 
-int64_t sac_train_arena_bytes(const sac_train *train) { return sac_plan_bytes(train->plan); }
+int64_t sac_train_arena_bytes(const sac_train *train) {
+    return sac_plan_bytes(train->plan);
+}
 
-char *sac_train_describe(const sac_train *train) { return sac_plan_describe(train->plan); }
+char *sac_train_describe(const sac_train *train) {
+    return sac_plan_describe(train->plan);
+}
 
 void sac_train_close(sac_train **train) {
     if (train == NULL || *train == NULL) return;

@@ -1,4 +1,5 @@
-// Training plan of a network: forward with batch statistics and dropout, backward, parameter gradients. Everything is planned once: layouts stay
+// Training plan of a network: forward with batch statistics and dropout, backward, parameter
+// gradients. Everything is planned once: layouts stay
 // channels-last between operators, all activations live in one arena, a run allocates nothing.
 #ifndef SAC_NN_TRAIN_H
 #define SAC_NN_TRAIN_H
@@ -9,30 +10,40 @@
 typedef enum sac_backend { SAC_BACKEND_ONEDNN, SAC_BACKEND_REF } sac_backend;
 
 typedef struct sac_plan_options {
-    int64_t batch;       // N, fixed
+    int64_t batch; // N, fixed
     sac_backend backend;
-    uint64_t seed;       // dropout stream (training)
-    bool channels_last;  // inputs are handed over channels-last ([N][H][W][C], [N][D][H][W][C]) instead of channels-first
-    bool input_grad;     // training: also compute gradients of the inputs
+    uint64_t seed; // dropout stream (training)
+    bool
+        // inputs are handed over channels-last ([N][H][W][C], [N][D][H][W][C]) instead of channels-
+        // first
+        channels_last;
+    bool input_grad; // training: also compute gradients of the inputs
 } sac_plan_options;
 
 typedef struct sac_train sac_train;
-// `params` is borrowed, read at each forward, its grad added to at each backward; it must outlive the plan.
-SAC_NODISCARD sac_status sac_train_create(sac_train **train, const sac_net *net, sac_params *params, const sac_plan_options *options, sac_error *error);
-// Buffers to fill / read by name, f32, dense, channels-first [N][C][D][H][W] (inputs: channels-last when so planned); NULL for an unknown name. Stable addresses.
+// `params` is borrowed, read at each forward, its grad added to at each backward; it must outlive
+// the plan.
+SAC_NODISCARD sac_status sac_train_create(sac_train **train, const sac_net *net, sac_params *params,
+                                          const sac_plan_options *options, sac_error *error);
+// Buffers to fill / read by name, f32, dense, channels-first [N][C][D][H][W] (inputs: channels-last
+// when so planned); NULL for an unknown name. Stable addresses.
 float *sac_train_input(sac_train *train, const char *name);
 const float *sac_train_output(const sac_train *train, const char *name);
-float *sac_train_output_grad(sac_train *train, const char *name); // d loss / d output; zeroed by every forward
-const float *sac_train_input_grad(const sac_train *train, const char *name); // layout of the input; NULL unless input_grad
+float *sac_train_output_grad(sac_train *train,
+                             const char *name); // d loss / d output; zeroed by every forward
+const float *sac_train_input_grad(const sac_train *train,
+                                  const char *name); // layout of the input; NULL unless input_grad
 sac_shape sac_train_output_shape(const sac_train *train, const char *name);
 SAC_NODISCARD sac_status sac_train_forward(sac_train *train, sac_error *error);
-// After the caller wrote the output gradients: ADDS to params' grads (call sac_params_zero_grad first).
+// After the caller wrote the output gradients: ADDS to params' grads (call sac_params_zero_grad
+// first).
 SAC_NODISCARD sac_status sac_train_backward(sac_train *train, sac_error *error);
 // Dropout generator state, to be saved and restored for exact resume.
 sac_rng sac_train_rng(const sac_train *train);
 void sac_train_set_rng(sac_train *train, const sac_rng *rng);
 int64_t sac_train_arena_bytes(const sac_train *train);
-// Implementation names of all oneDNN primitives in order, one per line "forward conv stem.conv brgconv:avx512_core ..."; sac_free it.
+// Implementation names of all oneDNN primitives in order, one per line "forward conv stem.conv
+// brgconv:avx512_core ..."; sac_free it.
 char *sac_train_describe(const sac_train *train);
 void sac_train_close(sac_train **train);
 

@@ -14,7 +14,8 @@ static sac_net *small_net(void) {
     int x = sac_net_input(net, "frames", 3, dims);
     x = sac_net_conv2d(net, "stem", x, 8, 3, 2, 1, 1, true);
     x = sac_net_unary(net, SAC_OP_LEAKY_RELU, "act", sac_net_batch_norm(net, "bn", x));
-    const int y = sac_net_conv2d(net, "again", sac_net_upsample(net, "up", x, 1, 2, 2), 8, 3, 2, 1, 1, true);
+    const int y =
+        sac_net_conv2d(net, "again", sac_net_upsample(net, "up", x, 1, 2, 2), 8, 3, 2, 1, 1, true);
     x = sac_net_add(net, "add", x, y);
     sac_net_output(net, sac_net_dense(net, "out", sac_net_dropout(net, "drop", x, 0.25), 2, true));
     return net;
@@ -69,11 +70,13 @@ static sac_net *fresh(void) {
 Test(nn_net, errors_name_the_node) {
     const int64_t dims[3] = {3, 8, 8}, other[3] = {3, 4, 4};
     sac_net *net = fresh();
-    sac_net_output(net, sac_net_conv2d(net, "too-big", sac_net_input(net, "x", 3, dims), 4, 11, 1, 0, 1, true));
+    sac_net_output(net, sac_net_conv2d(net, "too-big", sac_net_input(net, "x", 3, dims), 4, 11, 1,
+                                       0, 1, true));
     expect_error(net, "too-big");
 
     net = fresh();
-    sac_net_output(net, sac_net_add(net, "unequal", sac_net_input(net, "x", 3, dims), sac_net_input(net, "y", 3, other)));
+    sac_net_output(net, sac_net_add(net, "unequal", sac_net_input(net, "x", 3, dims),
+                                    sac_net_input(net, "y", 3, other)));
     expect_error(net, "unequal");
 
     net = fresh();
@@ -104,15 +107,24 @@ Test(nn_net, hostile_json_is_refused) {
         "{\"nodes\": 3, \"outputs\": []}",
         "{\"nodes\": [], \"outputs\": []}",
         "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": []}], \"outputs\": [\"x\"]}",
-        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [-1]}], \"outputs\": [\"x\"]}",
-        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [9000000000]}], \"outputs\": [\"x\"]}",
-        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3, 65536, 65536, 65536]}], \"outputs\": [\"x\"]}",
+        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [-1]}], \"outputs\": "
+        "[\"x\"]}",
+        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [9000000000]}], \"outputs\": "
+        "[\"x\"]}",
+        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3, 65536, 65536, 65536]}], "
+        "\"outputs\": [\"x\"]}",
         "{\"nodes\": [{\"op\": \"input\", \"name\": \"../x y\", \"shape\": [3]}], \"outputs\": []}",
         "{\"nodes\": [{\"op\": \"warp\", \"name\": \"x\", \"src\": []}], \"outputs\": [\"x\"]}",
-        "{\"nodes\": [{\"op\": \"relu\", \"name\": \"x\", \"src\": [\"x\"]}], \"outputs\": [\"x\"]}",
-        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3]}, {\"op\": \"relu\", \"name\": \"r\", \"src\": [\"x\", \"x\"]}], \"outputs\": [\"r\"]}",
-        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3]}, {\"op\": \"dense\", \"name\": \"r\", \"src\": [\"x\"], \"channels\": 1e9, \"bias\": true}], \"outputs\": [\"r\"]}",
-        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3,4,4]}, {\"op\": \"conv\", \"name\": \"r\", \"src\": [\"x\"], \"channels\": 4, \"bias\": true, \"groups\": 0, \"kernel\": [1,3,3], \"stride\": [1,1,1], \"pad\": [0,1,1]}], \"outputs\": [\"r\"]}",
+        "{\"nodes\": [{\"op\": \"relu\", \"name\": \"x\", \"src\": [\"x\"]}], \"outputs\": "
+        "[\"x\"]}",
+        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3]}, {\"op\": \"relu\", "
+        "\"name\": \"r\", \"src\": [\"x\", \"x\"]}], \"outputs\": [\"r\"]}",
+        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3]}, {\"op\": \"dense\", "
+        "\"name\": \"r\", \"src\": [\"x\"], \"channels\": 1e9, \"bias\": true}], \"outputs\": "
+        "[\"r\"]}",
+        "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3,4,4]}, {\"op\": \"conv\", "
+        "\"name\": \"r\", \"src\": [\"x\"], \"channels\": 4, \"bias\": true, \"groups\": 0, "
+        "\"kernel\": [1,3,3], \"stride\": [1,1,1], \"pad\": [0,1,1]}], \"outputs\": [\"r\"]}",
         "{\"nodes\": [{\"op\": \"input\", \"name\": \"x\", \"shape\": [3]}], \"outputs\": [\"y\"]}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -120,8 +132,10 @@ Test(nn_net, hostile_json_is_refused) {
         cr_assert_not_null(json, "case %zu", i);
         sac_net *net = NULL;
         sac_error error = {0};
-        cr_assert_eq(sac_net_from_json(&net, json, "model.safetensors", &error), SAC_ERROR_FORMAT, "case %zu: %s", i, error.message);
-        cr_assert(strstr(error.message, "model.safetensors") != NULL, "case %zu: %s", i, error.message);
+        cr_assert_eq(sac_net_from_json(&net, json, "model.safetensors", &error), SAC_ERROR_FORMAT,
+                     "case %zu: %s", i, error.message);
+        cr_assert(strstr(error.message, "model.safetensors") != NULL, "case %zu: %s", i,
+                  error.message);
         cr_assert_null(net);
         json_decref(json);
     }

@@ -1,4 +1,5 @@
-// Convolution and whole plans: oneDNN against the reference, weight sharing, folding, repeatability and the
+// Convolution and whole plans: oneDNN against the reference, weight sharing, folding, repeatability
+// and the
 // implementations that oneDNN chose.
 #include <criterion/criterion.h>
 #include <math.h>
@@ -17,18 +18,49 @@ Test(nn_plan, conv_reference_gradients) {
         sac_attrs attrs;
         sac_shape src;
     } cases[] = {
-        {{.channels = 2, .kernel = {1, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 1, 1}, .groups = 1, .bias = true}, {4, {2, 3, 5, 4}}},
-        {{.channels = 4, .kernel = {1, 3, 2}, .stride = {1, 2, 1}, .pad = {0, 0, 1}, .groups = 2, .bias = false}, {4, {1, 2, 7, 3}}},
-        {{.channels = 3, .kernel = {1, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 1, 1}, .groups = 3, .bias = true}, {4, {2, 3, 3, 3}}},
-        {{.channels = 2, .kernel = {3, 3, 3}, .stride = {1, 2, 2}, .pad = {1, 1, 1}, .groups = 1, .bias = true}, {5, {1, 2, 3, 5, 4}}},
-        {{.channels = 1, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .pad = {0, 0, 0}, .groups = 1, .bias = true}, {4, {1, 1, 1, 1}}},
+        {{.channels = 2,
+          .kernel = {1, 3, 3},
+          .stride = {1, 1, 1},
+          .pad = {0, 1, 1},
+          .groups = 1,
+          .bias = true},
+         {4, {2, 3, 5, 4}}},
+        {{.channels = 4,
+          .kernel = {1, 3, 2},
+          .stride = {1, 2, 1},
+          .pad = {0, 0, 1},
+          .groups = 2,
+          .bias = false},
+         {4, {1, 2, 7, 3}}},
+        {{.channels = 3,
+          .kernel = {1, 3, 3},
+          .stride = {1, 1, 1},
+          .pad = {0, 1, 1},
+          .groups = 3,
+          .bias = true},
+         {4, {2, 3, 3, 3}}},
+        {{.channels = 2,
+          .kernel = {3, 3, 3},
+          .stride = {1, 2, 2},
+          .pad = {1, 1, 1},
+          .groups = 1,
+          .bias = true},
+         {5, {1, 2, 3, 5, 4}}},
+        {{.channels = 1,
+          .kernel = {1, 1, 1},
+          .stride = {1, 1, 1},
+          .pad = {0, 0, 0},
+          .groups = 1,
+          .bias = true},
+         {4, {1, 1, 1, 1}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         gradcheck_op(sac_op_of(SAC_OP_CONV), &cases[i].attrs, &cases[i].src, 1, 100 + i);
     }
 }
 
-static void conv_compare(int64_t batch, int ndims, const int64_t *dims, const sac_attrs *attrs, bool channels_last) {
+static void conv_compare(int64_t batch, int ndims, const int64_t *dims, const sac_attrs *attrs,
+                         bool channels_last) {
     sac_net *net = NULL;
     cr_assert_eq(sac_net_create(&net), SAC_OK);
     const int x = sac_net_input(net, "x", ndims, dims);
@@ -43,13 +75,23 @@ Test(nn_plan, conv2d_sizes) {
     for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++) {
         const int64_t dims[3] = {channels[i], 9, 7};
         const int64_t oc = channels[(i * 5 + 3) % 9];
-        const sac_attrs a = {.channels = oc, .kernel = {1, 3, 3}, .stride = {1, 1 + (int64_t)(i % 2), 1}, .pad = {0, 1, 1}, .groups = 1, .bias = i % 2 == 0};
+        const sac_attrs a = {.channels = oc,
+                             .kernel = {1, 3, 3},
+                             .stride = {1, 1 + (int64_t)(i % 2), 1},
+                             .pad = {0, 1, 1},
+                             .groups = 1,
+                             .bias = i % 2 == 0};
         conv_compare(2, 3, dims, &a, i % 3 == 0);
     }
     static const int64_t sides[] = {1, 2, 3, 5, 16, 17};
     for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
         const int64_t dims[3] = {3, sides[i], sides[5 - i]};
-        const sac_attrs a = {.channels = 5, .kernel = {1, 3, 3}, .stride = {1, 2, 2}, .pad = {0, 1, 1}, .groups = 1, .bias = true};
+        const sac_attrs a = {.channels = 5,
+                             .kernel = {1, 3, 3},
+                             .stride = {1, 2, 2},
+                             .pad = {0, 1, 1},
+                             .groups = 1,
+                             .bias = true};
         conv_compare(3, 3, dims, &a, true);
     }
 }
@@ -57,7 +99,12 @@ Test(nn_plan, conv2d_sizes) {
 Test(nn_plan, conv2d_groups) {
     const int64_t dims[3] = {16, 6, 5};
     for (int64_t groups = 2; groups <= 16; groups *= 2) {
-        const sac_attrs a = {.channels = 16, .kernel = {1, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 1, 1}, .groups = groups, .bias = true};
+        const sac_attrs a = {.channels = 16,
+                             .kernel = {1, 3, 3},
+                             .stride = {1, 1, 1},
+                             .pad = {0, 1, 1},
+                             .groups = groups,
+                             .bias = true};
         conv_compare(2, 3, dims, &a, false);
     }
 }
@@ -66,17 +113,29 @@ Test(nn_plan, conv3d_sizes) {
     static const int64_t channels[] = {1, 3, 8, 16, 17};
     for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++) {
         const int64_t dims[4] = {channels[i], 5, 6, 7};
-        const sac_attrs a = {.channels = channels[(i * 2 + 1) % 5], .kernel = {3, 3, 3}, .stride = {1, 1 + (int64_t)(i % 2), 1}, .pad = {1, 1, 1}, .groups = 1, .bias = true};
+        const sac_attrs a = {.channels = channels[(i * 2 + 1) % 5],
+                             .kernel = {3, 3, 3},
+                             .stride = {1, 1 + (int64_t)(i % 2), 1},
+                             .pad = {1, 1, 1},
+                             .groups = 1,
+                             .bias = true};
         conv_compare(2, 4, dims, &a, false);
     }
     const int64_t dims[4] = {4, 3, 5, 5};
-    const sac_attrs a = {.channels = 4, .kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}, .groups = 4, .bias = false};
+    const sac_attrs a = {.channels = 4,
+                         .kernel = {3, 3, 3},
+                         .stride = {1, 1, 1},
+                         .pad = {1, 1, 1},
+                         .groups = 4,
+                         .bias = false};
     conv_compare(1, 4, dims, &a, false);
 }
 
-// A small network with everything that makes planning hard: a shared trunk fed twice, a residual addition, a node read by
+// A small network with everything that makes planning hard: a shared trunk fed twice, a residual
+// addition, a node read by
 // three others, normalisation, dropout off, several outputs of different ranks.
-// A bias before a batch normalisation has no gradient but rounding noise, so only inference is compared with one.
+// A bias before a batch normalisation has no gradient but rounding noise, so only inference is
+// compared with one.
 static sac_net *hard_net(double dropout, bool bias) {
     sac_net *net = NULL;
     cr_assert_eq(sac_net_create(&net), SAC_OK);
@@ -85,14 +144,16 @@ static sac_net *hard_net(double dropout, bool bias) {
     const int in[2] = {sac_net_input(net, "a", 4, a_dims), sac_net_input(net, "b", 4, b_dims)};
     int code[2];
     for (int i = 0; i < 2; i++) {
-        const char *const names[2][4] = {{"a.conv", "a.bn", "a.relu", "a.pool"}, {"b.conv", "b.bn", "b.relu", "b.pool"}};
+        const char *const names[2][4] = {{"a.conv", "a.bn", "a.relu", "a.pool"},
+                                         {"b.conv", "b.bn", "b.relu", "b.pool"}};
         int x = sac_net_conv3d(net, names[i][0], in[i], 8, k, ones, p, 1, false);
         if (i == 1) sac_net_share(net, x, "a.conv");
         x = sac_net_batch_norm(net, names[i][1], x);
         if (i == 1) sac_net_share(net, x, "a.bn");
         x = sac_net_unary(net, SAC_OP_RELU, names[i][2], x);
         x = sac_net_pool(net, SAC_OP_MAX_POOL, names[i][3], x, pool, pool, none);
-        code[i] = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_MAX_POOL, i == 0 ? "a.time" : "b.time", x, 1, 4, 4);
+        code[i] = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_MAX_POOL, i == 0 ? "a.time" : "b.time",
+                                        x, 1, 4, 4);
     }
     const int64_t flat[3] = {8, 4, 4};
     const int a = sac_net_reshape(net, "a.flat", code[0], 3, flat);
@@ -145,7 +206,8 @@ static int64_t ten_steps(float *out, int64_t limit, sac_backend backend, double 
     sac_rng_seed(&rng, 5, 0);
     sac_params_init(params, &rng);
     const sac_plan_options options = {.batch = 2, .backend = backend, .seed = 9};
-    cr_assert_eq(sac_train_create(&train, net, params, &options, &error), SAC_OK, "%s", error.message);
+    cr_assert_eq(sac_train_create(&train, net, params, &options, &error), SAC_OK, "%s",
+                 error.message);
     const sac_adam_options adam_options = sac_adam_default_options();
     cr_assert_eq(sac_adam_create(&adam, params, &adam_options), SAC_OK);
     for (int s = 0; s < 10; s++) {
@@ -197,7 +259,8 @@ Test(nn_plan, training_is_repeatable_and_follows_the_reference) {
 Test(nn_plan, no_reference_implementations_in_real_shapes) {
     sac_net *net = NULL;
     cr_assert_eq(sac_net_create(&net), SAC_OK);
-    const int64_t dims[4] = {1, 7, 64, 64}, k[3] = {3, 3, 3}, p[3] = {1, 1, 1}, pool[3] = {1, 2, 2}, none[3] = {0, 0, 0};
+    const int64_t dims[4] = {1, 7, 64, 64}, k[3] = {3, 3, 3}, p[3] = {1, 1, 1}, pool[3] = {1, 2, 2},
+                  none[3] = {0, 0, 0};
     int x = sac_net_input(net, "x", 4, dims);
     x = sac_net_conv3d(net, "c1", x, 16, k, ones, p, 1, false);
     x = sac_net_unary(net, SAC_OP_RELU, "r1", sac_net_batch_norm(net, "b1", x));
@@ -218,13 +281,16 @@ Test(nn_plan, no_reference_implementations_in_real_shapes) {
     sac_error error = {0};
     cr_assert_eq(sac_params_create(&params, net, &error), SAC_OK);
     const sac_plan_options options = {.batch = 2, .channels_last = true};
-    cr_assert_eq(sac_train_create(&train, net, params, &options, &error), SAC_OK, "%s", error.message);
-    cr_assert_eq(sac_infer_create(&infer, net, params, &options, &error), SAC_OK, "%s", error.message);
+    cr_assert_eq(sac_train_create(&train, net, params, &options, &error), SAC_OK, "%s",
+                 error.message);
+    cr_assert_eq(sac_infer_create(&infer, net, params, &options, &error), SAC_OK, "%s",
+                 error.message);
     char *texts[2] = {sac_train_describe(train), sac_infer_describe(infer)};
     for (int i = 0; i < 2; i++) {
         cr_assert_not_null(texts[i]);
         cr_assert(strstr(texts[i], "convolution") != NULL, "%s", texts[i]);
-        cr_assert(strstr(texts[i], " ref:") == NULL, "a plain reference implementation was chosen:\n%s", texts[i]);
+        cr_assert(strstr(texts[i], " ref:") == NULL,
+                  "a plain reference implementation was chosen:\n%s", texts[i]);
         sac_free(texts[i]);
     }
     sac_infer_close(&infer);
@@ -240,12 +306,14 @@ Test(nn_plan, inference_folds_and_fuses) {
     sac_error error = {0};
     cr_assert_eq(sac_params_create(&params, net, &error), SAC_OK);
     const sac_plan_options options = {.batch = 1};
-    cr_assert_eq(sac_infer_create(&infer, net, params, &options, &error), SAC_OK, "%s", error.message);
+    cr_assert_eq(sac_infer_create(&infer, net, params, &options, &error), SAC_OK, "%s",
+                 error.message);
     char *text = sac_infer_describe(infer);
     cr_assert_not_null(text);
     cr_assert(strstr(text, "batch_normalization") == NULL, "%s", text);
     cr_assert(strstr(text, "dropout") == NULL, "%s", text);
-    cr_assert(strstr(text, "forward image eltwise") == NULL, "the sigmoid was not fused:\n%s", text);
+    cr_assert(strstr(text, "forward image eltwise") == NULL, "the sigmoid was not fused:\n%s",
+              text);
     sac_free(text);
     sac_infer_close(&infer);
     sac_params_close(&params);
@@ -282,7 +350,8 @@ Test(nn_plan, planning_survives_lack_of_memory) {
         done = status == SAC_OK;
         if (!done) {
             failures++;
-            cr_assert_eq(status, SAC_ERROR_MEMORY, "after %d allocations: %s", (int)k, sac_status_name(status));
+            cr_assert_eq(status, SAC_ERROR_MEMORY, "after %d allocations: %s", (int)k,
+                         sac_status_name(status));
             cr_assert_null(train);
         }
         sac_train_close(&train);
