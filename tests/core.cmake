@@ -1,4 +1,4 @@
-foreach(unit status memory rng file json csv ranges npy safetensors options)
+foreach(unit status memory rng file json csv ranges npy safetensors options time)
     sac_test(core_${unit} LIBS saccade_core)
 endforeach()
 
