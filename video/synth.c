@@ -337,20 +337,58 @@ sac_status sac_synth_scene_render(sac_synth_scene *scene, int64_t t, uint8_t *gr
     return SAC_OK;
 }
 
-// Whether a drawn thing covers a pixel position (leaves taken where they hang without wind).
-static bool hides(const sac_synth_scene *scene, const drawn *thing, int64_t t, double u, double v) {
-    const sac_synth_camera *camera = &scene->stage->camera;
-    if (thing->index >= 0) {
-        sac_synth_part parts[SAC_SYNTH_MAX_PARTS];
-        int n = build(scene, thing->index, t, parts);
-        for (int p = 0; p < n; p++)
-            if (sac_synth_part_covers(&parts[p], camera, u, v)) return true;
-        return false;
+// A thing with its parts built (props: as they stand without wind) and its box in pixels.
+typedef struct shape {
+    const sac_synth_part *parts;
+    int count;
+    bool actor;
+    double box[4];
+} shape;
+
+static shape shape_of(const sac_synth_scene *scene, const drawn *thing, int64_t t,
+                      sac_synth_part parts[SAC_SYNTH_MAX_PARTS]) {
+    shape s = {.parts = parts, .actor = thing->index >= 0, .box = {1e9, 1e9, -1e9, -1e9}};
+    if (s.actor) {
+        s.count = build(scene, thing->index, t, parts);
+    } else {
+        const sac_synth_prop *prop = &scene->stage->props[-1 - thing->index];
+        s.parts = scene->stage->parts + prop->first;
+        s.count = prop->count;
     }
-    const sac_synth_prop *prop = &scene->stage->props[-1 - thing->index];
-    if (u < prop->box[0] || v < prop->box[1] || u > prop->box[2] || v > prop->box[3]) return false;
-    for (int p = prop->first; p < prop->first + prop->count; p++)
-        if (sac_synth_part_covers(&scene->stage->parts[p], camera, u, v)) return true;
+    for (int p = 0; p < s.count; p++) {
+        double part[4];
+        if (!sac_synth_part_bounds(&s.parts[p], &scene->stage->camera, part)) continue;
+        s.box[0] = fmin(s.box[0], part[0]);
+        s.box[1] = fmin(s.box[1], part[1]);
+        s.box[2] = fmax(s.box[2], part[2]);
+        s.box[3] = fmax(s.box[3], part[3]);
+    }
+    return s;
+}
+
+static bool covers(const shape *s, const sac_synth_camera *camera, double u, double v) {
+    if (u < s->box[0] || v < s->box[1] || u > s->box[2] || v > s->box[3]) return false;
+    for (int p = 0; p < s->count; p++)
+        if (sac_synth_part_covers(&s->parts[p], camera, u, v)) return true;
+    return false;
+}
+
+// Looks at the middle of every part and at points towards its sides: one that no nearer shape covers will do.
+static bool is_visible(const shape *s, const shape *nearer, int64_t nearer_count,
+                       const sac_synth_camera *camera) {
+    static const double du[5] = {0, -0.6, 0.6, 0, 0}, dv[5] = {0, 0, 0, -0.6, 0.6};
+    for (int i = 0; i < 5 * s->count; i++) {
+        const sac_synth_part *part = &s->parts[i / 5];
+        double box[4];
+        if (!sac_synth_part_bounds(part, camera, box)) continue;
+        double u = 0.5 * (box[0] + box[2] + du[i % 5] * (box[2] - box[0]));
+        double v = 0.5 * (box[1] + box[3] + dv[i % 5] * (box[3] - box[1]));
+        if (u < 0 || v < 0 || u >= camera->width || v >= camera->height) continue;
+        if (!sac_synth_part_covers(part, camera, u, v)) continue;
+        int64_t k = 0;
+        while (k < nearer_count && !covers(&nearer[k], camera, u, v)) k++;
+        if (k == nearer_count) return true;
+    }
     return false;
 }
 
@@ -359,39 +397,28 @@ int64_t sac_synth_scene_boxes(const sac_synth_scene *scene, int64_t t, float *bo
         (boxes == NULL && max > 0))
         return 0;
     const sac_synth_camera *camera = &scene->stage->camera;
-    double w = camera->width, h = camera->height;
+    int64_t found = 0, count = 0;
     drawn *order = sac_calloc(scene->crowd->count + scene->stage->prop_count, sizeof *order);
-    if (order == NULL) return 0;
-    int64_t count = list_drawn(scene, t, order), found = 0;
+    if (order != NULL) count = list_drawn(scene, t, order);
+    shape *shapes = sac_calloc(count, sizeof *shapes);
+    sac_synth_part *parts = sac_calloc(count, SAC_SYNTH_MAX_PARTS * sizeof *parts);
+    if (shapes == NULL || parts == NULL) count = 0;
+    for (int64_t i = 0; i < count; i++)
+        shapes[i] = shape_of(scene, &order[i], t, parts + i * SAC_SYNTH_MAX_PARTS);
     for (int64_t i = 0; i < count; i++) {
-        if (order[i].index < 0) continue;
-        sac_synth_part parts[SAC_SYNTH_MAX_PARTS];
-        int n = build(scene, order[i].index, t, parts);
-        double box[4] = {1e9, 1e9, -1e9, -1e9}, part[4];
-        bool visible = false;
-        for (int p = 0; p < n; p++) {
-            if (!sac_synth_part_bounds(&parts[p], camera, part)) continue;
-            box[0] = fmin(box[0], part[0]);
-            box[1] = fmin(box[1], part[1]);
-            box[2] = fmax(box[2], part[2]);
-            box[3] = fmax(box[3], part[3]);
-            double u = 0.5 * (part[0] + part[2]), v = 0.5 * (part[1] + part[3]);
-            if (visible || u < 0 || v < 0 || u >= w || v >= h) continue;
-            bool hidden = false;
-            for (int64_t k = i + 1; k < count && !hidden; k++)
-                hidden = hides(scene, &order[k], t, u, v);
-            visible = !hidden;
-        }
-        if (!visible) continue;
+        if (!shapes[i].actor || !is_visible(&shapes[i], &shapes[i + 1], count - 1 - i, camera))
+            continue;
         if (found < max) {
             float *dst = boxes + 4 * found;
-            dst[0] = (float)fmax(box[0], 0);
-            dst[1] = (float)fmax(box[1], 0);
-            dst[2] = (float)fmin(box[2], w);
-            dst[3] = (float)fmin(box[3], h);
+            dst[0] = (float)fmax(shapes[i].box[0], 0);
+            dst[1] = (float)fmax(shapes[i].box[1], 0);
+            dst[2] = (float)fmin(shapes[i].box[2], camera->width);
+            dst[3] = (float)fmin(shapes[i].box[3], camera->height);
         }
         found++;
     }
+    sac_free(parts);
+    sac_free(shapes);
     sac_free(order);
     return found;
 }
