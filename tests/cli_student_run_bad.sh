@@ -3,6 +3,7 @@
 # and no output file.
 set -euo pipefail
 bin=${SACCADE_BIN:?}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=${SACCADE_SOURCE:?}/tests/lsan.supp:print_suppressions=0}
 fail() { echo "FAILED: $*" >&2; exit 1; }
 command -v ffmpeg > /dev/null || { echo "SKIPPED: ffmpeg is not installed"; exit 77; }
 chmod -R u+w . 2> /dev/null || true
