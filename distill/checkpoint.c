@@ -1,9 +1,11 @@
-// Checkpoints of a distillation: one safetensors file with weights, best weights and moments as tensors and the
-// counters as JSON metadata. The order of samples needs no state: it follows from seed and epoch.
+// Checkpoints of a distillation: one safetensors file with weights, best weights and moments as
+// tensors and the counters as JSON metadata. The order of samples needs no state: it follows from
+// seed and epoch.
 #include "distill/checkpoint.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +21,9 @@ static const char *const columns[] = {"epoch",        "train_loss",    "validati
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
 void sac_checkpoint_close(sac_checkpoint *state) {
-    if (state->rows != NULL) json_decref(state->rows);
-    state->rows = NULL;
+    json_decref(state->rows);
+    json_decref(state->options);
+    state->rows = state->options = NULL;
 }
 
 sac_status sac_checkpoint_row(sac_checkpoint *state, const sac_epoch_metrics *m) {
@@ -70,7 +73,7 @@ static json_t *state_to_json(const sac_checkpoint *s) {
 static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *json,
                                sac_error *error) {
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    if (json != NULL) json_decref(json);
+    json_decref(json);
     if (text == NULL) return SAC_ERROR_MEMORY;
     const sac_status status = sac_safetensors_set_metadata(st, key, text, error);
     free(text);
@@ -86,10 +89,10 @@ sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
     SAC_TRY(sac_safetensors_create(&st));
     SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-distillation-checkpoint", error));
     SAC_TRY(metadata_set(st, "state", state_to_json(state), error));
-    SAC_TRY(metadata_set(st, "options", sac_trainer_options_to_json(parts->options), error));
-    SAC_TRY(sac_params_store(parts->params, st, "model.", error));
+    SAC_TRY(metadata_set(st, "options", json_incref(state->options), error));
+    SAC_TRY(sac_params_store(parts->model->params, st, "model.", error));
     SAC_TRY(sac_params_store(parts->best, st, "best.", error));
-    SAC_TRY(sac_adam_store(parts->adam, parts->params, st, "adam.", error));
+    SAC_TRY(sac_adam_store(parts->adam, parts->model->params, st, "adam.", error));
     const sac_rng rng = sac_train_rng(parts->train);
     const int64_t words = 4;
     SAC_TRY(sac_safetensors_add(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, rng.state, error));
@@ -100,35 +103,47 @@ fail:
     return status;
 }
 
-static sac_status options_compare(const sac_safetensors *st, const sac_trainer_options *options,
-                                  const char *path, sac_error *error) {
+// What a resumed run must agree with. Reals are compared as written: 17 digits are exact.
+static json_t *stamp_make(const sac_checkpoint_parts *parts) {
+    json_t *stamp = sac_trainer_options_to_json(parts->options), *more = NULL;
+    char digest[17];
+    (void)snprintf(digest, sizeof digest, "%016" PRIx64, sac_samples_digest(parts->samples));
+    if (stamp == NULL) return NULL;
+    more = json_pack("{s:s, s:o, s:s}", "arch", parts->model->arch, "preprocess",
+                     sac_preprocess_to_json(&parts->samples->preprocess), "training data", digest);
+    const bool made = more != NULL && json_object_update(stamp, more) == 0;
+    json_decref(more);
+    if (made) return stamp;
+    json_decref(stamp);
+    return NULL;
+}
+
+static sac_status stamp_compare(const json_t *now, const sac_safetensors *st, const char *path,
+                                sac_error *error) {
     sac_status status = SAC_OK;
-    json_t *was = NULL, *now = sac_trainer_options_to_json(options);
-    const char *text = sac_safetensors_metadata(st, "options");
+    json_t *was = NULL, *value = NULL;
+    const char *key = NULL, *text = sac_safetensors_metadata(st, "options");
     if (text == NULL) {
-        status =
-            sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint", path);
-        goto fail;
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint",
+                             path);
     }
     SAC_TRY(sac_json_parse(&was, text, strlen(text), path, error));
-    const char *key;
-    json_t *value;
-    json_object_foreach(now, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)now, key, value) {
         json_t *old = json_object_get(was, key);
         if (old != NULL && json_equal(old, value)) continue;
         char *a = old != NULL ? json_dumps(old, JSON_ENCODE_ANY) : NULL,
              *b = json_dumps(value, JSON_ENCODE_ANY);
-        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                               "%s was written with %s = %s, now it is %s: resume with the same "
-                               "settings or start a new run folder",
-                               path, key, a != NULL ? a : "nothing", b != NULL ? b : "nothing");
+        status =
+            sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                          "%s was written with %s = %.200s, now it is %.200s: resume with the same "
+                          "settings and data or start a new run folder",
+                          path, key, a != NULL ? a : "nothing", b != NULL ? b : "nothing");
         free(a);
         free(b);
         break;
     }
 fail:
-    if (was != NULL) json_decref(was);
-    if (now != NULL) json_decref(now);
+    json_decref(was);
     return status;
 }
 
@@ -137,34 +152,88 @@ static double number_or_nan(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st, const char *path,
+static sac_status rows_check(const json_t *rows, int64_t epoch, const char *path,
+                             sac_error *error) {
+    if ((int64_t)json_array_size(rows) != epoch) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: %zu metrics rows for %" PRId64 " finished epochs", path,
+                             json_array_size(rows), epoch);
+    }
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        if (json_array_size(json_array_get(rows, i)) != COLUMNS) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                 "%s: metrics row %zu needs %zu numbers", path, i + 1, COLUMNS);
+        }
+    }
+    return SAC_OK;
+}
+
+static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st,
+                             const sac_checkpoint_parts *parts, const char *path,
                              sac_error *error) {
     sac_status status = SAC_OK;
     json_t *json = NULL, *rows = NULL;
     const char *text = sac_safetensors_metadata(st, "state");
-    if (text == NULL)
+    if (text == NULL) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a distillation checkpoint",
                              path);
+    }
     SAC_TRY(sac_json_parse(&json, text, strlen(text), path, error));
-    SAC_TRY(sac_json_get_int(json, "epoch", 0, 100000, &s->epoch, path, error));
-    SAC_TRY(sac_json_get_int(json, "step", 0, INT32_MAX, &s->step, path, error));
-    SAC_TRY(sac_json_get_int(json, "best_epoch", 0, 100000, &s->best_epoch, path, error));
+    const int64_t epochs = parts->options->epochs;
+    SAC_TRY(sac_json_get_int(json, "epoch", 0, epochs, &s->epoch, path, error));
+    // An epoch's last step may be done while its validation is not; behind the last epoch there is
+    // no step.
+    const int64_t most = s->epoch < epochs ? parts->steps_per_epoch : 0;
+    SAC_TRY(sac_json_get_int(json, "step", 0, most, &s->step, path, error));
+    SAC_TRY(
+        sac_json_get_int(json, "best_epoch", s->epoch > 0, s->epoch, &s->best_epoch, path, error));
     SAC_TRY(sac_json_get_real(json, "loss_sum", 0, 1e300, &s->loss_sum, path, error));
     SAC_TRY(sac_json_get_real(json, "seconds", 0, 1e12, &s->seconds, path, error));
-    SAC_TRY(sac_json_get_array(json, "rows", &rows, path, error));
-    s->best_validation_loss = number_or_nan(json, "best_validation_loss");
-    s->best_pseudo_auc = number_or_nan(json, "best_pseudo_auc");
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        if (json_array_size(json_array_get(rows, i)) != COLUMNS) {
-            status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                                   "%s: metrics row %zu needs %zu numbers", path, i, COLUMNS);
-            goto fail;
-        }
+    if (s->best_epoch > 0) {
+        SAC_TRY(sac_json_get_real(json, "best_validation_loss", 0, 1e300, &s->best_validation_loss,
+                                  path, error));
     }
+    s->best_pseudo_auc = number_or_nan(json, "best_pseudo_auc");
+    SAC_TRY(sac_json_get_array(json, "rows", &rows, path, error));
+    SAC_TRY(rows_check(rows, s->epoch, path, error));
     json_decref(s->rows);
     s->rows = json_incref(rows);
 fail:
-    if (json != NULL) json_decref(json);
+    json_decref(json);
+    return status;
+}
+
+// Generator state of the dropout stream. All zero is the one state that xoshiro256** cannot leave.
+static sac_status rng_load(sac_train *train, const sac_safetensors *st, const char *path,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    const int64_t words = 4;
+    const void *data = NULL;
+    sac_rng rng;
+    SAC_TRY(sac_safetensors_expect(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, &data, error));
+    memcpy(rng.state, data, sizeof rng.state);
+    if ((rng.state[0] | rng.state[1] | rng.state[2] | rng.state[3]) == 0) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: the state of the random numbers is zero", path);
+    }
+    sac_train_set_rng(train, &rng);
+fail:
+    return status;
+}
+
+sac_status sac_checkpoint_expect(const char *folder, bool resume, sac_error *error) {
+    sac_status status = SAC_OK;
+    char *path = sac_path_join(folder, "checkpoint.safetensors");
+    if (path == NULL) return SAC_ERROR_MEMORY;
+    const bool there = sac_is_file(path);
+    if (there && !resume) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "%s exists: go on with --resume, or choose another folder", path);
+    } else if (!there && resume) {
+        status = sac_error_set(error, SAC_ERROR_IO, -1,
+                               "%s: no such file, so there is nothing to resume", path);
+    }
+    sac_free(path);
     return status;
 }
 
@@ -172,30 +241,27 @@ sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder,
                                 const sac_checkpoint_parts *parts, bool resume, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
-    const int64_t words = 4;
-    const void *rng_words = NULL;
     char *path = sac_path_join(folder, "checkpoint.safetensors");
-    *state = (sac_checkpoint){.rows = json_array()};
+    *state = (sac_checkpoint){.rows = json_array(), .options = stamp_make(parts)};
     SAC_TRY_ALLOC(path);
     SAC_TRY_ALLOC(state->rows);
-    if (!resume) {
-        if (sac_is_file(path)) {
-            status =
-                sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                              "%s exists: go on with --resume, or choose another folder", path);
-        }
-        goto fail;
-    }
+    SAC_TRY_ALLOC(state->options);
+    SAC_TRY(sac_checkpoint_expect(folder, resume, error));
+    if (!resume) goto fail;
     SAC_TRY(sac_safetensors_read(&st, path, error));
-    SAC_TRY(options_compare(st, parts->options, path, error));
-    SAC_TRY(state_load(state, st, path, error));
-    SAC_TRY(sac_params_load(parts->params, st, "model.", path, error));
+    SAC_TRY(stamp_compare(state->options, st, path, error));
+    SAC_TRY(state_load(state, st, parts, path, error));
+    SAC_TRY(sac_params_load(parts->model->params, st, "model.", path, error));
     SAC_TRY(sac_params_load(parts->best, st, "best.", path, error));
-    SAC_TRY(sac_adam_load(parts->adam, parts->params, st, "adam.", path, error));
-    SAC_TRY(sac_safetensors_expect(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, &rng_words, error));
-    sac_rng rng;
-    memcpy(rng.state, rng_words, sizeof rng.state);
-    sac_train_set_rng(parts->train, &rng);
+    SAC_TRY(sac_adam_load(parts->adam, parts->model->params, st, "adam.", path, error));
+    SAC_TRY(rng_load(parts->train, st, path, error));
+    const int64_t steps = state->epoch * parts->steps_per_epoch + state->step;
+    if (sac_adam_steps(parts->adam) != steps) {
+        status =
+            sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                          "%s: the optimiser made %" PRId64 " steps, the counters say %" PRId64,
+                          path, sac_adam_steps(parts->adam), steps);
+    }
 fail:
     sac_safetensors_close(&st);
     sac_free(path);

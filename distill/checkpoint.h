@@ -13,21 +13,31 @@ typedef struct sac_checkpoint {
     double loss_sum;     // of those steps
     int64_t best_epoch;  // from 1; 0: none yet
     double best_validation_loss, best_pseudo_auc;
-    double seconds;
-    json_t *rows; // array of metrics rows
+    double seconds; // of training, over all resumed parts
+    json_t *rows;   // array of metrics rows, one a finished epoch
+    // what a resumed run must agree with: options, architecture, preprocessing, data
+    json_t *options;
 } sac_checkpoint;
 
 typedef struct sac_checkpoint_parts {
-    sac_params *params, *best;
+    sac_model *model;
+    sac_params *best;
     sac_adam *adam;
     sac_train *train;
+    const sac_samples *samples;
     const sac_trainer_options *options;
+    int64_t steps_per_epoch;
 } sac_checkpoint_parts;
 
-// Fresh state, or with `resume` that of FOLDER/checkpoint.safetensors, loaded into the parts. See sac_trainer_run for the errors.
+// SAC_OK when FOLDER/checkpoint.safetensors is there exactly if `resume`, else SAC_ERROR_ARGUMENT
+// (it would be overwritten) or SAC_ERROR_IO (nothing to resume).
+SAC_NODISCARD sac_status sac_checkpoint_expect(const char *folder, bool resume, sac_error *error);
+// Fresh state, or with `resume` that of FOLDER/checkpoint.safetensors, loaded into the parts.
+// Release with sac_checkpoint_close, also on failure. See sac_trainer_run for the errors.
 SAC_NODISCARD sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder,
                                               const sac_checkpoint_parts *parts, bool resume,
                                               sac_error *error);
+// Atomic. SAC_ERROR_IO, SAC_ERROR_MEMORY; the file that was there is then unchanged.
 SAC_NODISCARD sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
                                              const sac_checkpoint_parts *parts, sac_error *error);
 SAC_NODISCARD sac_status sac_checkpoint_row(sac_checkpoint *state,

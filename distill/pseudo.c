@@ -1,5 +1,5 @@
-// Renders altered clips. It cuts objects out against the clip's own background and never judges what is
-// abnormal: that is the teacher's part.
+// Renders altered clips. It cuts objects out against the clip's own background and never judges
+// what is abnormal: that is the teacher's part.
 #include "distill/pseudo.h"
 
 #include <math.h>
@@ -31,8 +31,8 @@ sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t f
     if (background == NULL) return SAC_ERROR_MEMORY;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
-        // The upper median by counting: there are few gray levels, and sorting 64 values for every pixel
-        // would take longer than all the rest.
+        // The upper median by counting: there are few gray levels, and sorting 64 values for every
+        // pixel would take longer than all the rest.
         uint8_t count[256] = {0};
         for (int64_t k = 0; k < picks; k++) count[pixels[(k * frames / picks) * n + i]]++;
         int level = 0;
@@ -74,7 +74,8 @@ static double window_weight(double u, double v) {
     return clamp(edge / 0.1, 0, 1);
 }
 
-// How much of a pixel belongs to the object: difference from the background over a 3x3 neighbourhood.
+// How much of a pixel belongs to the object: difference from the background over a 3x3
+// neighbourhood.
 static double matte(const uint8_t *frame, const uint8_t *background, int width, int height,
                     double x, double y) {
     double sum = 0;
@@ -147,7 +148,8 @@ static double uniform(sac_rng *rng, double lo, double hi) {
     return lo + (hi - lo) * sac_rng_uniform(rng);
 }
 
-// Box at a fractional track position; positions beyond the end go on with the mean velocity of the last frames.
+// Box at a fractional track position; positions beyond the end go on with the mean velocity of the
+// last frames.
 static void track_at(float box[4], const sac_track *track, double at) {
     const double last = (double)(track->frames - 1);
     const double inside = clamp(at, 0, last);
@@ -245,7 +247,8 @@ static float box_overlap(const float a[4], const sac_box *b) {
     return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b->x2 - b->x1) * (b->y2 - b->y1) - w * h);
 }
 
-// Takes the event's object out of its own frames, from the event's beginning to the end of its track.
+// Takes the event's object out of its own frames, from the event's beginning to the end of its
+// track.
 static void object_remove(sac_pseudo *p, const scene *s, const event *e) {
     const int64_t pixels = (int64_t)s->width * s->height;
     for (int64_t k = e->first - e->track->first; k < e->track->frames; k++) {

@@ -1,5 +1,5 @@
-// Gathers frames and maps for distillation and has the teachers score the altered clips. Training order and
-// augmentation belong to distill/trainer.c.
+// Gathers frames and maps for distillation and has the teachers score the altered clips. Training
+// order and augmentation belong to distill/trainer.c.
 #include "distill/samples.h"
 
 #include <inttypes.h>
@@ -15,6 +15,7 @@
 #include "teachers/teacher.h"
 
 #define FEW_CLIPS 4
+#define RENDERING 1 // version of distill/pseudo.c: another one makes other clips of the same seed
 
 // One teacher while its maps are gathered.
 typedef struct source {
@@ -55,16 +56,27 @@ static void gather_close(gather *g) {
     sac_preprocessor_close(&g->preprocessor);
 }
 
-// What makes cached maps of altered clips valid: same data, same rendering, same teacher.
+// A map store's provenance without the list of its clips.
+static json_t *store_origin(const sac_map_store *store) {
+    json_t *origin = json_copy((json_t *)(uintptr_t)sac_map_store_provenance(store));
+    if (origin != NULL) (void)json_object_del(origin, "clips");
+    return origin;
+}
+
+// What makes cached maps of altered clips valid: same rendering of the same clips, same teacher.
+// The objects that are altered are the first teacher's, whoever scores them.
 static json_t *cache_key(const gather *g, const source *s) {
-    const char *made =
-        json_string_value(json_object_get(sac_map_store_provenance(s->store), "teacher"));
-    json_t *settings = json_object_get(sac_map_store_provenance(s->store), "settings");
-    return json_pack("{s:s, s:i, s:I, s:I, s:s?, s:O?, s:s}", "fingerprint",
-                     g->dataset->fingerprint, "rendering", 1, "variants",
-                     (json_int_t)g->options->variants, "seed", (json_int_t)g->options->seed,
-                     "teacher", made, "settings", settings, "store",
-                     sac_map_store_folder(s->store));
+    return json_pack("{s:s, s:i, s:I, s:I, s:o, s:o}", "fingerprint", g->dataset->fingerprint,
+                     "rendering", RENDERING, "variants", (json_int_t)g->options->variants, "seed",
+                     (json_int_t)g->options->seed, "objects", store_origin(g->sources[0].store),
+                     "teacher", store_origin(s->store));
+}
+
+// Opens a finished cache with the right key; otherwise s->cache stays NULL.
+static void cache_open(source *s, const char *path, const json_t *key) {
+    if (sac_map_store_open(&s->cache, path, NULL) != SAC_OK) return;
+    s->cached = json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
+    if (!s->cached) sac_map_store_close(&s->cache);
 }
 
 static sac_status source_open(gather *g, source *s, const sac_distill_teacher *teacher,
@@ -84,18 +96,14 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
             "%s: these maps were made from another data set than %s (fingerprint %.12s, not %.12s)",
             teacher->folder, g->dataset->path, fingerprint, g->dataset->fingerprint);
     }
-    SAC_TRY(sac_json_get_int(provenance, "block", 1, 1024, &block, teacher->folder, error));
+    SAC_TRY(sac_json_get_int(provenance, "block", 1, 4096, &block, teacher->folder, error));
     s->block = (int)block;
     if (g->options->variants == 0) return SAC_OK;
     path = sac_format("%s-%s", g->options->cache, teacher->name);
     SAC_TRY_ALLOC(path);
     key = cache_key(g, s);
     SAC_TRY_ALLOC(key);
-    if (sac_map_store_open(&s->cache, path, NULL) == SAC_OK) {
-        s->cached =
-            json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
-        if (!s->cached) sac_map_store_close(&s->cache);
-    }
+    cache_open(s, path, key);
     if (s->cached) goto fail;
     SAC_TRY(sac_map_store_create(&s->cache, path, error));
     sac_free(path);
@@ -122,21 +130,40 @@ static sac_status planes_make(gather *g, uint8_t **planes, const uint8_t *pixels
     return SAC_OK;
 }
 
-// Maps of an altered clip: the original objects that are still there with their known scores, and the altered ones with the teacher's.
-static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const sac_pseudo *pseudo,
-                               const sac_clip *clip, const char *name, int width, int height,
+// What one altered clip consists of while the teachers look at it.
+typedef struct altered_clip {
+    const sac_pseudo *pseudo;
+    const sac_clip *clip;
+    const sac_detections *objects; // of the first teacher: pseudo->removed counts these
+    const char *name;
+    int width, height;
+} altered_clip;
+
+// Whether the object in box b of frame t was painted over. Every teacher has its own boxes of it.
+static bool was_removed(const altered_clip *a, const sac_box *b, int64_t t) {
+    for (int64_t r = a->objects->start[t]; r < a->objects->start[t + 1]; r++) {
+        if (a->pseudo->removed[r] && sac_box_overlap(&a->objects->boxes[r], b, NULL) > 0.5) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Maps of an altered clip: the original objects that are still there with their known scores, and
+// the altered ones with the teacher's.
+static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const altered_clip *a,
                                sac_error *error) {
     sac_status status = SAC_OK;
+    const sac_pseudo *pseudo = a->pseudo;
     sac_detections original = {0}, all = {0};
     float *original_scores = NULL, *altered_scores = NULL, *scores = NULL;
-    if (s->cached) return sac_map_store_get(s->cache, maps, name, pseudo->frames, error);
-    SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, clip->name, clip->frames,
-                                  error));
+    if (s->cached) return sac_map_store_get(s->cache, maps, a->name, pseudo->frames, error);
+    SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, a->clip->name,
+                                  pseudo->frames, error));
     altered_scores = sac_calloc(pseudo->altered.count, sizeof *altered_scores);
     SAC_TRY_ALLOC(altered_scores);
     SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, pseudo->pixels,
-                              width, height, g->options->stop, NULL, NULL, error));
-    g->samples->altered_objects += pseudo->altered.count;
+                              a->width, a->height, g->options->stop, NULL, NULL, error));
     all.frames = pseudo->frames;
     all.start = sac_calloc(pseudo->frames + 1, sizeof *all.start);
     all.boxes = sac_calloc(original.count + pseudo->altered.count, sizeof *all.boxes);
@@ -147,7 +174,7 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const sac_p
     for (int64_t t = 0; t < pseudo->frames; t++) {
         all.start[t] = all.count;
         for (int64_t b = original.start[t]; b < original.start[t + 1]; b++) {
-            if (pseudo->removed[b]) continue;
+            if (was_removed(a, &original.boxes[b], t)) continue;
             scores[all.count] = original_scores[b];
             all.boxes[all.count++] = original.boxes[b];
         }
@@ -157,8 +184,8 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const sac_p
         }
     }
     all.start[pseudo->frames] = all.count;
-    SAC_TRY(sac_maps_paint(maps, &all, scores, width, height, s->block));
-    SAC_TRY(sac_map_store_put(s->cache, name, false, maps, error));
+    SAC_TRY(sac_maps_paint(maps, &all, scores, a->width, a->height, s->block));
+    SAC_TRY(sac_map_store_put(s->cache, a->name, false, maps, error));
 fail:
     sac_detections_close(&original);
     sac_detections_close(&all);
@@ -177,15 +204,22 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
     out->frames = clip->frames;
     out->name = sac_format("%s+%" PRId64, clip->name, variant);
     SAC_TRY_ALLOC(out->name);
-    // Every clip and variant has its own stream, so that more variants do not change the first ones.
+    // Every clip and variant has its own stream, so that more variants do not change the first
+    // ones.
     SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects,
                             g->options->seed * 1000003u + (uint64_t)clip_index * 1009u +
                                 (uint64_t)variant));
     SAC_TRY(planes_make(g, &out->planes, pseudo.pixels, clip->frames, width, height));
+    const altered_clip a = {.pseudo = &pseudo,
+                            .clip = clip,
+                            .objects = objects,
+                            .name = out->name,
+                            .width = width,
+                            .height = height};
     for (int k = 0; k < g->count; k++) {
-        SAC_TRY(altered_maps(g, &g->sources[k], &out->maps[k], &pseudo, clip, out->name, width,
-                             height, error));
+        SAC_TRY(altered_maps(g, &g->sources[k], &out->maps[k], &a, error));
     }
+    g->samples->altered_objects += pseudo.altered.count;
     out->labels = pseudo.labels;
     pseudo.labels = NULL;
 fail:
@@ -243,6 +277,7 @@ static sac_status split(sac_samples *samples, const sac_dataset *dataset, double
     sac_rng_shuffle(&rng, order, n);
     int64_t held = (int64_t)llround(fraction * (double)n);
     if (held < 1) held = 1;
+    if (held > n - 1) held = n - 1;
     for (int64_t i = 0; i < held; i++) samples->clips[order[i]].validation_from = 0;
     sac_free(order);
     return SAC_OK;
@@ -253,7 +288,9 @@ static sac_status caches_commit(gather *g, sac_error *error) {
         source *s = &g->sources[k];
         if (s->cache == NULL || s->cached) continue;
         json_t *key = cache_key(g, s);
-        json_t *provenance = json_pack("{s:s, s:o}", "teacher", "pseudo-anomalies", "key", key);
+        json_t *provenance =
+            json_pack("{s:s, s:{s:s, s:s}, s:o}", "teacher", "pseudo-anomalies", "dataset", "name",
+                      g->dataset->name, "fingerprint", g->dataset->fingerprint, "key", key);
         if (provenance == NULL) return SAC_ERROR_MEMORY;
         const sac_status status = sac_map_store_commit(s->cache, provenance, error);
         json_decref(provenance);
@@ -308,4 +345,36 @@ fail:
     sac_samples_close(samples);
     return sac_error_set(error, status, -1, "gathering the training data: %s",
                          sac_status_name(status));
+}
+
+// Eight bytes at a time; the tail is padded with zeros.
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, int64_t size) {
+    const uint8_t *at = bytes;
+    for (int64_t i = 0; i < size; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, at + i, size - i < 8 ? (size_t)(size - i) : 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+uint64_t sac_samples_digest(const sac_samples *samples) {
+    const int64_t plane = (int64_t)samples->preprocess.width * samples->preprocess.height;
+    uint64_t hash = hash_bytes(1, samples->weights, sizeof samples->weights);
+    for (int64_t i = 0; i < samples->count; i++) {
+        const sac_sample_clip *clip = &samples->clips[i];
+        const int64_t facts[4] = {clip->frames, clip->validation_from, i < samples->originals,
+                                  clip->labels != NULL};
+        hash = hash_bytes(hash, facts, sizeof facts);
+        hash = hash_bytes(hash, clip->planes, clip->frames * plane);
+        if (clip->labels != NULL) hash = hash_bytes(hash, clip->labels, clip->frames);
+        for (int k = 0; k < samples->teacher_count; k++) {
+            const int64_t row = clip->frames * (int64_t)sizeof(float);
+            hash = hash_bytes(hash, clip->maps[k].map16, 256 * row);
+            hash = hash_bytes(hash, clip->maps[k].map4, 16 * row);
+            hash = hash_bytes(hash, clip->maps[k].map1, row);
+        }
+    }
+    return hash;
 }

@@ -1,5 +1,6 @@
-// What a student learns from: the frames of the training clips at network size with the teachers' maps, and the pseudo-anomalous versions of the clips with the maps that the teachers give
-// them. Everything lies in memory as u8 planes.
+// What a student learns from: the frames of the training clips at network size with the teachers'
+// maps, and the pseudo-anomalous versions of the clips with the maps that the teachers give them.
+// Everything lies in memory as u8 planes.
 #ifndef SAC_DISTILL_SAMPLES_H
 #define SAC_DISTILL_SAMPLES_H
 
@@ -20,8 +21,8 @@ typedef struct sac_distill_teacher {
 } sac_distill_teacher;
 
 typedef struct sac_sample_clip {
-    char *name; // "Train001", altered versions "Train001+1"
-    int64_t frames;
+    char *name;     // "Train001", altered versions "Train001+1"
+    int64_t frames; // >= 1
     int64_t
         validation_from; // frames at or behind it validate, those before it train (0: all validate)
     uint8_t *planes;     // [frames][height][width] of the preprocessing
@@ -34,29 +35,40 @@ typedef struct sac_samples {
     sac_sample_clip *clips; // originals first
     int64_t count, originals;
     int teacher_count;
-    double weights[SAC_MAX_TEACHERS];
-    int64_t altered_objects; // scored by the teachers
+    double weights[SAC_MAX_TEACHERS]; // 0 beyond teacher_count
+    int64_t altered_objects;          // pasted into all altered clips
 } sac_samples;
 
 typedef struct sac_samples_options {
     sac_preprocess preprocess;
-    int64_t variants; // altered versions of each clip; 0: none
-    double
-        validation_fraction; // of the clips (of each clip's end where there are fewer than 4 clips), 0.15
+    int64_t variants;           // altered versions of each clip; 0: none
+    double validation_fraction; // of the clips, at least one and not all (of each clip's end where
+                                // there are fewer than 4 clips), 0.15
     uint64_t seed;
     sac_backend backend; // for the teachers' networks
-    const char *cache;   // folder that keeps the altered clips' maps for a resumed run
-    bool (*stop)(void);  // NULL: never
+    // Path to which -NAME of each teacher is added: folders that keep the altered clips' maps for a
+    // resumed run.
+    const char *cache;
+    bool (*stop)(void);                                        // NULL: never
     void (*progress)(void *user, int64_t done, int64_t total); // in clips, NULL: silent
     void *user;
     sac_logger logger;
 } sac_samples_options;
 
-// Loads everything. SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers; errors of the
-// parts below. SAC_ERROR_INTERRUPTED by `stop` (an unfinished cache is made anew).
+// Loads everything. The objects that are altered are those of the first teacher; every teacher
+// scores them.
+//   samples   filled; release with sac_samples_close. Left empty on failure.
+//   teachers  [teacher_count], 1 to SAC_MAX_TEACHERS
+// SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the
+// clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers; SAC_ERROR_INTERRUPTED by
+// `stop` (an unfinished cache is made anew); errors of the parts below.
 SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
                                           const sac_distill_teacher *teachers, int teacher_count,
                                           const sac_samples_options *options, sac_error *error);
+
+// Number that differs, but for an accident, when a frame, map, label, weight or the split differs:
+// tells a resumed run that it goes on with the same data. No protection against forgery.
+uint64_t sac_samples_digest(const sac_samples *samples);
 void sac_samples_close(sac_samples *samples);
 
 #endif

@@ -108,7 +108,8 @@ static int by_overlap(const void *a, const void *b) {
     return x->box < y->box ? -1 : x->box > y->box;
 }
 
-// Joins the boxes of frame t to open chains, best overlap first; a box that is left over begins a chain.
+// Joins the boxes of frame t to open chains, best overlap first; a box that is left over begins a
+// chain.
 static sac_status frame_link(chain *chains, int64_t *count, bool *used, candidates *list,
                              const sac_detections *d, int64_t t) {
     sac_status status = SAC_OK;

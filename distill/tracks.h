@@ -18,8 +18,8 @@ typedef struct sac_tracks {
 } sac_tracks;
 
 // Greedy linking: from frame to frame the pair of highest intersection over union (at least 0.3) is
-// joined, each box at most once; a box missing in up to two frames is interpolated. Corners are smoothed
-// with a mean over 5 frames (fewer at the ends), so that a crop does not jitter.
+// joined, each box at most once; a box missing in up to two frames is interpolated. Corners are
+// smoothed with a mean over 5 frames (fewer at the ends), so that a crop does not jitter.
 //   tracks      filled, in no particular but a repeatable order; release with sac_tracks_close
 //   detections  of one clip
 //   min_frames  shorter tracks are dropped

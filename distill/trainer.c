@@ -1,5 +1,5 @@
-// Trains a student on gathered samples. Where samples come from is distill/samples.c's part, what a checkpoint
-// looks like distill/checkpoint.c's.
+// Trains a student on gathered samples. Where samples come from is distill/samples.c's part, what a
+// checkpoint looks like distill/checkpoint.c's.
 #include "distill/trainer.h"
 
 #include <inttypes.h>
@@ -274,7 +274,9 @@ static sac_status validate(trainer *t, double *loss, double *auc, sac_error *err
     }
     *loss = sum / (double)t->validation_count;
     if (!isfinite(*loss)) {
-        status = sac_error_set(error, SAC_ERROR_NUMERIC, -1, "the validation loss is not finite");
+        status = sac_error_set(error, SAC_ERROR_NUMERIC, t->state.step,
+                               "epoch %" PRId64 ": the validation loss is not finite",
+                               t->state.epoch + 1);
         goto fail;
     }
     SAC_TRY(sac_auc(auc, scores, labels, t->validation_count, error));
@@ -296,18 +298,56 @@ static void trainer_close(trainer *t) {
 }
 
 static sac_status options_check(const sac_trainer_options *o, sac_error *error) {
-    const char *bad = NULL;
-    if (o->epochs < 1 || o->epochs > 100000) bad = "epochs must be 1 to 100000";
-    if (o->batch < 1 || o->batch > 4096) bad = "batch must be 1 to 4096";
-    if (o->samples_per_epoch < o->batch || o->samples_per_epoch > 100000000)
-        bad = "samples per epoch must be at least one batch";
-    if (!(o->learning_rate > 0 && o->learning_rate <= 1)) bad = "learning rate must be in (0, 1]";
-    if (!(o->weight_decay >= 0 && o->weight_decay <= 1)) bad = "weight decay must be in [0, 1]";
-    if (!(o->pseudo_fraction >= 0 && o->pseudo_fraction <= 1))
-        bad = "pseudo fraction must be in [0, 1]";
-    if (!(o->jitter >= 0 && o->jitter <= 0.9)) bad = "jitter must be in [0, 0.9]";
-    if (!(o->emphasis >= 0 && o->emphasis <= 1000)) bad = "emphasis must be in [0, 1000]";
-    return bad != NULL ? sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s", bad) : SAC_OK;
+    const struct {
+        bool good;
+        const char *rule;
+    } rules[] = {
+        {o->epochs >= 1 && o->epochs <= 100000, "epochs must be 1 to 100000"},
+        {o->batch >= 1 && o->batch <= 4096, "the batch must be 1 to 4096 samples"},
+        {o->samples_per_epoch >= o->batch && o->samples_per_epoch <= 100000000,
+         "samples per epoch must be at least one batch, at most 100000000"},
+        {o->learning_rate > 0 && o->learning_rate <= 1, "the learning rate must be in (0, 1]"},
+        {o->weight_decay >= 0 && o->weight_decay <= 1, "the weight decay must be in [0, 1]"},
+        {o->clip_norm >= 0 && o->clip_norm <= 1e6, "the clip norm must be in [0, 1e6]"},
+        {o->patience >= 0, "the patience must not be negative"},
+        {o->pseudo_fraction >= 0 && o->pseudo_fraction <= 1,
+         "the pseudo fraction must be in [0, 1]"},
+        {o->emphasis >= 0 && o->emphasis <= 1000, "the emphasis must be in [0, 1000]"},
+        {o->jitter >= 0 && o->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
+        {o->max_minutes >= 0, "the time limit must not be negative"},
+        {o->checkpoint_s >= 0, "the time between checkpoints must not be negative"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (rules[i].good) continue;
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s", rules[i].rule);
+    }
+    return SAC_OK;
+}
+
+sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options, bool resume,
+                             sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_file_writer *probe = NULL;
+    char *path = sac_path_join(folder, "metrics.csv");
+    SAC_TRY_ALLOC(path);
+    SAC_TRY(options_check(options, error));
+    SAC_TRY(sac_checkpoint_expect(folder, resume, error));
+    SAC_TRY(sac_file_writer_open(&probe, path, error));
+fail:
+    sac_file_writer_close(&probe);
+    sac_free(path);
+    return status;
+}
+
+// What a checkpoint is made of; valid once everything is open.
+static sac_checkpoint_parts parts_of(const trainer *t) {
+    return (sac_checkpoint_parts){.model = t->model,
+                                  .best = t->best,
+                                  .adam = t->adam,
+                                  .train = t->train,
+                                  .samples = t->samples,
+                                  .options = t->options,
+                                  .steps_per_epoch = t->steps_per_epoch};
 }
 
 static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
@@ -322,6 +362,12 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     adam.weight_decay = o->weight_decay;
     adam.decoupled = true;
     adam.clip_norm = o->clip_norm;
+    const sac_preprocess *p = &t->samples->preprocess;
+    if (p->width != t->model->preprocess.width || p->height != t->model->preprocess.height) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "samples of %dx%d px for a network of %dx%d px", p->width, p->height,
+                             t->model->preprocess.width, t->model->preprocess.height);
+    }
     t->steps_per_epoch = o->samples_per_epoch / o->batch;
     t->order = sac_calloc(o->samples_per_epoch, sizeof *t->order);
     SAC_TRY_ALLOC(t->order);
@@ -335,33 +381,30 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     SAC_TRY(sac_adam_create(&t->adam, t->model->params, &adam));
     SAC_TRY(sac_train_create(&t->train, t->model->net, t->model->params, &plan, error));
     SAC_TRY(sac_infer_create(&t->infer, t->model->net, t->model->params, &check, error));
-    const sac_checkpoint_parts parts = {.params = t->model->params,
-                                        .best = t->best,
-                                        .adam = t->adam,
-                                        .train = t->train,
-                                        .options = o};
+    const sac_checkpoint_parts parts = parts_of(t);
     SAC_TRY(sac_checkpoint_begin(&t->state, t->folder, &parts, resume, error));
 fail:
     return status;
 }
 
 static sac_status checkpoint(trainer *t, sac_error *error) {
-    const sac_checkpoint_parts parts = {.params = t->model->params,
-                                        .best = t->best,
-                                        .adam = t->adam,
-                                        .train = t->train,
-                                        .options = t->options};
+    const sac_checkpoint_parts parts = parts_of(t);
     return sac_checkpoint_save(&t->state, t->folder, &parts, error);
 }
 
-static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_of_time,
-                            sac_error *error) {
+static bool time_is_up(const trainer *t) {
+    return t->options->max_minutes > 0 && t->state.seconds > 60 * t->options->max_minutes &&
+           (t->state.epoch > 0 || t->state.step > 0);
+}
+
+// The steps of an epoch that are left, or as many as the time limit lets pass.
+static sac_status epoch_run(trainer *t, const sac_schedule *schedule, sac_error *error) {
     sac_status status = SAC_OK;
     sac_checkpoint *s = &t->state;
     const int64_t steps = t->options->epochs * t->steps_per_epoch;
     SAC_TRY(sac_trainer_order(t->order, t->samples, t->options, s->epoch, error));
     double last = sac_time_s(), saved = last;
-    while (s->step < t->steps_per_epoch) {
+    while (s->step < t->steps_per_epoch && !time_is_up(t)) {
         double loss = 0;
         const int64_t at = s->epoch * t->steps_per_epoch + s->step;
         SAC_TRY(step_run(t, s->epoch, s->step, sac_schedule_rate(schedule, at), &loss, error));
@@ -370,10 +413,10 @@ static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_
         const double now = sac_time_s();
         s->seconds += now - last;
         last = now;
-        if (t->hooks->step != NULL)
+        if (t->hooks->step != NULL) {
             t->hooks->step(t->hooks->user, at + 1, steps, s->loss_sum / (double)s->step);
+        }
         const bool stop = t->hooks->stop != NULL && t->hooks->stop();
-        *out_of_time = t->options->max_minutes > 0 && s->seconds > 60 * t->options->max_minutes;
         if (stop || now - saved > t->options->checkpoint_s) {
             SAC_TRY(checkpoint(t, error));
             saved = sac_time_s();
@@ -385,26 +428,27 @@ static sac_status epoch_run(trainer *t, const sac_schedule *schedule, bool *out_
                                  "; %s/checkpoint.safetensors is complete, go on with --resume",
                                  s->epoch + 1, s->step, t->folder);
         }
-        if (*out_of_time) break;
     }
 fail:
     return status;
 }
 
+// Validates, keeps the best parameters, writes what the epoch left. An epoch that the time limit
+// cut short counts for the result, but its checkpoint is the state before its validation: a run
+// that is resumed with more time goes on as if it had never been cut.
 static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_error *error) {
     sac_status status = SAC_OK;
     sac_checkpoint *s = &t->state;
+    const bool cut = s->step < t->steps_per_epoch;
+    const int64_t steps = s->epoch * t->steps_per_epoch + s->step;
+    if (cut) SAC_TRY(checkpoint(t, error));
     const double begun = sac_time_s();
-    sac_epoch_metrics m = {.epoch = s->epoch + 1,
-                           .train_loss = s->loss_sum / (double)(s->step > 0 ? s->step : 1)};
-    m.learning_rate = sac_schedule_rate(schedule, s->epoch * t->steps_per_epoch + s->step - 1);
+    sac_epoch_metrics m = {.epoch = s->epoch + 1, .train_loss = s->loss_sum / (double)s->step};
+    m.learning_rate = sac_schedule_rate(schedule, steps - 1);
     SAC_TRY(validate(t, &m.validation_loss, &m.pseudo_auc, error));
     s->seconds += sac_time_s() - begun;
     m.seconds = s->seconds;
-    m.samples_per_s =
-        s->seconds > 0
-            ? (double)((s->epoch * t->steps_per_epoch + s->step) * t->options->batch) / s->seconds
-            : 0;
+    m.samples_per_s = s->seconds > 0 ? (double)(steps * t->options->batch) / s->seconds : 0;
     const bool best = s->best_epoch == 0 || m.validation_loss < s->best_validation_loss;
     if (best) {
         s->best_epoch = m.epoch;
@@ -416,19 +460,27 @@ static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_err
     s->epoch++;
     s->step = 0;
     s->loss_sum = 0;
-    SAC_TRY(checkpoint(t, error));
+    if (!cut) SAC_TRY(checkpoint(t, error));
     SAC_TRY(sac_checkpoint_write_metrics(s, t->folder, error));
     if (t->hooks->epoch != NULL) t->hooks->epoch(t->hooks->user, &m, best);
 fail:
     return status;
 }
 
+static bool patience_is_over(const trainer *t) {
+    return t->options->patience > 0 && t->state.epoch - t->state.best_epoch >= t->options->patience;
+}
+
 sac_status sac_trainer_run(sac_trainer_result *result, const char *folder, sac_model *model,
                            const sac_samples *samples, const sac_trainer_options *options,
                            const sac_trainer_hooks *hooks, bool resume, sac_error *error) {
+    static const sac_trainer_hooks silent = {0};
     sac_status status = SAC_OK;
-    trainer t = {
-        .model = model, .samples = samples, .options = options, .hooks = hooks, .folder = folder};
+    trainer t = {.model = model,
+                 .samples = samples,
+                 .options = options,
+                 .hooks = hooks != NULL ? hooks : &silent,
+                 .folder = folder};
     *result = (sac_trainer_result){0};
     SAC_TRY(options_check(options, error));
     SAC_TRY(trainer_open(&t, resume, error));
@@ -438,18 +490,22 @@ sac_status sac_trainer_run(sac_trainer_result *result, const char *folder, sac_m
                                    .warmup = total / 50 < 200 ? total / 50 : 200,
                                    .total = total,
                                    .floor = 0.01 * options->learning_rate};
-    while (t.state.epoch < options->epochs && !result->early_stop && !result->out_of_time) {
-        SAC_TRY(epoch_run(&t, &schedule, &result->out_of_time, error));
-        SAC_TRY(epoch_finish(&t, &schedule, error));
-        result->early_stop =
-            options->patience > 0 && t.state.epoch - t.state.best_epoch >= options->patience;
+    // Also before the first epoch: a resumed run may have been over when it was killed.
+    while (t.state.epoch < options->epochs && !patience_is_over(&t) && !result->out_of_time) {
+        SAC_TRY(epoch_run(&t, &schedule, error));
+        const int64_t done = t.state.epoch * t.steps_per_epoch + t.state.step;
+        result->out_of_time = time_is_up(&t) && done < total;
+        if (t.state.step > 0) SAC_TRY(epoch_finish(&t, &schedule, error));
     }
     SAC_TRY(sac_params_copy(model->params, t.best));
+    result->early_stop = patience_is_over(&t) && t.state.epoch < options->epochs;
     result->epochs = t.state.epoch;
     result->best_epoch = t.state.best_epoch;
     result->best_validation_loss = t.state.best_validation_loss;
     result->best_pseudo_auc = t.state.best_pseudo_auc;
     result->seconds = t.state.seconds;
+    trainer_close(&t);
+    return SAC_OK;
 fail:
     trainer_close(&t);
     return sac_error_set(error, status, -1, "training: %s", sac_status_name(status));

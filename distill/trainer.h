@@ -1,4 +1,5 @@
-// The training loop of the student: epochs over normal and altered frames, validation on held-back clips, early stop, exact resume.
+// The training loop of the student: epochs over normal and altered frames, validation on held-back
+// clips, early stop, exact resume.
 #ifndef SAC_DISTILL_TRAINER_H
 #define SAC_DISTILL_TRAINER_H
 
@@ -13,52 +14,72 @@
 typedef struct sac_trainer_options {
     int64_t epochs, samples_per_epoch, batch; // 40, 6144, 32
     double learning_rate, weight_decay;       // 2e-3 (cosine to 1 % of it), 1e-4 decoupled
-    double clip_norm;                         // 1
-    int64_t patience;       // epochs without a better validation loss before stopping; 0: never
+    double clip_norm;                         // of the gradient, 1; 0: no clipping
+    int64_t patience;       // epochs without a better validation loss before stopping, 12; 0: never
     double pseudo_fraction; // of the samples of an epoch that come from altered clips, 0.5
-    double emphasis;        // of the loss, see distill/loss.h
-    double jitter; // random gain 1 +- jitter and offset +- 32 * jitter gray levels a sample, 0.1
-    double
-        max_minutes; // training stops gracefully at the end of the step that exceeds it; 0: no limit
-    double checkpoint_s; // seconds between checkpoints within an epoch, 60
-    uint64_t seed;
+    double emphasis;        // of the loss, see distill/loss.h, 4
+    double jitter; // random gain 1 +- jitter about gray level 127 and offset +- 32 * jitter gray
+                   // levels a sample, 0.1
+    double max_minutes;  // training stops gracefully at the end of the step that exceeds it; 0: no
+                         // limit
+    double checkpoint_s; // seconds between checkpoints within an epoch, 60; 0: after every step
+    uint64_t seed;       // 1
     sac_backend backend;
 } sac_trainer_options;
 sac_trainer_options sac_trainer_default_options(void);
-json_t *sac_trainer_options_to_json(
-    const sac_trainer_options *options); // what a checkpoint must agree with
+// All but the time limit and the time between checkpoints, which a resumed run may change. New
+// reference.
+json_t *sac_trainer_options_to_json(const sac_trainer_options *options);
 
 // One row of metrics.csv.
 typedef struct sac_epoch_metrics {
     int64_t epoch; // from 1
     double train_loss, validation_loss;
-    double
-        pseudo_auc; // frame AUC of the student's score on the held-back clips: altered frames against all others; NaN without pseudo-anomalies
+    double pseudo_auc; // frame AUC of the student's score on the held-back clips: altered frames
+                       // against all others; NaN without pseudo-anomalies
     double learning_rate, seconds,
         samples_per_s; // seconds: training time so far, over all resumed parts
 } sac_epoch_metrics;
 
+// Callbacks of a run on its own thread; each may be NULL.
 typedef struct sac_trainer_hooks {
-    void (*step)(void *user, int64_t step, int64_t steps,
-                 double loss); // after each step; may be NULL
-    void (*epoch)(void *user, const sac_epoch_metrics *metrics,
-                  bool best); // after each epoch; may be NULL
-    bool (*stop)(void);       // polled after each step; may be NULL
+    // after each step: steps done and in all, mean training loss of the epoch so far
+    void (*step)(void *user, int64_t step, int64_t steps, double loss);
+    void (*epoch)(void *user, const sac_epoch_metrics *metrics, bool best); // after each epoch
+    bool (*stop)(void); // polled after each step
     void *user;
 } sac_trainer_hooks;
 
 typedef struct sac_trainer_result {
-    int64_t epochs, best_epoch; // finished; of the returned parameters
+    int64_t epochs, best_epoch; // trained, the last one perhaps in part; of the returned parameters
     double best_validation_loss, best_pseudo_auc, seconds;
     bool early_stop, out_of_time;
 } sac_trainer_result;
 
-// Trains model->params; on success they are those of the epoch with the lowest validation loss. FOLDER receives checkpoint.safetensors (weights, best weights, optimiser moments, dropout generator,
-// epoch and step, running sums) and metrics.csv, both written atomically. `resume`: continues from FOLDER/checkpoint.safetensors, bit for bit as if never stopped; it must have been written with equal options
-// (SAC_ERROR_ARGUMENT names the first that differs). Without `resume` an existing checkpoint is an error, so that nothing is lost.
+// What can be checked before samples are gathered: options in range, FOLDER (must exist) can be
+// written, and holds a checkpoint exactly if `resume`. SAC_ERROR_ARGUMENT, SAC_ERROR_IO,
+// SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options,
+                                           bool resume, sac_error *error);
+
+// Trains model->params; on success they are those of the epoch with the lowest validation loss (at
+// most 2000 frames, spread evenly over what is held back). FOLDER receives checkpoint.safetensors
+// (weights, best weights, optimiser moments, dropout generator, epoch and step, running sums) and
+// metrics.csv, both written atomically.
+//   result   filled on success
+//   folder   must exist
+//   model    initialised by the caller; of the samples' size
+//   samples  at least one batch of steps an epoch; a remainder smaller than a batch is left out
+//   hooks    may be NULL
+//   resume   continues from FOLDER/checkpoint.safetensors, bit for bit as if never stopped, with
+//            the same number of threads; it must have been written with equal options, architecture
+//            and samples (SAC_ERROR_ARGUMENT names the first that differs). Without `resume` an
+//            existing checkpoint is an error, so that nothing is lost.
 // The order of samples and their augmentation depend on (seed, epoch, position) alone.
-// SAC_ERROR_INTERRUPTED: stopped by the hook after a checkpoint. SAC_ERROR_NUMERIC: loss or gradient not finite, naming epoch and step. SAC_ERROR_ARGUMENT: options out of range, no frames to train
-// or to validate.
+// SAC_ERROR_INTERRUPTED: stopped by the hook after a checkpoint; SAC_ERROR_NUMERIC: loss or
+// gradient not finite, naming epoch and step; SAC_ERROR_ARGUMENT: options out of range, sizes that
+// differ, no frames to train on or to validate; SAC_ERROR_FORMAT: a damaged checkpoint;
+// SAC_ERROR_IO; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_trainer_run(sac_trainer_result *result, const char *folder,
                                          sac_model *model, const sac_samples *samples,
                                          const sac_trainer_options *options,
@@ -70,7 +91,10 @@ typedef struct sac_sample_ref {
     int32_t clip;
     int32_t frame;
 } sac_sample_ref;
-// The sample order of an epoch: refs [samples_per_epoch]; pseudo_fraction of them from altered clips, each frame drawn once before any is drawn again.
+// The sample order of an epoch, from 0: pseudo_fraction of the samples from altered clips, each
+// frame drawn once before any is drawn again, all mixed.
+//   refs  [samples_per_epoch]
+// SAC_ERROR_ARGUMENT: no frames to train on; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_trainer_order(sac_sample_ref *refs, const sac_samples *samples,
                                            const sac_trainer_options *options, int64_t epoch,
                                            sac_error *error);

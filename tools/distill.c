@@ -1,10 +1,8 @@
-// distill: trains a student on the anomaly maps of one or several teachers. Parses options, shows progress,
-// writes the model; the work is in distill/.
-#include <errno.h>
+// distill: trains a student on the anomaly maps of one or several teachers. Parses options, shows
+// progress, writes the model; the work is in distill/.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -36,30 +34,58 @@ typedef struct settings {
 #define AT(member) .offset = offsetof(settings, member)
 // clang-format off
 static const sac_option options[] = {
-    {.name = "dataset", .type = SAC_OPTION_TEXT, AT(dataset), .argument = "DIR", .help = "data set with training clips, as given to `teach`"},
-    {.name = "teacher", .type = SAC_OPTION_LIST, AT(teachers), .argument = "NAME=MAPS[:WEIGHT]", .help = "map folder written by `teach`, with the weight of its loss term (default 1); may be given several times"},
-    {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output), .argument = "RUN", .help = "folder for student.safetensors, metrics.csv and checkpoint.safetensors"},
-    {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume), .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
+    {.name = "dataset", .letter = 'i', .type = SAC_OPTION_TEXT, AT(dataset), .argument = "DIR",
+     .help = "data set with training clips, as given to `teach`"},
+    {.name = "teacher", .type = SAC_OPTION_LIST, AT(teachers), .argument = "NAME=MAPS[:WEIGHT]",
+     .help = "map folder written by `teach`, with the weight of its loss term (default 1); may "
+             "be given several times"},
+    {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output), .argument = "RUN",
+     .help = "folder for student.safetensors, metrics.csv and checkpoint.safetensors"},
+    {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
+     .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
     {.name = "", .help = "Student"},
-    {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME", .help = "architecture: tiny-m"},
-    {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 240, .min = 16, .max = 4096, .argument = "PX", .help = "width of the network input"},
-    {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 160, .min = 16, .max = 4096, .argument = "PX", .help = "height of the network input"},
+    {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME",
+     .help = "architecture: tiny-m"},
+    {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 240, .min = 16, .max = 4096,
+     .argument = "PX", .help = "width of the network input"},
+    {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 160, .min = 16, .max = 4096,
+     .argument = "PX", .help = "height of the network input"},
     {.name = "", .help = "Training data"},
-    {.name = "pseudo", .type = SAC_OPTION_INT, AT(variants), .number = 3, .min = 0, .max = 64, .argument = "N", .help = "altered versions of each training clip (objects sped up, frozen while moving, pasted elsewhere), scored by the teachers; 0: none"},
-    {.name = "pseudo-fraction", .type = SAC_OPTION_REAL, AT(pseudo_fraction), .number = 0.5, .min = 0, .max = 1, .argument = "X", .help = "part of the samples that comes from altered clips"},
-    {.name = "validation", .type = SAC_OPTION_REAL, AT(validation), .number = 0.15, .min = 0.01, .max = 0.9, .argument = "X", .help = "part of the training clips held back for validation"},
-    {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9, .argument = "X", .help = "random change of contrast and brightness"},
+    {.name = "pseudo", .type = SAC_OPTION_INT, AT(variants), .number = 3, .min = 0, .max = 64,
+     .argument = "N",
+     .help = "altered versions of each training clip (objects sped up, frozen while moving, "
+             "pasted elsewhere), scored by the teachers; 0: none"},
+    {.name = "pseudo-fraction", .type = SAC_OPTION_REAL, AT(pseudo_fraction), .number = 0.5,
+     .min = 0, .max = 1, .argument = "X",
+     .help = "part of the samples that comes from altered clips"},
+    {.name = "validation", .type = SAC_OPTION_REAL, AT(validation), .number = 0.15, .min = 0.01,
+     .max = 0.9, .argument = "X", .help = "part of the training clips held back for validation"},
+    {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9,
+     .argument = "X", .help = "random change of contrast and brightness"},
     {.name = "", .help = "Training"},
-    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 40, .min = 1, .max = 100000, .argument = "N", .help = "at most so many epochs"},
-    {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1, .max = 100000000, .argument = "N", .help = "frames drawn for one epoch"},
-    {.name = "batch", .type = SAC_OPTION_INT, AT(batch), .number = 32, .min = 1, .max = 4096, .argument = "N", .help = "samples a step"},
-    {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning_rate), .number = 2e-3, .min = 1e-7, .max = 1, .argument = "X", .help = "of AdamW at the start; a cosine takes it to 1 % of that"},
-    {.name = "weight-decay", .type = SAC_OPTION_REAL, AT(weight_decay), .number = 1e-4, .min = 0, .max = 1, .argument = "X", .help = "decoupled weight decay"},
-    {.name = "emphasis", .type = SAC_OPTION_REAL, AT(emphasis), .number = 4, .min = 0, .max = 1000, .argument = "X", .help = "extra weight of map cells with a high target; 0: plain mean squared error"},
-    {.name = "patience", .type = SAC_OPTION_INT, AT(patience), .number = 12, .min = 0, .max = 100000, .argument = "N", .help = "stop after so many epochs without a better validation loss; 0: never"},
-    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .number = 0, .min = 0, .max = 1e6, .argument = "X", .help = "end training gracefully after so long; 0: no limit"},
-    {.name = "checkpoint-seconds", .type = SAC_OPTION_REAL, AT(checkpoint_s), .number = 60, .min = 0, .max = 1e6, .argument = "X", .help = "time between checkpoints within an epoch"},
-    {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend), .choices = "onednn|ref", .help = "ref repeats the run on the plain reference (very slow)"},
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 40, .min = 1, .max = 100000,
+     .argument = "N", .help = "at most so many epochs"},
+    {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1,
+     .max = 100000000, .argument = "N", .help = "frames drawn for one epoch"},
+    {.name = "batch", .type = SAC_OPTION_INT, AT(batch), .number = 32, .min = 1, .max = 4096,
+     .argument = "N", .help = "samples a step"},
+    {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning_rate), .number = 2e-3,
+     .min = 1e-7, .max = 1, .argument = "X",
+     .help = "of AdamW at the start; a cosine takes it to 1 % of that"},
+    {.name = "weight-decay", .type = SAC_OPTION_REAL, AT(weight_decay), .number = 1e-4, .min = 0,
+     .max = 1, .argument = "X", .help = "decoupled weight decay"},
+    {.name = "emphasis", .type = SAC_OPTION_REAL, AT(emphasis), .number = 4, .min = 0, .max = 1000,
+     .argument = "X",
+     .help = "extra weight of map cells with a high target; 0: plain mean squared error"},
+    {.name = "patience", .type = SAC_OPTION_INT, AT(patience), .number = 12, .min = 0,
+     .max = 100000, .argument = "N",
+     .help = "stop after so many epochs without a better validation loss; 0: never"},
+    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .number = 0, .min = 0,
+     .max = 1e6, .argument = "X", .help = "end training gracefully after so long; 0: no limit"},
+    {.name = "checkpoint-seconds", .type = SAC_OPTION_REAL, AT(checkpoint_s), .number = 60,
+     .min = 0, .max = 1e6, .argument = "X", .help = "time between checkpoints within an epoch"},
+    {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend), .choices = "onednn|ref",
+     .help = "ref repeats the run on the plain reference (very slow)"},
     SAC_TOOL_OPTIONS(settings),
     {0},
 };
@@ -69,13 +95,11 @@ static const sac_command command = {
     .name = NAME,
     .usage = "--dataset DIR --teacher NAME=MAPS[:WEIGHT] ... -o RUN [options]",
     .description =
-        "Trains a student, a tiny CNN on whole frames, to imitate the anomaly maps that teachers "
-        "gave the\n"
-        "training clips. Altered versions of the clips, which the teachers score as well, show it "
-        "what abnormal\n"
-        "looks like; test clips and labels are never touched. RUN/student.safetensors is the epoch "
-        "with the\n"
-        "lowest loss on held-back clips. Interrupted runs go on with --resume.\n"
+        "Trains a student, a tiny CNN on whole frames, to imitate the anomaly maps that\n"
+        "teachers gave the training clips. Altered versions of the clips, which the teachers\n"
+        "score as well, show it what abnormal looks like; test clips and labels are never\n"
+        "touched. RUN/student.safetensors is the epoch with the lowest loss on held-back clips.\n"
+        "An interrupted run goes on with the same command and --resume.\n"
         "\n"
         "  distill --dataset UCSDped2 --teacher ssmtl=maps -o run\n"
         "  student-run -m run/student.safetensors UCSDped2/Test/Test001 --overlay out.mp4",
@@ -114,21 +138,25 @@ static sac_status parse_teacher(sac_distill_teacher *teacher, char *copy, const 
     return SAC_OK;
 }
 
+// One progress line at a time; it counts what was left when it was opened, so that the rate is this
+// run's.
 typedef struct display {
     const settings *s;
     sac_progress *progress;
-    const char *label, *unit;
+    int64_t begin;
 } display;
 
-static void display_show(display *d, int64_t done, int64_t total, const char *note) {
-    if (d->progress == NULL &&
-        sac_progress_open(&d->progress, d->label, d->unit, total, &d->s->tool) < 0)
-        d->progress = NULL;
-    sac_progress_update(d->progress, done, note);
+static void display_show(display *d, const char *label, const char *unit, int64_t done,
+                         int64_t before, int64_t total, const char *note) {
+    if (d->progress == NULL) {
+        d->begin = before;
+        if (sac_progress_open(&d->progress, label, unit, total - before, &d->s->tool) < 0) return;
+    }
+    sac_progress_update(d->progress, done - d->begin, note);
 }
 
 static void on_gather(void *user, int64_t done, int64_t total) {
-    display_show(user, done, total, NULL);
+    display_show(user, "gathering", "clips", done, done - 1, total, NULL);
 }
 
 static void on_step(void *user, int64_t step, int64_t steps, double loss) {
@@ -136,7 +164,7 @@ static void on_step(void *user, int64_t step, int64_t steps, double loss) {
     char note[64];
     const int64_t batch = d->s->batch;
     (void)snprintf(note, sizeof note, "loss %.5f", loss);
-    display_show(d, step * batch, steps * batch, note);
+    display_show(d, "training", "samples", step * batch, (step - 1) * batch, steps * batch, note);
 }
 
 static void on_epoch(void *user, const sac_epoch_metrics *m, bool best) {
@@ -144,8 +172,9 @@ static void on_epoch(void *user, const sac_epoch_metrics *m, bool best) {
     if (d->s->tool.quiet) return;
     sac_progress_close(&d->progress);
     char auc[32] = "";
-    if (isfinite(m->pseudo_auc))
+    if (isfinite(m->pseudo_auc)) {
         (void)snprintf(auc, sizeof auc, "  pseudo AUC %.1f", 100 * m->pseudo_auc);
+    }
     fprintf(stderr, NAME ": epoch %" PRId64 "  train %.5f  validation %.5f%s  %.0f samples/s%s\n",
             m->epoch, m->train_loss, m->validation_loss, auc, m->samples_per_s,
             best ? "  best" : "");
@@ -162,8 +191,8 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
         if (sac_map_store_open(&store, teachers[k].folder, NULL) == SAC_OK) {
             const json_t *all = sac_map_store_provenance(store);
             origin = json_object();
-            static const char *const keys[] = {"teacher", "detector", "settings", "metrics",
-                                               "version"};
+            static const char *const keys[] = {"teacher", "detector", "settings",
+                                               "metrics", "program",  "commit"};
             for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
                 json_t *value = json_object_get(all, keys[i]);
                 if (value != NULL) json_object_set_new(origin, keys[i], json_deep_copy(value));
@@ -177,13 +206,13 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
     for (int64_t i = 0; i < samples->originals; i++)
         validation += samples->clips[i].validation_from == 0;
     return json_pack(
-        "{s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:f}}", "version",
-        sac_version(), "dataset", "name", dataset->name, "fingerprint", dataset->fingerprint,
-        "teachers", list, "training", sac_trainer_options_to_json(trainer), "pseudo_variants",
-        (json_int_t)s->variants, "altered_objects", (json_int_t)samples->altered_objects,
-        "held_back_clips", (json_int_t)validation, "metrics", "epochs", (json_int_t)result->epochs,
-        "best_epoch", (json_int_t)result->best_epoch, "validation_loss",
-        sac_json_number(result->best_validation_loss), "pseudo_auc",
+        "{s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:f}}", "commit",
+        sac_commit(), "version", sac_version(), "dataset", "name", dataset->name, "fingerprint",
+        dataset->fingerprint, "teachers", list, "training", sac_trainer_options_to_json(trainer),
+        "pseudo_variants", (json_int_t)s->variants, "altered_objects",
+        (json_int_t)samples->altered_objects, "held_back_clips", (json_int_t)validation, "metrics",
+        "epochs", (json_int_t)result->epochs, "best_epoch", (json_int_t)result->best_epoch,
+        "validation_loss", sac_json_number(result->best_validation_loss), "pseudo_auc",
         sac_json_number(result->best_pseudo_auc), "minutes", result->seconds / 60);
 }
 
@@ -203,6 +232,25 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.seed = (uint64_t)s->tool.seed;
     o.backend = s->backend == 1 ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN;
     return o;
+}
+
+// The resolved size of the run, before it begins.
+static void announce(const settings *s, const sac_samples *samples, const sac_trainer_options *o) {
+    int64_t train = 0, validate = 0;
+    for (int64_t i = 0; i < samples->count; i++) {
+        train += samples->clips[i].validation_from;
+        validate += samples->clips[i].frames - samples->clips[i].validation_from;
+    }
+    if (s->tool.quiet) return;
+    fprintf(stderr,
+            NAME ": %" PRId64 " clips and %" PRId64 " altered ones with %" PRId64
+                 " pasted objects; %" PRId64 " frames train, %" PRId64
+                 " are held back; %d teacher%s, %s at %dx%d, %" PRId64 " epochs of %" PRId64
+                 " samples, seed %" PRIu64 "\n",
+            samples->originals, samples->count - samples->originals, samples->altered_objects,
+            train, validate, samples->teacher_count, samples->teacher_count == 1 ? "" : "s",
+            s->arch, samples->preprocess.width, samples->preprocess.height, o->epochs,
+            o->samples_per_epoch, o->seed);
 }
 
 static void report(const settings *s, const sac_trainer_result *r, const char *path,
@@ -227,8 +275,9 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
            : r->out_of_time ? " (out of time)"
                             : "",
            r->best_validation_loss);
-    if (isfinite(r->best_pseudo_auc))
+    if (isfinite(r->best_pseudo_auc)) {
         printf(", AUC on held-back pseudo-anomalies %.1f", 100 * r->best_pseudo_auc);
+    }
     printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
 }
 
@@ -239,8 +288,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     sac_samples samples = {0};
     sac_model *model = NULL;
     sac_trainer_result result = {0};
-    display gathering = {.s = s, .label = "gathering", .unit = "clips"},
-            training = {.s = s, .label = "training", .unit = "samples"};
+    display gathering = {.s = s}, training = {.s = s};
     char *cache = sac_path_join(s->output, "pseudo"),
          *path = sac_path_join(s->output, "student.safetensors");
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
@@ -251,9 +299,11 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY_ALLOC(cache);
     SAC_TRY_ALLOC(path);
     sac_nn_set_threads((int)s->tool.threads);
+    // Whatever can be wrong with the command is said before the teachers are put to work.
+    SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
     SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
     SAC_TRY(sac_folder_create(s->output, error));
-    SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
+    SAC_TRY(sac_trainer_check(s->output, &trainer, s->resume, error));
     const double begun = sac_time_s();
     const sac_samples_options gather = {.preprocess = preprocess,
                                         .variants = s->variants,
@@ -268,6 +318,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error));
     sac_progress_close(&gathering.progress);
     const double gather_s = sac_time_s() - begun;
+    announce(s, &samples, &trainer);
     sac_rng rng;
     sac_rng_seed(&rng, trainer.seed, 0x696e6974);
     sac_params_init(model->params, &rng);
@@ -276,7 +327,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(
         sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume, error));
     sac_progress_close(&training.progress);
-    if (model->provenance != NULL) json_decref(model->provenance);
+    json_decref(model->provenance);
     model->provenance =
         provenance_make(s, dataset, teachers, teacher_count, &samples, &trainer, &result);
     SAC_TRY_ALLOC(model->provenance);
