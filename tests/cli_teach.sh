@@ -1,0 +1,108 @@
+# teach from end to end on a small synthetic data set: results, exact resume after SIGINT and after kill -9, errors.
+set -u
+teach="$SACCADE_BIN/teach"
+synth="$SACCADE_BIN/synth"
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+# expect CODE 'TEXT' command...: exit code and a part of stderr.
+expect() {
+    local code=$1 text=$2 got=0
+    shift 2
+    "$@" >out.txt 2>err.txt || got=$?
+    [ "$got" = "$code" ] || { fail "exit $got instead of $code: $*"; cat err.txt; }
+    grep -qF -- "$text" err.txt || { fail "stderr lacks '$text': $*"; cat err.txt; }
+}
+
+rm -rf data a b c d bad
+"$synth" -o data --width 96 --height 64 --train-clips 2 --test-clips 1 --frames 24 --walkers 5 --seed 3 --quiet \
+    || { echo "SKIPPED: synth failed"; exit 77; }
+common=(--dataset data --min-area 12 --crop-size 16 --batch 8 --epochs 2 --samples-per-epoch 48
+    --validation-samples 16 --seed 5 --threads 2)
+
+# An uninterrupted run.
+"$teach" "${common[@]}" -o a --overlay "Test001=a.mp4" >table.txt 2>log.txt || { cat log.txt; fail "plain run"; }
+grep -q "causal" table.txt || fail "no table of AUCs"
+for f in store.json objects.csv teacher.safetensors metrics.csv Train001.16x16.npy Train002.4x4.npy Test001.1x1.npy; do
+    [ -s "a/$f" ] || fail "a/$f is missing"
+done
+[ -s a.mp4 ] || fail "no overlay"
+[ -e a/work ] && fail "intermediate files were left"
+[ "$(ls a | grep -c tmp)" = 0 ] || fail "temporary files were left"
+[ "$(wc -l <a/metrics.csv)" = 3 ] || fail "metrics.csv has not one row per epoch"
+
+# Stopped and killed again and again, resumed each time: the same weights, objects and maps.
+same() {
+    for f in objects.csv Train001.16x16.npy Train002.16x16.npy Test001.16x16.npy Test001.4x4.npy Test001.1x1.npy; do
+        cmp -s "a/$f" "$1/$f" || fail "$1/$f differs from the uninterrupted run"
+    done
+}
+"$teach" "${common[@]}" -o b --checkpoint-minutes 0 2>log.txt &
+pid=$!
+for _ in $(seq 400); do [ -e b/work/checkpoint.safetensors ] && break; sleep 0.05; done
+kill -INT $pid
+wait $pid
+code=$?
+[ $code = 130 ] || [ -e b/store.json ] || { fail "exit $code after SIGINT"; cat log.txt; }
+[ $code = 130 ] && { grep -q "interrupted" log.txt || fail "no word about the interruption"; }
+"$teach" "${common[@]}" -o b --resume >/dev/null 2>log.txt || { cat log.txt; fail "resume after SIGINT"; }
+same b
+
+"$teach" "${common[@]}" -o c --checkpoint-minutes 0 >/dev/null 2>&1 &
+pid=$!
+for round in 1 2 3 4 5 6; do
+    for _ in $(seq 400); do [ -e c/work/checkpoint.safetensors ] && break; sleep 0.05; done
+    sleep 0.3
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ -e c/store.json ] && break
+    "$teach" "${common[@]}" -o c --resume --checkpoint-minutes 0 >/dev/null 2>&1 &
+    pid=$!
+    sleep 0.5
+done
+wait $pid 2>/dev/null
+[ -e c/store.json ] || "$teach" "${common[@]}" -o c --resume >/dev/null 2>log.txt || { cat log.txt; fail "resume after kill -9"; }
+same c
+
+# A finished or unfinished folder is not overwritten by accident.
+expect 2 "add --overwrite" "$teach" "${common[@]}" -o a
+expect 0 "finished" "$teach" "${common[@]}" -o a --resume
+mkdir -p d/work
+expect 2 "unfinished run" "$teach" "${common[@]}" -o d
+expect 2 "exclude each other" "$teach" "${common[@]}" -o d --resume --overwrite
+# Other settings than those of the run to be continued.
+cp -r a d/old
+"$teach" "${common[@]}" -o e --checkpoint-minutes 0 >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 400); do [ -e e/work/checkpoint.safetensors ] && break; sleep 0.05; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+if [ ! -e e/store.json ]; then
+    expect 1 "settings" "$teach" "${common[@]}" --learning-rate 0.01 -o e --resume
+    printf 'x' >e/work/checkpoint.safetensors
+    expect 1 "checkpoint.safetensors" "$teach" "${common[@]}" -o e --resume
+fi
+"$teach" "${common[@]}" -o e --overwrite >/dev/null 2>log.txt || { cat log.txt; fail "overwrite"; }
+same e
+
+# Bad input.
+expect 2 "--dataset" "$teach" -o x
+expect 2 "--output" "$teach" --dataset data
+expect 1 "nowhere" "$teach" --dataset nowhere -o x
+expect 2 "known detectors" "$teach" "${common[@]}" --detector yolo -o x
+expect 1 "nowhere.csv" "$teach" "${common[@]}" --detector boxes:nowhere.csv -o x
+printf 'clip,frame,x1,y1,x2,y2\nTrain001,1,1,1,9,9\n' >few.csv
+expect 1 "clip Train002" "$teach" "${common[@]}" --detector boxes:few.csv -o x --overwrite
+printf 'clip,frame,x1,y1,x2,y2\nTrain001,99,1,1,9,9\n' >late.csv
+expect 1 "24 frames" "$teach" "${common[@]}" --detector boxes:late.csv -o x --overwrite
+expect 2 "multiple of 8" "$teach" "${common[@]}" --crop-size 20 -o x --overwrite
+expect 2 "CLIP=FILE" "$teach" "${common[@]}" --overlay Test001 -o x --overwrite
+expect 2 "--epochs" "$teach" "${common[@]}" --epochs 0 -o x
+[ -e x/store.json ] && fail "a failed run left a store.json"
+if [ "$(id -u)" != 0 ]; then
+    mkdir -p locked && chmod 500 locked
+    expect 1 "locked" "$teach" "${common[@]}" -o locked/x
+    chmod 700 locked
+fi
+expect 1 "/proc/nowhere" "$teach" "${common[@]}" -o /proc/nowhere
+[ $failures = 0 ] && echo "all teach checks passed"
+exit $((failures > 0))

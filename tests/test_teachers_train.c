@@ -1,0 +1,304 @@
+// Training of the SSMTL teacher: it learns, it is deterministic, and an interrupted run continues exactly.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/memory.h"
+#include "core/rng.h"
+#include "core/safetensors.h"
+#include "helper.h"
+#include "teachers/ssmtl_train.h"
+
+enum { W = 64, H = 48, FRAMES = 40, CLIPS = 2, PER_FRAME = 3 };
+
+typedef struct scene {
+    sac_ssmtl_clip clips[CLIPS];
+    sac_detections detections[CLIPS];
+} scene;
+
+// Objects that slide right at constant speed over a ground with texture: forward and backward play differ.
+static void make_scene(scene *s) {
+    *s = (scene){0};
+    sac_rng rng;
+    sac_rng_seed(&rng, 21, 0);
+    for (int c = 0; c < CLIPS; c++) {
+        uint8_t *pixels = sac_calloc((int64_t)W * H * FRAMES, 1);
+        sac_detections *d = &s->detections[c];
+        d->frames = FRAMES;
+        d->start = sac_calloc(FRAMES + 1, sizeof *d->start);
+        d->boxes = sac_calloc(FRAMES * PER_FRAME, sizeof *d->boxes);
+        for (int t = 0; t < FRAMES; t++) {
+            uint8_t *frame = pixels + (int64_t)t * W * H;
+            for (int p = 0; p < W * H; p++) frame[p] = (uint8_t)(80 + (p * 7 + c * 3) % 23);
+            for (int i = 0; i < PER_FRAME; i++) {
+                int x1 = (i * 19 + t) % (W - 10), y1 = 2 + i * 15;
+                for (int y = y1; y < y1 + 12; y++) {
+                    // A bright front and a dark back tell the direction.
+                    for (int x = x1; x < x1 + 8; x++) frame[y * W + x] = x >= x1 + 4 ? 230 : 20;
+                }
+                d->boxes[d->count++] =
+                    (sac_box){(float)x1 - 1, (float)y1 - 1, (float)x1 + 9, (float)y1 + 13, 1, -1};
+            }
+            d->start[t + 1] = d->count;
+        }
+        s->clips[c] = (sac_ssmtl_clip){.pixels = pixels, .width = W, .height = H, .detections = d};
+    }
+}
+
+static void close_scene(scene *s) {
+    for (int c = 0; c < CLIPS; c++) {
+        sac_free((void *)(uintptr_t)s->clips[c].pixels);
+        sac_detections_close(&s->detections[c]);
+    }
+}
+
+static sac_ssmtl_options small_options(void) {
+    sac_ssmtl_options o = sac_ssmtl_default_options();
+    o.crop_size = 16;
+    o.batch = 8;
+    o.epochs = 3;
+    o.samples_per_epoch = 40;
+    o.validation_samples = 13; // not a multiple of the batch
+    o.checkpoint_minutes = 1000;
+    return o;
+}
+
+static void assert_same_models(const sac_ssmtl_model *a, const sac_ssmtl_model *b) {
+    cr_assert_eq(sac_params_count(a->params), sac_params_count(b->params));
+    for (int64_t i = 0; i < sac_params_count(a->params); i++) {
+        const sac_param *pa = sac_params_at(a->params, i), *pb = sac_params_at(b->params, i);
+        cr_assert_eq(memcmp(pa->data, pb->data, (size_t)pa->count * sizeof(float)), 0, "%s differs",
+                     pa->name);
+    }
+}
+
+Test(teachers_train, split) {
+    cr_assert_eq(sac_ssmtl_train_count(0), 0);
+    cr_assert_eq(sac_ssmtl_train_count(1), 1);
+    cr_assert_eq(sac_ssmtl_train_count(100), 85);
+    cr_assert_eq(sac_ssmtl_train_count(7), 5);
+}
+
+Test(teachers_train, learns_the_tasks) {
+    scene s;
+    make_scene(&s);
+    sac_ssmtl_options o = small_options();
+    o.epochs = 5;
+    o.batch = 16;
+    o.samples_per_epoch = 640;
+    o.validation_samples = 0;
+    o.learning_rate = 3e-3;
+    sac_ssmtl_model *model = NULL;
+    sac_ssmtl_report report = {0};
+    sac_error error = {0};
+    sac_assert_ok(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
+        &error);
+    const sac_ssmtl_epoch *first = &report.epochs[0], *best = &report.epochs[report.best];
+    cr_assert_eq(report.count, 5);
+    cr_assert_eq(report.training_objects, 2 * 102);
+    cr_assert_eq(report.held_back_objects, 2 * 18);
+    cr_assert_lt(best->valid.total, first->train.total);
+    cr_assert_gt(best->valid.arrow_accuracy, 0.9, "arrow %g", best->valid.arrow_accuracy);
+    cr_assert_gt(best->valid.irregularity_accuracy, 0.75, "irregularity %g",
+                 best->valid.irregularity_accuracy);
+    cr_assert_lt(best->valid.middle, 0.12, "middle %g", best->valid.middle);
+    for (int64_t i = 0; i < report.count; i++) {
+        cr_assert_geq(report.epochs[i].valid.total, best->valid.total);
+    }
+    // Objects twice as fast are scored higher than the training objects are.
+    sac_ssmtl_scorer *scorer = NULL;
+    sac_assert_ok(sac_ssmtl_scorer_create(&scorer, model, 16, SAC_BACKEND_ONEDNN, &error), &error);
+    int64_t count = s.detections[0].count;
+    float *tasks = sac_calloc(count * 3, sizeof *tasks);
+    sac_assert_ok(sac_ssmtl_scorer_run(scorer, tasks, &s.detections[0], s.clips[0].pixels, W, H,
+                                       NULL, NULL, NULL, &error),
+                  &error);
+    sac_assert_ok(sac_ssmtl_calibrate(&model->calibration, tasks, count, &error), &error);
+    enum { FAST = FRAMES / 2 };
+    uint8_t *fast = sac_calloc((int64_t)W * H * FAST, 1);
+    for (int t = 0; t < FAST; t++) {
+        memcpy(fast + (int64_t)t * W * H, s.clips[0].pixels + (int64_t)2 * t * W * H, W * H);
+    }
+    sac_detections d = {.frames = FAST, .start = sac_calloc(FAST + 1, sizeof *d.start)};
+    d.boxes = sac_calloc(FAST * PER_FRAME, sizeof *d.boxes);
+    for (int t = 0; t < FAST; t++) {
+        for (int i = 0; i < PER_FRAME; i++) {
+            d.boxes[d.count++] = s.detections[0].boxes[s.detections[0].start[2 * t] + i];
+        }
+        d.start[t + 1] = d.count;
+    }
+    float *fast_tasks = sac_calloc(d.count * 3, sizeof *fast_tasks);
+    sac_assert_ok(
+        sac_ssmtl_scorer_run(scorer, fast_tasks, &d, fast, W, H, NULL, NULL, NULL, &error), &error);
+    double normal = 0, abnormal = 0;
+    for (int64_t i = 0; i < count; i++) {
+        normal +=
+            (double)sac_ssmtl_object_score(&model->calibration, tasks + 3 * i) / (double)count;
+    }
+    for (int64_t i = 0; i < d.count; i++) {
+        abnormal += (double)sac_ssmtl_object_score(&model->calibration, fast_tasks + 3 * i) /
+                    (double)d.count;
+    }
+    cr_assert_gt(abnormal, normal + 0.15, "normal %g, twice as fast %g", normal, abnormal);
+    sac_ssmtl_scorer_close(&scorer);
+    sac_detections_close(&d);
+    sac_free(fast);
+    sac_free(tasks);
+    sac_free(fast_tasks);
+    sac_ssmtl_model_close(&model);
+    sac_free(report.epochs);
+    close_scene(&s);
+}
+
+static int steps_left;
+static bool stop_after_steps(void) {
+    return steps_left-- <= 1;
+}
+
+Test(teachers_train, resumed_equals_uninterrupted) {
+    scene s;
+    make_scene(&s);
+    sac_ssmtl_options o = small_options();
+    sac_ssmtl_model *whole = NULL;
+    sac_ssmtl_report whole_report = {0}, report = {0};
+    sac_error error = {0};
+    sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, s.clips, CLIPS, &o, NULL, false, "stamp",
+                                  NULL, &error),
+                  &error);
+    // 15 steps in all. Stop after 1, then after 3 more (epoch 1), 5 (an epoch's end lies inside), and so on.
+    const char *checkpoint = sac_test_path("checkpoint.safetensors");
+    sac_ssmtl_listener listener = {.stop = stop_after_steps};
+    static const int portions[] = {1, 3, 5, 2};
+    sac_ssmtl_model *model = NULL;
+    for (int i = 0; i < 4; i++) {
+        steps_left = portions[i];
+        error = (sac_error){0};
+        sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, i > 0,
+                                         "stamp", &listener, &error),
+                         SAC_ERROR_INTERRUPTED, &error, "interrupted after step", NULL);
+        cr_assert_null(model);
+    }
+    error = (sac_error){0};
+    sac_assert_ok(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, true, "stamp",
+                                  NULL, &error),
+                  &error);
+    assert_same_models(model, whole);
+    cr_assert_eq(report.count, whole_report.count);
+    cr_assert_eq(report.best, whole_report.best);
+    for (int64_t i = 0; i < report.count; i++) {
+        cr_assert_eq(report.epochs[i].train.total, whole_report.epochs[i].train.total);
+        cr_assert_eq(report.epochs[i].valid.total, whole_report.epochs[i].valid.total);
+        cr_assert_eq(report.epochs[i].valid.arrow, whole_report.epochs[i].valid.arrow);
+        cr_assert_eq(report.epochs[i].samples, whole_report.epochs[i].samples);
+    }
+    sac_ssmtl_model_close(&model);
+    sac_free(report.epochs);
+    // A finished run resumed again only hands out the result.
+    sac_assert_ok(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, true, "stamp",
+                                  NULL, &error),
+                  &error);
+    assert_same_models(model, whole);
+    sac_ssmtl_model_close(&model);
+    sac_free(report.epochs);
+    // Another seed gives another model, or the comparisons above check nothing.
+    o.seed = 2;
+    sac_assert_ok(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
+        &error);
+    const sac_param *a = sac_params_at(model->params, 0), *b = sac_params_at(whole->params, 0);
+    cr_assert_neq(memcmp(a->data, b->data, (size_t)a->count * sizeof(float)), 0);
+    sac_ssmtl_model_close(&model);
+    sac_ssmtl_model_close(&whole);
+    sac_free(report.epochs);
+    sac_free(whole_report.epochs);
+    close_scene(&s);
+}
+
+Test(teachers_train, refuses_foreign_checkpoints) {
+    scene s;
+    make_scene(&s);
+    sac_ssmtl_options o = small_options();
+    o.epochs = 1;
+    o.samples_per_epoch = 8;
+    const char *path = sac_test_path("foreign.safetensors");
+    sac_ssmtl_model *model = NULL;
+    sac_ssmtl_report report = {0};
+    sac_error error = {0};
+    sac_assert_ok(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, false, "one", NULL, &error),
+        &error);
+    sac_ssmtl_model_close(&model);
+    sac_free(report.epochs);
+    sac_assert_error(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, true, "two", NULL, &error),
+        SAC_ERROR_FORMAT, &error, "foreign.safetensors", "one", "two", NULL);
+    error = (sac_error){0};
+    sac_safetensors *st = NULL;
+    sac_assert_ok(sac_safetensors_create(&st), &error);
+    sac_assert_ok(sac_safetensors_write(st, path, &error), &error);
+    sac_safetensors_close(&st);
+    sac_assert_error(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, true, "one", NULL, &error),
+        SAC_ERROR_FORMAT, &error, "foreign.safetensors", "checkpoint", NULL);
+    error = (sac_error){0};
+    sac_test_write("foreign.safetensors", "abc", 3);
+    sac_assert_error(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, true, "one", NULL, &error),
+        SAC_ERROR_FORMAT, &error, "foreign.safetensors", NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, "/nowhere/c", false,
+                                     "one", NULL, &error),
+                     SAC_ERROR_IO, &error, "/nowhere", NULL);
+    close_scene(&s);
+}
+
+Test(teachers_train, time_limit_ends_learning) {
+    scene s;
+    make_scene(&s);
+    sac_ssmtl_options o = small_options();
+    o.epochs = 100000;
+    o.max_minutes = 1e-4;
+    sac_ssmtl_model *model = NULL;
+    sac_ssmtl_report report = {0};
+    sac_error error = {0};
+    sac_assert_ok(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
+        &error);
+    cr_assert_eq(report.count, 1, "the epoch is closed early");
+    cr_assert_eq(report.best, 0);
+    cr_assert(isfinite(report.epochs[0].valid.total));
+    sac_ssmtl_model_close(&model);
+    sac_free(report.epochs);
+    close_scene(&s);
+}
+
+Test(teachers_train, refuses_bad_options) {
+    scene s;
+    make_scene(&s);
+    sac_ssmtl_model *model = NULL;
+    sac_ssmtl_report report = {0};
+    for (int i = 0; i < 5; i++) {
+        sac_ssmtl_options o = small_options();
+        if (i == 0) o.batch = 1;
+        if (i == 1) o.epochs = 0;
+        if (i == 2) o.learning_rate = NAN;
+        if (i == 3) o.learning_rate = 0;
+        if (i == 4) o.max_minutes = -1;
+        sac_error error = {0};
+        sac_assert_error(
+            sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
+            SAC_ERROR_ARGUMENT, &error, "out of range", NULL);
+    }
+    sac_ssmtl_options o = small_options();
+    sac_error error = {0};
+    sac_detections none = {.frames = FRAMES, .start = sac_calloc(FRAMES + 1, sizeof(int64_t))};
+    sac_ssmtl_clip clip = s.clips[0];
+    clip.detections = &none;
+    sac_assert_error(sac_ssmtl_train(&model, &report, &clip, 1, &o, NULL, false, "", NULL, &error),
+                     SAC_ERROR_ARGUMENT, &error, "0 objects", "detector", NULL);
+    sac_detections_close(&none);
+    close_scene(&s);
+}
