@@ -320,7 +320,9 @@ static sac_status open_codec(AVCodecContext **context, int kind, const char *nam
     SAC_TRY_ALLOC(c);
     c->thread_count = 1; // one picture at a time; frame threads would hand out the previous one
     c->max_pixels = (int64_t)SAC_MAX_SIDE * SAC_MAX_SIDE;
-    c->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_BITSTREAM;
+    c->err_recognition = AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_BITSTREAM;
+    // In FFmpeg's TIFF decoder this flag would also refuse every tag it does not know.
+    if (kinds[kind].id != AV_CODEC_ID_TIFF) c->err_recognition |= AV_EF_EXPLODE;
     int code = avcodec_open2(c, codec, NULL);
     if (code < 0)
         SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s': %s decoder", name, kinds[kind].name));

@@ -24,9 +24,13 @@ struct sac_stream {
     AVFormatContext *input;
     AVCodecContext *decoder;
     AVPacket *packet;
+    // Read already, see is_cut_here, and what reading it gave.
+    AVPacket *ahead;
+    bool have_ahead;
+    int ahead_code;
     int index;  // of the video stream
     bool local; // a regular file: damage is an error
-    bool started, draining;
+    bool started;
     int cut; // FFmpeg's code of the damage that ended the input, 0: none
     double timeout_s, deadline_s;
     const atomic_bool *stop;
@@ -121,8 +125,10 @@ static sac_status open_decoder(sac_stream *s, int threads, sac_error *error) {
         if ((int)i != s->index) s->input->streams[i]->discard = AVDISCARD_ALL;
     s->decoder = avcodec_alloc_context3(codec);
     s->packet = av_packet_alloc();
+    s->ahead = av_packet_alloc();
     SAC_TRY_ALLOC(s->decoder);
     SAC_TRY_ALLOC(s->packet);
+    SAC_TRY_ALLOC(s->ahead);
     code = avcodec_parameters_to_context(s->decoder, par);
     if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s'", s->source));
     s->decoder->pkt_timebase = s->input->streams[s->index]->time_base;
@@ -166,6 +172,7 @@ void sac_stream_close(sac_stream **stream) {
     avcodec_free_context(&s->decoder);
     avformat_close_input(&s->input);
     av_packet_free(&s->packet);
+    av_packet_free(&s->ahead);
     sac_free(s->source);
     sac_free(s);
     *stream = NULL;
@@ -184,43 +191,58 @@ void sac_stream_get_info(const sac_stream *s, sac_stream_info *info) {
     }
 }
 
-// Gives the decoder its next packet, or the end of the input.
-static sac_status feed(sac_stream *s, int64_t index, sac_error *error) {
-    sac_status status = SAC_OK;
-    int code = 0;
+// The next packet of the video stream; FFmpeg's code.
+static int read_packet(sac_stream *s, AVPacket *packet) {
     for (;;) {
-        if (atomic_load(s->stop)) SAC_TRY(stopped(s, index, error));
-        code = av_read_frame(s->input, s->packet);
+        if (atomic_load(s->stop)) return AVERROR_EXIT;
+        int code = av_read_frame(s->input, packet);
         if (code == AVERROR(EAGAIN)) { // a device without a new picture yet
-            if (stop_reading(s)) SAC_TRY(stopped(s, index, error));
+            if (stop_reading(s)) return AVERROR_EXIT;
             (void)nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
             continue;
         }
-        if (code < 0) break;
-        bool ours = s->packet->stream_index == s->index;
-        bool damaged = (s->packet->flags & AV_PKT_FLAG_CORRUPT) != 0;
-        if (ours && !(damaged && s->local)) {
-            code = avcodec_send_packet(s->decoder, s->packet);
-            av_packet_unref(s->packet);
-            if (code >= 0 || code == AVERROR(EAGAIN)) return SAC_OK;
-            if (code == AVERROR(ENOMEM)) return SAC_ERROR_MEMORY;
-            // Recordings may begin in the middle of a group of pictures.
-            if (!s->local || !s->started) continue;
-            break;
-        }
-        av_packet_unref(s->packet);
-        if (ours) {
-            code = AVERROR_INVALIDDATA;
-            break;
-        }
+        if (code < 0 || packet->stream_index == s->index) return code;
+        av_packet_unref(packet);
     }
-    if (code == AVERROR_EXIT) SAC_TRY(stopped(s, index, error));
-    if (code != AVERROR_EOF) s->cut = code;
-    s->draining = true;
-    (void)avcodec_send_packet(s->decoder, NULL);
-fail:
+}
+
+// Is s->packet, which the demuxer calls damaged, the incomplete rest of a cut file? In the middle the flag only says that
+// something was lost before it (joined transport streams), and the decoder may try.
+static bool is_cut_here(sac_stream *s) {
+    if (!s->local || (s->packet->flags & AV_PKT_FLAG_CORRUPT) == 0) return false;
+    if (!s->have_ahead) s->ahead_code = read_packet(s, s->ahead);
+    s->have_ahead = true;
+    return s->ahead_code < 0;
+}
+
+// Gives the decoder its next packet, or the end of the input.
+static sac_status feed(sac_stream *s, int64_t index, sac_error *error) {
+    int code;
+    for (;;) {
+        if (s->have_ahead) {
+            code = s->ahead_code;
+            av_packet_move_ref(s->packet, s->ahead);
+            s->have_ahead = false;
+        } else {
+            code = read_packet(s, s->packet);
+        }
+        if (code < 0) break;
+        if (is_cut_here(s)) {
+            code = s->ahead_code == AVERROR_EXIT ? AVERROR_EXIT : AVERROR_INVALIDDATA;
+            break;
+        }
+        code = avcodec_send_packet(s->decoder, s->packet);
+        av_packet_unref(s->packet);
+        if (code >= 0 || code == AVERROR(EAGAIN)) return SAC_OK;
+        if (code == AVERROR(ENOMEM)) return SAC_ERROR_MEMORY;
+        // Live inputs lose packets, and recordings may begin in the middle of a group of pictures.
+        if (s->local && s->started) break;
+    }
     av_packet_unref(s->packet);
-    return status;
+    if (code == AVERROR_EXIT) return stopped(s, index, error);
+    if (code != AVERROR_EOF) s->cut = code;
+    (void)avcodec_send_packet(s->decoder, NULL);
+    return SAC_OK;
 }
 
 // The decoder has handed out everything: was that all there should be?

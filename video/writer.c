@@ -59,7 +59,8 @@ static sac_status try_encoder(sac_video_writer *w, const AVCodec *codec, enum AV
         c->bit_rate = (int64_t)c->width * c->height * 4; // for encoders without constant quality
         if (strcmp(codec->name, "libx264") == 0) c->bit_rate = 0;
     } else {
-        c->level = 3; // slices with checksums
+        // Level 3 has checksums, but cuts into slices, which FFmpeg gets wrong in pictures of a few pixels.
+        c->level = w->width >= 16 && w->height >= 16 ? 3 : 1;
     }
     if ((w->output->oformat->flags & AVFMT_GLOBALHEADER) != 0)
         c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -81,7 +82,8 @@ static sac_status open_encoder(sac_video_writer *w, sac_error *error) {
     for (; *names != NULL; names++) {
         const AVCodec *codec = avcodec_find_encoder_by_name(*names);
         if (codec == NULL) continue;
-        if (avformat_query_codec(w->output->oformat, codec->id, FF_COMPLIANCE_NORMAL) != 1)
+        // Negative: the muxer keeps no list; it will complain in the header if it must.
+        if (avformat_query_codec(w->output->oformat, codec->id, FF_COMPLIANCE_NORMAL) == 0)
             continue;
         fits = true;
         SAC_TRY(try_encoder(w, codec, w->lossless ? AV_PIX_FMT_BGR0 : AV_PIX_FMT_YUV420P, &code));

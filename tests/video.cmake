@@ -1,0 +1,10 @@
+foreach(unit scale source damage dataset picture)
+    sac_test(video_${unit} LIBS saccade_video saccade_core SOURCES video_make.c)
+    if(TARGET test_video_${unit})
+        # The tests encode pictures of kinds that the product only reads.
+        target_link_libraries(test_video_${unit} PRIVATE saccade_ffmpeg)
+    endif()
+endforeach()
+
+sac_fuzz(picture LIBS saccade_video saccade_ffmpeg SECONDS 4)
+sac_fuzz(video LIBS saccade_video saccade_ffmpeg SECONDS 6)
