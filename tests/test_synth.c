@@ -1,5 +1,5 @@
-// The synthetic scene: repeatability, masks and labels of every anomaly kind, perspective, speeds, boxes, bad
-// options. Writing data sets is tested in test_synth_write.c.
+// The synthetic scene: repeatability, masks and labels of every anomaly kind, perspective, speeds,
+// boxes, bad options. Writing data sets is tested in test_synth_write.c.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -177,8 +177,9 @@ static double median(double *values, int n) {
     return values[n / 2];
 }
 
-// Every kind: masks and labels agree, the event begins and ends inside the clip, the mask lies on a true box, and
-// the thing moves at its pace (in its own heights per second, which perspective leaves alone).
+// Every kind: masks and labels agree, the event begins and ends inside the clip, the mask lies on a
+// true box, and the thing moves at its pace (in its own heights per second, which perspective
+// leaves alone).
 Test(synth, anomalies_are_masked_and_move_as_they_should) {
     static const double pace[SAC_SYNTH_ANOMALY_COUNT][2] = {
         [SAC_SYNTH_CYCLIST] = {1.2, 3.2},   [SAC_SYNTH_SKATER] = {0.9, 2.2},

@@ -1,5 +1,5 @@
-// The synthetic data set on disk: layout, labels equal to masks, repeatability, folders that are refused, being
-// stopped and continued, no half-written output.
+// The synthetic data set on disk: layout, labels equal to masks, repeatability, folders that are
+// refused, being stopped and continued, no half-written output.
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,6 @@
-// synth: writes the synthetic data set, and on request says how far two frame-difference scorers get on it.
-// Parses options, shows progress, prints results; the scene is video/synth, the scorers are bench/baseline.
+// synth: writes the synthetic data set, and on request says how far two frame-difference scorers
+// get on it. Parses options, shows progress, prints results; the scene is video/synth, the scorers
+// are bench/baseline.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,8 @@ typedef struct settings {
 static const sac_option options[] = {
     {.name = "", .help = "Data set"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, .offset = offsetof(settings, output),
-     .argument = "DIR", .help = "folder to write; new, empty, or holding a set of the same settings (required)"},
+     .argument = "DIR",
+     .help = "folder to write; new, empty, or holding a set of the same settings (required)"},
     {.name = "width", .type = SAC_OPTION_INT, .offset = offsetof(settings, width), .number = 240,
      .min = 32, .max = 4096, .argument = "PX", .help = "frame width"},
     {.name = "height", .type = SAC_OPTION_INT, .offset = offsetof(settings, height), .number = 160,
@@ -38,8 +40,8 @@ static const sac_option options[] = {
      .number = 6, .min = 0, .max = 1000, .argument = "N", .help = "normal training clips"},
     {.name = "test-clips", .type = SAC_OPTION_INT, .offset = offsetof(settings, test_clips),
      .number = 7, .min = 0, .max = 1000, .argument = "N",
-     .help = "test clips, one anomaly each: cyclist, skater, runner, cart, wrong-way walker, thrown "
-             "object, loiterer, and again from the beginning"},
+     .help = "test clips, one anomaly each: cyclist, skater, runner, cart, wrong-way walker, "
+             "thrown object, loiterer, and again from the beginning"},
     {.name = "frames", .type = SAC_OPTION_INT, .offset = offsetof(settings, frames), .number = 120,
      .min = 1, .max = 100000, .argument = "N", .help = "frames per clip"},
     {.name = "frame-rate", .type = SAC_OPTION_REAL, .offset = offsetof(settings, frame_rate),

@@ -1,5 +1,5 @@
-// One clip of the synthetic scene: lays figures, shadows, leaves and light over the painted ground and passes
-// the result through a plausible camera (lens blur, gain flicker, vignette, shot noise).
+// One clip of the synthetic scene: lays figures, shadows, leaves and light over the painted ground
+// and passes the result through a plausible camera (lens blur, gain flicker, vignette, shot noise).
 #include "video/synth.h"
 
 #include <stdlib.h>
@@ -182,7 +182,8 @@ static float sun_at(const sac_synth_scene *scene, int x, int y) {
     return top + (below[0] + (below[1] - below[0]) * tx - top) * ty;
 }
 
-// Light that falls on something standing at a ground point: the mean over a few pixels around its foot.
+// Light that falls on something standing at a ground point: the mean over a few pixels around its
+// foot.
 static float light_on(const sac_synth_scene *scene, double x, double y) {
     const sac_synth_camera *camera = &scene->stage->camera;
     sac_synth_pixel p = sac_synth_project(camera, (sac_synth_vec){x, y, 0});
@@ -225,7 +226,8 @@ static int build(const sac_synth_scene *scene, int64_t actor, int64_t t,
                                 &scene->stage->camera);
 }
 
-// Sensor: 3x3 lens blur, vignette, gain flicker, then shot and read noise, all from hashes of the frame.
+// Sensor: 3x3 lens blur, vignette, gain flicker, then shot and read noise, all from hashes of the
+// frame.
 static void expose(sac_synth_scene *scene, int64_t t, double time, uint8_t *gray) {
     int w = scene->options.width, h = scene->options.height;
     uint64_t seed = sac_synth_hash(scene->noise_seed ^ sac_synth_hash((uint64_t)t));
@@ -373,7 +375,8 @@ static bool covers(const shape *s, const sac_synth_camera *camera, double u, dou
     return false;
 }
 
-// Looks at the middle of every part and at points towards its sides: one that no nearer shape covers will do.
+// Looks at the middle of every part and at points towards its sides: one that no nearer shape
+// covers will do.
 static bool is_visible(const shape *s, const shape *nearer, int64_t nearer_count,
                        const sac_synth_camera *camera) {
     static const double du[5] = {0, -0.6, 0.6, 0, 0}, dv[5] = {0, 0, 0, -0.6, 0.6};

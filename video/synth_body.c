@@ -1,5 +1,5 @@
-// Articulated figures. The stance foot keeps its place on the ground while the body moves over it and the
-// knee follows by two-link inverse kinematics, so nobody slides.
+// Articulated figures. The stance foot keeps its place on the ground while the body moves over it
+// and the knee follows by two-link inverse kinematics, so nobody slides.
 #include "video/synth_body.h"
 
 #include <stdlib.h>
@@ -66,8 +66,8 @@ typedef struct joint {
     double forward, up;
 } joint;
 
-// Knee (bend +1) or elbow (bend -1) between root and *end, in the body's plane of motion. An end out of
-// reach is pulled in, giving a straight limb.
+// Knee (bend +1) or elbow (bend -1) between root and *end, in the body's plane of motion. An end
+// out of reach is pulled in, giving a straight limb.
 static joint two_links(joint root, joint *end, double upper, double lower, double bend) {
     double dx = end->forward - root.forward, dz = end->up - root.up, d = hypot(dx, dz);
     double reach = 0.999 * (upper + lower);
@@ -121,8 +121,8 @@ static void add_leg(figure *f, const sac_synth_style *style, joint hip, joint an
         at(f, ankle.forward + toe * cos(pitch), foot_y, toe_up), 0.02 * h, 0.017 * h, style->shoes);
 }
 
-// swing: angle of the upper arm from straight down, forwards positive; elbow: extra forward bend; out:
-// sideways angle away from the body.
+// swing: angle of the upper arm from straight down, forwards positive; elbow: extra forward bend;
+// out: sideways angle away from the body.
 static sac_synth_vec add_arm(figure *f, const sac_synth_style *style, joint shoulder, double side,
                              double swing, double elbow, double out) {
     double h = style->height_m, w = style->build, upper = 0.175 * h, lower = 0.165 * h;
@@ -186,7 +186,8 @@ static void build_walker(figure *f, const sac_synth_style *style, const sac_synt
     g.lift = go * h * (running ? 0.17 : 0.04);
     g.heel = go * h * (running ? 0.12 : 0.055);
     double bob = cos(4 * SAC_SYNTH_PI * phase);
-    // Highest over the standing leg, lowest when both feet are down; runners sink the other way round.
+    // Highest over the standing leg, lowest when both feet are down; runners sink the other way
+    // round.
     double hip_up = h * (running ? 0.505 + 0.02 * bob : 0.529 - go * (0.015 + 0.013 * bob));
     double turn = go * 0.022 * h * cos(2 * SAC_SYNTH_PI * phase); // the pelvis turns with the leg
     double pitch[2];
@@ -285,7 +286,8 @@ static void add_box(figure *f, double back, double front, double half, double lo
     add_quad(f, p[2], p[0], p[4], p[6], value * 0.7f);  // back
 }
 
-// A small service cart with a roof: drawn in a fixed order (far side, driver, body, near side, roof).
+// A small service cart with a roof: drawn in a fixed order (far side, driver, body, near side,
+// roof).
 static void build_cart(figure *f, const sac_synth_style *style, const sac_synth_pose *pose,
                        const sac_synth_camera *camera) {
     double left_depth = sac_synth_project(camera, at(f, 0, 0.6, 0)).depth;

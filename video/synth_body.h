@@ -1,5 +1,6 @@
-// Figures of the synthetic scene as lists of parts: walking and running people, skater, cyclist, cart and ball,
-// posed from position, heading, speed and gait phase. No time, no motion: synth_crowd decides those.
+// Figures of the synthetic scene as lists of parts: walking and running people, skater, cyclist,
+// cart and ball, posed from position, heading, speed and gait phase. No time, no motion:
+// synth_crowd decides those.
 #ifndef SAC_VIDEO_SYNTH_BODY_H
 #define SAC_VIDEO_SYNTH_BODY_H
 

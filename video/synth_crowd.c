@@ -1,5 +1,6 @@
-// Simulates walkers and anomalies on the walkway's own coordinates (s along, l across) and records poses.
-// One random stream per clip; the order of draws is fixed, so equal settings give equal crowds.
+// Simulates walkers and anomalies on the walkway's own coordinates (s along, l across) and records
+// poses. One random stream per clip; the order of draws is fixed, so equal settings give equal
+// crowds.
 #include "video/synth_crowd.h"
 
 #include <string.h>
@@ -544,8 +545,8 @@ static sac_status plan_anomaly(world *w, sac_synth_anomaly anomaly, double secon
     return status;
 }
 
-// Entry rates that bring the wanted mean number of people into view; returns how long the walkway takes to
-// fill, seconds.
+// Entry rates that bring the wanted mean number of people into view; returns how long the walkway
+// takes to fill, seconds.
 static double set_rates(world *w, int walkers) {
     const sac_synth_stage *stage = w->stage;
     double in_view = 0, longest = 0, half = stage->way.half_width_m;

@@ -1,5 +1,5 @@
-// Who walks where in one clip: simulates the crowd and the clip's anomaly in small time steps once, and keeps
-// every figure's pose for every frame. No drawing.
+// Who walks where in one clip: simulates the crowd and the clip's anomaly in small time steps once,
+// and keeps every figure's pose for every frame. No drawing.
 #ifndef SAC_VIDEO_SYNTH_CROWD_H
 #define SAC_VIDEO_SYNTH_CROWD_H
 
@@ -24,9 +24,10 @@ typedef struct sac_synth_crowd {
     int64_t count, capacity;
 } sac_synth_crowd;
 
-// People keep to their side of the walkway (one-way traffic on each), avoid each other by social forces
-// (Helbing and Molnar, Physical Review E 51, 1995), walk alone or abreast in groups, stop now and then
-// in the pause zones, and a few cross. The anomaly happens once per 15 s of clip, at least once.
+// People keep to their side of the walkway (one-way traffic on each), avoid each other by social
+// forces (Helbing and Molnar, Physical Review E 51, 1995), walk alone or abreast in groups, stop
+// now and then in the pause zones, and a few cross. The anomaly happens once per 15 s of clip, at
+// least once.
 SAC_NODISCARD sac_status sac_synth_crowd_create(sac_synth_crowd **crowd,
                                                 const sac_synth_stage *stage,
                                                 const sac_synth_options *options, uint64_t clip,

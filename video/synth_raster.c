@@ -81,8 +81,8 @@ static double inside(const double edge[4][3], int count, double x, double y) {
     return least;
 }
 
-// The image orientation of a visible face: counter-clockwise seen from outside is clockwise in (u, down)
-// coordinates with v downwards, that is, a negative doubled area.
+// The image orientation of a visible face: counter-clockwise seen from outside is clockwise in (u,
+// down) coordinates with v downwards, that is, a negative doubled area.
 static bool project_quad(const sac_synth_part *part, const sac_synth_camera *camera, double u[4],
                          double v[4]) {
     const sac_synth_vec corner[4] = {part->a, part->b, part->c, part->d};

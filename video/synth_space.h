@@ -1,5 +1,6 @@
-// Geometry of the synthetic scene: vectors in metres, the fixed camera and its ground plane, hashed noise.
-// Everything is a pure function of its arguments, so that any frame can be drawn in any order.
+// Geometry of the synthetic scene: vectors in metres, the fixed camera and its ground plane, hashed
+// noise. Everything is a pure function of its arguments, so that any frame can be drawn in any
+// order.
 #ifndef SAC_VIDEO_SYNTH_SPACE_H
 #define SAC_VIDEO_SYNTH_SPACE_H
 
@@ -41,14 +42,15 @@ typedef struct sac_synth_camera {
     double sin_pitch, cos_pitch; // downward tilt
 } sac_synth_camera;
 
-// Where a world point is seen: pixel coordinates (pixel centres at .5), pixels per metre, and depth along
-// the optical axis in metres. Points with depth < 0.5 are behind or at the lens: `scale` is 0.
+// Where a world point is seen: pixel coordinates (pixel centres at .5), pixels per metre, and depth
+// along the optical axis in metres. Points with depth < 0.5 are behind or at the lens: `scale` is
+// 0.
 typedef struct sac_synth_pixel {
     double u, v, scale, depth;
 } sac_synth_pixel;
 
-// The focal length is 1.3 * max(width, 1.5 height), so that whatever the aspect ratio the horizon stays
-// above the picture and every pixel sees ground.
+// The focal length is 1.3 * max(width, 1.5 height), so that whatever the aspect ratio the horizon
+// stays above the picture and every pixel sees ground.
 sac_synth_camera sac_synth_camera_make(int width, int height, double above_m, double pitch);
 sac_synth_pixel sac_synth_project(const sac_synth_camera *camera, sac_synth_vec point);
 // Ground point (z = 0) seen at pixel position (u, v): the inverse of the ground plane homography.
@@ -88,7 +90,8 @@ static inline double sac_synth_lattice(int64_t i, int64_t j, uint64_t seed) {
     return (double)(h >> 11) * 0x1.0p-53;
 }
 
-// Smooth value noise in [0, 1) with lattice spacing 1, and `octaves` of it, each half the size and weight.
+// Smooth value noise in [0, 1) with lattice spacing 1, and `octaves` of it, each half the size and
+// weight.
 double sac_synth_noise(double x, double y, uint64_t seed);
 double sac_synth_fractal(double x, double y, int octaves, uint64_t seed);
 // Approximately normal (sum of four uniforms), mean 0, variance 1, from a hash.

@@ -1,5 +1,5 @@
-// Builds the fixed part of the scene: paints the ground, plants trees, sets up lamp, bench, board and bollards.
-// Nothing here depends on the clip or on time, apart from the wind in the leaves.
+// Builds the fixed part of the scene: paints the ground, plants trees, sets up lamp, bench, board
+// and bollards. Nothing here depends on the clip or on time, apart from the wind in the leaves.
 #include "video/synth_stage.h"
 
 #include <string.h>

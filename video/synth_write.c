@@ -1,5 +1,5 @@
-// Writes the synthetic data set in UCSD layout: frames, masks, frame ranges, and how all of it was made.
-// Never removes files; a folder that holds something else is refused.
+// Writes the synthetic data set in UCSD layout: frames, masks, frame ranges, and how all of it was
+// made. Never removes files; a folder that holds something else is refused.
 #include <limits.h>
 #include <string.h>
 
@@ -126,8 +126,8 @@ static json_t *clip_to_json(const char *name, sac_synth_anomaly kind, const uint
                      "abnormal_frames", (json_int_t)abnormal);
 }
 
-// synth.json: settings, the kind and number of abnormal frames of every test clip written so far, and
-// whether the set is complete.
+// synth.json: settings, the kind and number of abnormal frames of every test clip written so far,
+// and whether the set is complete.
 static sac_status write_provenance(const char *path, const sac_synth_options *options,
                                    json_t *clips, bool complete, sac_error *error) {
     json_t *json =
@@ -139,8 +139,8 @@ static sac_status write_provenance(const char *path, const sac_synth_options *op
     return status;
 }
 
-// A folder may be new, empty, or hold a set (also an unfinished one) of exactly these settings, whose files
-// are then written again. Anything else could mix two data sets.
+// A folder may be new, empty, or hold a set (also an unfinished one) of exactly these settings,
+// whose files are then written again. Anything else could mix two data sets.
 static sac_status check_folder(const char *folder, const char *provenance,
                                const sac_synth_options *options, sac_error *error) {
     sac_status status = SAC_OK;
