@@ -8,6 +8,9 @@
 #include "video/convert.h"
 #include "video/pictures.h"
 
+#define SEED(text)                                                                                 \
+    { text, sizeof(text) - 1 }
+
 size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     static const uint8_t bmp[] = "BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\2\0\0\0\2\0\0\0\1\0\x18"
                                  "\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0"
@@ -23,15 +26,15 @@ size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     static const struct {
         const void *bytes;
         size_t size;
-    } seeds[] = {{"P5\n3 2\n255\nabcdef", 17},
-                 {"P6 2 1 255 abcdef", 17},
-                 {"P2\n2 2\n15\n1 2 3 4\n", 19},
-                 {"P4\n9 2\n\1\2\3\4", 13},
-                 {"P5\n2 1\n65535\nabcd", 17},
-                 {bmp, sizeof bmp - 1},
-                 {png, sizeof png - 1},
-                 {tiff, sizeof tiff - 1},
-                 {"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\nabc", 66}};
+    } seeds[] = {SEED("P5\n3 2\n255\nabcdef"),
+                 SEED("P6 2 1 255 abcdef"),
+                 SEED("P2\n2 2\n15\n1 2 3 4\n"),
+                 SEED("P4\n9 2\n\1\2\3\4"),
+                 SEED("P5\n2 1\n65535\nabcd"),
+                 SEED(bmp),
+                 SEED(png),
+                 SEED(tiff),
+                 SEED("P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\nabc")};
     if (index >= (int)(sizeof seeds / sizeof *seeds) || seeds[index].size > capacity) return 0;
     memcpy(out, seeds[index].bytes, seeds[index].size);
     return seeds[index].size;

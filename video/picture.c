@@ -14,6 +14,14 @@
 #include "core/memory.h"
 #include "video/ffmpeg.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+// Fontconfig keeps what it loads until the process ends, which the leak checker takes for leaks of ours.
+SAC_API const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) {
+    return "leak:libfontconfig\n";
+}
+#endif
+
 struct sac_canvas {
     int width, height;
     cairo_surface_t *surface;

@@ -219,8 +219,8 @@ __attribute__((target("avx512f,avx512bw,avx512vl"))) static void run_avx512(
         __m512i odd = _mm512_srl_epi64(_mm512_mul_epu32(_mm512_srli_epi64(sum, 32), m), shift);
         __m128i bytes = _mm512_cvtepi32_epi8(_mm512_or_si512(even, _mm512_slli_epi64(odd, 32)));
         int left = r->elements - e;
-        __mmask16 keep = left >= LANES5 ? (__mmask16)0xFFFF : (__mmask16)((1u << left) - 1);
-        _mm_mask_storeu_epi8(dst + e, keep, bytes);
+        unsigned keep = left >= LANES5 ? 0xFFFFu : (1u << left) - 1;
+        _mm_mask_storeu_epi8(dst + e, (__mmask16)keep, bytes);
     }
 }
 
