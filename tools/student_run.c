@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -142,7 +143,9 @@ static const sac_command command = {
         "or a device.\n"
         "Frames count from 0; scores lie in [0,1]; peak_x and peak_y are pixels of the source. "
         "Clips may be as short\n"
-        "as one frame: the border frames stand in for those that are missing.\n\n"
+        "as one frame: the border frames stand in for those that are missing. With --threads 0 and "
+        "a queue one core\n"
+        "decodes and the others compute.\n\n"
         "  student-run -m ped2.safetensors clip.mp4 --csv scores.csv --quiet\n"
         "  student-run -m ped2.safetensors Test/Test001 --report report.html --threshold 0.4\n"
         "  student-run -m ped2.safetensors *.mp4 --csv out/{}.csv --overlay out/\n"
@@ -217,6 +220,7 @@ typedef struct run {
     sac_student *student;
     sac_student_info info;
     int width, height; // of --size, 0: the source's
+    int threads;       // that compute
     sac_output_names names;
     int64_t source_count;
     json_t *settings_json, *model_json; // for reports and --json
@@ -334,7 +338,7 @@ static json_t *timing_json(const run *r, const outcome *o) {
                      sac_json_number(rate(o->frames, o->wall_s)), "waiting_for_frames_s",
                      sac_json_number(o->read_s), "scoring_s", sac_json_number(o->score_s),
                      "scoring_frames_per_second", sac_json_number(rate(o->frames, o->score_s)),
-                     "threads", (json_int_t)r->settings->tool.threads, "backend",
+                     "threads", (json_int_t)r->threads, "backend",
                      r->settings->backend == 1 ? "plain reference" : sac_nn_backend_version(),
                      "version", sac_version());
 }
@@ -530,6 +534,22 @@ static sac_status parse_size(run *r, const char *text, sac_error *error) {
     return SAC_OK;
 }
 
+// Cores this process may use.
+static int core_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
+}
+
+// The decoder's thread needs a core of its own: a compute thread that has to share one keeps the others spinning at
+// every barrier, which costs far more than it brings.
+static int choose_threads(const settings *s) {
+    if (s->tool.threads > 0) return (int)s->tool.threads;
+    int cores = core_count();
+    return s->queue > 0 && cores > 1 ? cores - 1 : cores;
+}
+
 static json_t *describe_model(const run *r) {
     const sac_model *model = sac_student_model(r->student);
     char *path = sac_text_utf8(r->settings->model);
@@ -555,6 +575,7 @@ static sac_status prepare(run *r, const char *const *sources, sac_error *error) 
                              "-m MODEL is missing: which model file shall score?");
     }
     SAC_TRY(parse_size(r, s->size, error));
+    r->threads = choose_threads(s);
     bool any = s->csv != NULL || s->jsonl != NULL || s->maps != NULL || s->overlay != NULL ||
                s->report != NULL;
     if (!any && !s->tool.json) patterns[SAC_OUTPUT_CSV] = "-";
@@ -565,7 +586,7 @@ static sac_status prepare(run *r, const char *const *sources, sac_error *error) 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--json and an output named \"-\" cannot share standard output");
     }
-    const sac_student_options student = {.threads = (int)s->tool.threads,
+    const sac_student_options student = {.threads = r->threads,
                                          .reference = s->backend == 1,
                                          .smoothing_sigma = s->smoothing_sigma,
                                          .smoothing_taps = (int)s->smoothing_taps,
