@@ -21,12 +21,11 @@ typedef struct sac_distill_teacher {
 } sac_distill_teacher;
 
 typedef struct sac_sample_clip {
-    char *name;     // "Train001", altered versions "Train001+1"
-    int64_t frames; // >= 1
-    int64_t
-        validation_from; // frames at or behind it validate, those before it train (0: all validate)
-    uint8_t *planes;     // [frames][height][width] of the preprocessing
-    uint8_t *labels;     // [frames] 1: altered; NULL for an original clip
+    char *name;              // "Train001", altered versions "Train001+1"
+    int64_t frames;          // >= 1
+    int64_t validation_from; // frames from here on validate, those before train; 0: all validate
+    uint8_t *planes;         // [frames][height][width] of the preprocessing
+    uint8_t *labels;         // [frames] 1: altered; NULL for an original clip
     sac_maps maps[SAC_MAX_TEACHERS];
 } sac_sample_clip;
 

@@ -88,7 +88,7 @@ typedef struct candidates {
     int64_t count, capacity;
 } candidates;
 
-static sac_status candidate_push(candidates *list, float iou, int64_t chain, int64_t box) {
+static sac_status candidate_push(candidates *list, candidate item) {
     if (list->count == list->capacity) {
         const int64_t capacity = list->capacity == 0 ? 256 : 2 * list->capacity;
         candidate *grown = sac_recalloc(list->items, list->capacity, capacity, sizeof *grown);
@@ -96,7 +96,7 @@ static sac_status candidate_push(candidates *list, float iou, int64_t chain, int
         list->items = grown;
         list->capacity = capacity;
     }
-    list->items[list->count++] = (candidate){.iou = iou, .chain = chain, .box = box};
+    list->items[list->count++] = item;
     return SAC_OK;
 }
 
@@ -121,7 +121,7 @@ static sac_status frame_link(chain *chains, int64_t *count, bool *used, candidat
         const link *last = &chains[c].links[chains[c].count - 1];
         for (int64_t b = begin; b < end; b++) {
             const float iou = overlap(last->box, &d->boxes[b]);
-            if (iou >= MIN_IOU) SAC_TRY(candidate_push(list, iou, c, b));
+            if (iou >= MIN_IOU) SAC_TRY(candidate_push(list, (candidate){iou, c, b}));
         }
     }
     if (list->count > 0) {
