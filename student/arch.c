@@ -1,5 +1,6 @@
-// Architectures of the student, described as data (nn/net.h). A model file stores the description itself, so that
-// changing or dropping an architecture here never breaks a trained model. No weights and no planning here.
+// Architectures of the student, described as data (nn/net.h). A model file stores the description
+// itself, so that changing or dropping an architecture here never breaks a trained model. No
+// weights and no planning here.
 #include <inttypes.h>
 #include <string.h>
 
@@ -18,8 +19,9 @@ static int conv_norm_relu(sac_net *net, const char *conv, const char *norm, cons
     return sac_net_unary(net, SAC_OP_RELU, relu, src);
 }
 
-// Head of one scale: hidden convolution, ReLU, one logit per place, the strongest logit of each cell, sigmoid.
-// Sigmoid is monotone, so pooling logits gives the map of the strongest probability and costs nothing extra.
+// Head of one scale: hidden convolution, ReLU, one logit per place, the strongest logit of each
+// cell, sigmoid. Sigmoid is monotone, so pooling logits gives the map of the strongest probability
+// and costs nothing extra.
 static void head(sac_net *net, const char *hidden, const char *relu, const char *logit,
                  const char *pool, const char *name, int src, int64_t kernel, int64_t channels,
                  int64_t cells) {
@@ -32,11 +34,12 @@ static void head(sac_net *net, const char *hidden, const char *relu, const char 
 }
 
 // tiny-m: about 150 k parameters and 111 MMAC at 240x160, made for one or two CPU cores.
-//   - Three gray frames enter as channels, so the first convolution already sees motion; a stem per frame would cost
-//     three times as much at the resolution where time is spent.
-//   - Channel counts are multiples of 8 and 16, the widths of the vector registers, and the work sits in 3x3
-//     convolutions, which run near the machine's matmul rate; depthwise ones do not.
-//   - One eighth of the resolution and a receptive field of 87 pixels: a walker with surroundings at 240x160.
+//   - Three gray frames enter as channels, so the first convolution already sees motion; a stem per
+//     frame would cost three times as much at the resolution where time is spent.
+//   - Channel counts are multiples of 8 and 16, the widths of the vector registers, and the work
+//     sits in 3x3 convolutions, which run near the machine's matmul rate; depthwise ones do not.
+//   - One eighth of the resolution and a receptive field of 87 pixels: a walker with surroundings
+//     at 240x160.
 static void build_tiny_m(sac_net *net, const sac_preprocess *preprocess) {
     int x = sac_net_input(net, "frames", 3,
                           (const int64_t[]){3, preprocess->height, preprocess->width});

@@ -1,4 +1,5 @@
-// Thresholding of the smoothed score. No hysteresis and no merging: what is reported is exactly what the CSV shows.
+// Thresholding of the smoothed score. No hysteresis and no merging: what is reported is exactly
+// what the CSV shows.
 #include "student/events.h"
 
 #include "core/json.h"

@@ -1,4 +1,5 @@
-// Events: maximal runs of frames whose smoothed score reaches a threshold. Streaming; keeps the events only.
+// Events: maximal runs of frames whose smoothed score reaches a threshold. Streaming; keeps the
+// events only.
 #ifndef SAC_STUDENT_EVENTS_H
 #define SAC_STUDENT_EVENTS_H
 
@@ -27,8 +28,8 @@ typedef struct sac_events {
 // Next frame in order. A frame belongs to an event when smoothed >= threshold. SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_events_push(sac_events *events, int64_t frame, double time_s,
                                          float smoothed);
-// [{"first_frame", "last_frame", "peak_frame", "first_s", "last_s", "peak_s", "score"}, ...]; new reference, NULL on lack of
-// memory.
+// [{"first_frame", "last_frame", "peak_frame", "first_s", "last_s", "peak_s", "score"}, ...]; new
+// reference, NULL on lack of memory.
 json_t *sac_events_to_json(const sac_events *events);
 void sac_events_close(sac_events *events); // keeps the threshold; ready for the next stream
 

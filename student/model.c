@@ -1,5 +1,6 @@
-// Model files: safetensors with the network, the preprocessing and the provenance as JSON metadata. A file is
-// hostile until every part has been checked against every other; nothing large is allocated before that.
+// Model files: safetensors with the network, the preprocessing and the provenance as JSON metadata.
+// A file is hostile until every part has been checked against every other; nothing large is
+// allocated before that.
 #include "student/model.h"
 
 #include <stdlib.h>
@@ -11,14 +12,15 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 
-// Larger files, activations and amounts of work than these are taken for damage or malice. The paper's network needs 7 GMAC.
+// Larger files, activations and amounts of work than these are taken for damage or malice. The
+// paper's network needs 7 GMAC.
 #define MAX_FILE_BYTES       ((size_t)512 << 20)
 #define MAX_NODE_VALUES      ((int64_t)1 << 28)
 #define MAX_NET_VALUES       ((int64_t)1 << 30)
 #define MAX_MACS_PER_FRAME   ((int64_t)1000 * 1000 * 1000 * 1000)
 #define MAX_ARCH_NAME_LENGTH 64
 
-// ---- preprocessing as JSON ---------------------------------------------------------------------------------
+// ---- preprocessing as JSON ----------------------------------------------------------------------
 
 json_t *sac_preprocess_to_json(const sac_preprocess *p) {
     return json_pack("{s:i, s:i, s:i, s:s, s:[i, i, i], s:f, s:f}", "width", p->width, "height",
@@ -66,7 +68,7 @@ fail:
     return status;
 }
 
-// ---- checks of the network -------------------------------------------------------------------------------
+// ---- checks of the network ----------------------------------------------------------------------
 
 static int64_t shape_values(const sac_shape *shape) {
     int64_t count = 1;
@@ -212,7 +214,7 @@ fail:
     return status;
 }
 
-// ---- create, save, load ----------------------------------------------------------------------------------
+// ---- create, save, load -------------------------------------------------------------------------
 
 sac_status sac_model_create(sac_model **out, const char *arch, const sac_preprocess *preprocess,
                             sac_error *error) {

@@ -1,5 +1,6 @@
-// The student's model file: network description, preprocessing, parameters and provenance in one safetensors
-// file. `distill` writes it, the runtime and student-info read it. Knows nothing of plans, streams or training.
+// The student's model file: network description, preprocessing, parameters and provenance in one
+// safetensors file. `distill` writes it, the runtime and student-info read it. Knows nothing of
+// plans, streams or training.
 #ifndef SAC_STUDENT_MODEL_H
 #define SAC_STUDENT_MODEL_H
 
@@ -11,7 +12,8 @@
 
 #define SAC_MODEL_FORMAT 1
 
-// How frames become network input. Part of the model file; a mismatch is an error, never a silent difference.
+// How frames become network input. Part of the model file; a mismatch is an error, never a silent
+// difference.
 typedef struct sac_preprocess {
     int width, height;  // 16..4096 px
     int channels;       // 1: gray (BT.601 luma of RGB)
@@ -21,39 +23,41 @@ typedef struct sac_preprocess {
 
 sac_preprocess sac_preprocess_default(void); // 240x160, -3 0 3, (x - 127) / 128
 
-// SAC_OK, or `code` (SAC_ERROR_ARGUMENT for a caller's settings, SAC_ERROR_FORMAT for a file's) with a message that
-// starts with `name` and tells what was found and what is allowed.
+// SAC_OK, or `code` (SAC_ERROR_ARGUMENT for a caller's settings, SAC_ERROR_FORMAT for a file's)
+// with a message that starts with `name` and tells what was found and what is allowed.
 SAC_NODISCARD sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code,
                                               const char *name, sac_error *error);
 
+// The network has one input "frames" [3][H][W] and the outputs "map16" [1][16][16], "map4"
+// [1][4][4] and "map1" [1][1][1], each in [0,1].
 typedef struct sac_model {
     char *arch; // "tiny-m"; for people, what runs is `net`
     sac_preprocess preprocess;
-    sac_net *
-        net; // input "frames" [3][H][W]; outputs "map16" [1][16][16], "map4" [1][4][4], "map1" [1][1][1],
-        // each in [0,1]
+    sac_net *net;
     sac_params *params;
-    json_t *
-        provenance; // object: dataset fingerprint, teachers, seed, version, command line, metrics ...
+    json_t *provenance; // object: data set, teachers, seed, version, command line, metrics ...
 } sac_model;
 
-// A model of a named architecture with zero parameters (norm weights and variances one) and empty provenance. Initialise
-// with sac_params_init. The caller closes it.
-// SAC_ERROR_ARGUMENT: unknown architecture (the message lists the known ones) or preprocessing out of range;
+// A model of a named architecture with zero parameters (norm weights and variances one) and empty
+// provenance. Initialise with sac_params_init. The caller closes it.
+// SAC_ERROR_ARGUMENT: unknown architecture (the message lists the known ones) or preprocessing out
+// of range;
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_model_create(sac_model **model, const char *arch,
                                           const sac_preprocess *preprocess, sac_error *error);
 
-// Writes the file atomically. Metadata keys: "format" ("saccade-student"), "format_version", "arch",
-// "network" (JSON), "preprocess" (JSON), "provenance" (JSON).
-// SAC_ERROR_NUMERIC: a parameter is not finite (names it; nothing is written); SAC_ERROR_IO; SAC_ERROR_MEMORY.
+// Writes the file atomically. Metadata keys: "format" ("saccade-student"), "format_version",
+// "arch", "network" (JSON), "preprocess" (JSON), "provenance" (JSON).
+// SAC_ERROR_NUMERIC: a parameter is not finite (names it; nothing is written); SAC_ERROR_IO;
+// SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_model_save(const sac_model *model, const char *path, sac_error *error);
 
-// Reads a model. The stored network is what will run, checked beforehand: one input and three outputs of the
-// shapes above, the outputs being sigmoids; sizes that a frame can reasonably cost; every parameter present with its
-// shape and finite; no tensor that the network does not use.
-// SAC_ERROR_IO; SAC_ERROR_FORMAT: not a model, damaged, missing or contradicting metadata; SAC_ERROR_UNSUPPORTED: written
-// by a newer version; SAC_ERROR_NUMERIC: a weight is not finite; SAC_ERROR_MEMORY. Messages start with the path.
+// Reads a model. The stored network is what will run, checked beforehand: one input and three
+// outputs of the shapes above, the outputs being sigmoids; sizes that a frame can reasonably cost;
+// every parameter present with its shape and finite; no tensor that the network does not use.
+// SAC_ERROR_IO; SAC_ERROR_FORMAT: not a model, damaged, missing or contradicting metadata;
+// SAC_ERROR_UNSUPPORTED: written by a newer version; SAC_ERROR_NUMERIC: a weight is not finite;
+// SAC_ERROR_MEMORY. Messages start with the path.
 SAC_NODISCARD sac_status sac_model_load(sac_model **model, const char *path, sac_error *error);
 
 // The same from memory; `name` stands for the path in messages.
@@ -61,8 +65,9 @@ SAC_NODISCARD sac_status sac_model_parse(sac_model **model, const void *bytes, s
                                          const char *name, sac_error *error);
 void sac_model_close(sac_model **model); // NULL-safe, accepts half-built models
 
-// {"width": .., "height": .., "channels": 1, "luma": "bt601", "offsets": [..], "mean": .., "scale": ..}; new reference,
-// NULL on lack of memory. The reverse checks everything: SAC_ERROR_FORMAT naming `name` and the key.
+// {"width", "height", "channels": 1, "luma": "bt601", "offsets": [3], "mean", "scale"}; new
+// reference, NULL on lack of memory. The reverse checks everything: SAC_ERROR_FORMAT naming `name`
+// and the key.
 json_t *sac_preprocess_to_json(const sac_preprocess *preprocess);
 SAC_NODISCARD sac_status sac_preprocess_from_json(sac_preprocess *preprocess, const json_t *json,
                                                   const char *name, sac_error *error);
@@ -72,9 +77,10 @@ SAC_NODISCARD sac_status sac_arch_build(sac_net **net, const char *arch,
                                         const sac_preprocess *preprocess, sac_error *error);
 const char *sac_arch_names(void); // "tiny-m"
 
-// Scales one frame u8 [height][width][channels] (1 gray, 3 RGB; sides 1..16384) to u8 gray [H][W] of the model: luma
-// (77 R + 150 G + 29 B + 128) >> 8 first, then area average or bilinear (video/scale.h). Deterministic. Keeps the scaler of the
-// last source size: memory is allocated only when the size or the channels change. One preprocessor per thread.
+// Scales one frame u8 [height][width][channels] (1 gray, 3 RGB; sides 1..16384) to u8 gray [H][W]
+// of the model: luma (77 R + 150 G + 29 B + 128) >> 8 first, then area average or bilinear
+// (video/scale.h). Deterministic. Keeps the scaler of the last source size: memory is allocated
+// only when the size or the channels change. One preprocessor per thread.
 // SAC_ERROR_ARGUMENT: a value out of range; SAC_ERROR_MEMORY.
 typedef struct sac_preprocessor sac_preprocessor;
 SAC_NODISCARD sac_status sac_preprocessor_create(sac_preprocessor **p,
@@ -86,12 +92,14 @@ void sac_preprocessor_close(sac_preprocessor **p);
 
 // plane f32 [H][W] = (gray - mean) / scale of a gray plane u8 [H][W].
 void sac_preprocess_plane(float *plane, const uint8_t *gray, const sac_preprocess *preprocess);
-// Interleaves three gray planes u8 [H][W] into network input f32 [H][W][3], normalised: the same numbers.
+// Interleaves three gray planes u8 [H][W] into network input f32 [H][W][3], normalised: the same
+// numbers.
 void sac_preprocess_stack(float *input, const uint8_t *const planes[3],
                           const sac_preprocess *preprocess);
 
 // frame score = (map1 + max map4 + max map16) / 3, for finite maps [16][16] and [4][4].
-// Source: Croitoru et al., "Lightning fast video anomaly detection via multi-scale adversarial distillation", CVIU 2024.
+// Source: Croitoru et al., "Lightning fast video anomaly detection via multi-scale adversarial
+// distillation", CVIU 2024.
 float sac_frame_score(const float *map16, const float *map4, float map1);
 
 #endif

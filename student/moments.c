@@ -1,5 +1,6 @@
-// Online choice of the top moments. Greedy: a moment moves forward in time while the score still rises, which keeps one
-// picture per event instead of many of the same second. Not an event detector: no threshold.
+// Online choice of the top moments. Greedy: a moment moves forward in time while the score still
+// rises, which keeps one picture per event instead of many of the same second. Not an event
+// detector: no threshold.
 #include "student/moments.h"
 
 #include <string.h>

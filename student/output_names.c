@@ -1,4 +1,5 @@
-// Resolves and checks output names. Opens nothing for good: writers are opened when their source begins.
+// Resolves and checks output names. Opens nothing for good: writers are opened when their source
+// begins.
 #include "student/output_names.h"
 
 #include <stdbool.h>
@@ -120,7 +121,8 @@ fail:
     return status;
 }
 
-// The path with its folder resolved, so that "a.csv" and "./a.csv" compare equal. The folder must exist.
+// The path with its folder resolved, so that "a.csv" and "./a.csv" compare equal. The folder must
+// exist.
 static char *canonical(const char *path) {
     char *whole = realpath(path, NULL); // allocated with malloc
     if (whole != NULL) {
@@ -147,7 +149,8 @@ static bool is_same_file(const char *a, const char *b) {
            first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-// Creates the temporary of the final file and removes it again: a wrong folder or missing rights show at once.
+// Creates the temporary of the final file and removes it again: a wrong folder or missing rights
+// show at once.
 static sac_status check_writable(const char *path, sac_error *error) {
     struct stat info;
     // Opening a pipe would wait for its reader, so special files are left to the run itself.

@@ -1,4 +1,5 @@
-// Writers of a scored source. They know the result of one frame at a time; summaries and settings are the caller's.
+// Writers of a scored source. They know the result of one frame at a time; summaries and settings
+// are the caller's.
 #include "student/outputs.h"
 
 #include <errno.h>
@@ -25,8 +26,7 @@ struct sac_outputs {
     int64_t frames;
 
     sac_file_writer *writers[SAC_OUTPUT_COUNT]; // none for the overlay
-    FILE *
-        maps; // on the temporary of writers[SAC_OUTPUT_MAPS]: the header is written again at the end
+    FILE *maps; // on the temporary of its writer: the header is written again at the end
     sac_overlay *overlay;
 
     sac_moments *moments;
@@ -35,7 +35,7 @@ struct sac_outputs {
     int64_t capacity;
 };
 
-// ---- CSV and JSON lines ------------------------------------------------------------------------------------
+// ---- CSV and JSON lines -------------------------------------------------------------------------
 
 // RFC 4180: quoted when it holds a comma, a quote or a line break; quotes doubled.
 static char *csv_text(const char *text) {
@@ -97,7 +97,7 @@ fail:
     return status;
 }
 
-// ---- maps --------------------------------------------------------------------------------------------------
+// ---- maps ---------------------------------------------------------------------------------------
 
 static sac_status maps_error(const sac_outputs *o, const char *what, sac_error *error) {
     return sac_error_set(error, SAC_ERROR_IO, -1, "%s: %s: %s", o->paths[SAC_OUTPUT_MAPS], what,
@@ -145,7 +145,7 @@ fail:
     return status;
 }
 
-// ---- the whole ---------------------------------------------------------------------------------------------
+// ---- the whole ----------------------------------------------------------------------------------
 
 static sac_status open_text(sac_outputs *o, sac_output_kind kind, sac_error *error) {
     return o->paths[kind] == NULL ? SAC_OK
@@ -245,9 +245,9 @@ sac_status sac_outputs_frame(sac_outputs *o, const sac_result *result, const uin
     if (o->maps != NULL) SAC_TRY(write_map(o, result->map16, error));
     if (o->overlay != NULL) {
         char caption[96], time[32];
-        snprintf(caption, sizeof caption, "%s  frame %" PRId64 "  score %.3f",
-                 sac_text_duration(time, sizeof time, result->time_s), result->frame,
-                 (double)result->score_smoothed);
+        // The overlay writes frame number and smoothed score itself.
+        snprintf(caption, sizeof caption, "%s  raw %.3f",
+                 sac_text_duration(time, sizeof time, result->time_s), (double)result->score);
         SAC_TRY(sac_overlay_frame(o->overlay, pixels, o->info.channels, result->map16, SAC_MAP_FINE,
                                   SAC_MAP_FINE, NULL, 0, result->score_smoothed, caption, error));
     }

@@ -1,5 +1,6 @@
-// What one scored source is written to: CSV, JSON lines, anomaly maps as .npy, overlay video, HTML report. All of it in
-// temporary files until commit; memory stays bounded but for the scores that a report needs (16 bytes per frame).
+// What one scored source is written to: CSV, JSON lines, anomaly maps as .npy, overlay video, HTML
+// report. All of it in temporary files until commit; memory stays bounded but for the scores that a
+// report needs (16 bytes per frame).
 #ifndef SAC_STUDENT_OUTPUTS_H
 #define SAC_STUDENT_OUTPUTS_H
 
@@ -29,9 +30,13 @@ SAC_NODISCARD sac_status sac_outputs_open(sac_outputs **outputs,
                                           const sac_video_info *info, sac_error *error);
 // Overlay and report show frames: the caller must then hand pixels to sac_outputs_frame.
 bool sac_outputs_want_pixels(const sac_outputs *outputs);
-// Next result in order, pixels u8 [height][width][channels] of that frame (may be NULL unless wanted).
-// CSV: frame,time_s,score,score_smoothed,peak_x,peak_y[,source]; frames from 0, the peak in pixels of the source's first frame.
-// JSON lines: the same as members. Maps: f32 [frames][16][16].
+// Next result in order, pixels u8 [height][width][channels] of that frame (may be NULL unless
+// wanted).
+//   CSV         frame,time_s,score,score_smoothed,peak_x,peak_y[,source]; frames from 0, the peak
+//               in pixels of the source's first frame
+//   JSON lines  the same as members
+//   maps        f32 [frames][16][16]
+// SAC_ERROR_IO, SAC_ERROR_BACKEND (video encoder), SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_outputs_frame(sac_outputs *outputs, const sac_result *result,
                                            const uint8_t *pixels, sac_error *error);
 
@@ -42,7 +47,8 @@ typedef struct sac_output_notes {
     const json_t *source, *settings, *model, *timing; // tables of the report; NULL: left out
 } sac_output_notes;
 
-// Publishes all outputs under their names. On failure those not yet published are abandoned. At least one frame.
+// Publishes all outputs under their names. On failure those not yet published are abandoned. At
+// least one frame.
 SAC_NODISCARD sac_status sac_outputs_commit(sac_outputs **outputs, const sac_output_notes *notes,
                                             sac_error *error);
 void sac_outputs_close(sac_outputs **outputs); // NULL-safe; abandons what was not committed

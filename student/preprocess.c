@@ -1,5 +1,6 @@
-// From a frame of any size to the network's input: gray, scaled, three frames stacked and normalised. Training and
-// running share this file, so that they see identical numbers. It does no colour management beyond BT.601 luma.
+// From a frame of any size to the network's input: gray, scaled, three frames stacked and
+// normalised. Training and running share this file, so that they see identical numbers. It does no
+// colour management beyond BT.601 luma.
 #include "student/model.h"
 
 #include <math.h>
@@ -73,7 +74,8 @@ sac_status sac_preprocessor_create(sac_preprocessor **out, const sac_preprocess 
     return SAC_OK;
 }
 
-// Luma of ITU-R BT.601 in integers; the weights add up to 256, so that equal channels give exactly that value.
+// Luma of ITU-R BT.601 in integers; the weights add up to 256, so that equal channels give exactly
+// that value.
 static void gray_of_rgb(uint8_t *restrict gray, const uint8_t *restrict rgb, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         unsigned r = rgb[3 * i], g = rgb[3 * i + 1], b = rgb[3 * i + 2];
@@ -124,8 +126,8 @@ void sac_preprocessor_close(sac_preprocessor **p) {
     *p = NULL;
 }
 
-// Normalised value of every possible pixel: the division is done 256 times instead of once per pixel, and training
-// and running get the same bits for any mean and scale.
+// Normalised value of every possible pixel: the division is done 256 times instead of once per
+// pixel, and training and running get the same bits for any mean and scale.
 static void fill_table(float table[256], const sac_preprocess *preprocess) {
     const float mean = (float)preprocess->mean, scale = (float)preprocess->scale;
     for (int x = 0; x < 256; x++) table[x] = ((float)x - mean) / scale;

@@ -1,5 +1,5 @@
-// Writes the HTML report. Everything is streamed into the writer; only the pictures are held in memory, one at a
-// time. Knows nothing of models or videos: it shows what it is given.
+// Writes the HTML report. Everything is streamed into the writer; only the pictures are held in
+// memory, one at a time. Knows nothing of models or videos: it shows what it is given.
 #include "student/report.h"
 
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 #include "student/text.h"
 #include "video/picture.h"
 
-// The page being written; `status` keeps the first failure, so that the code below reads as the page does.
+// The page being written; `status` keeps the first failure, so that the code below reads as the
+// page does.
 typedef struct page {
     sac_file_writer *writer;
     sac_error *error;
@@ -135,7 +136,7 @@ static void put_tile(page *p, const char *value, const char *label) {
     put(p, "<div class=\"tile\"><b>%s</b><span>%s</span></div>", value, label);
 }
 
-// ---- score curve -------------------------------------------------------------------------------------------
+// ---- score curve --------------------------------------------------------------------------------
 
 // Plot area inside the view box of 1000 x 300.
 static const double left = 46, right = 988, top = 12, bottom = 264;
@@ -150,7 +151,8 @@ static double y_of(double value, double high) {
     return bottom - (bottom - top) * fmin(fmax(value / high, 0.0), 1.0);
 }
 
-// Polyline of the values; long ones as the lowest and highest value of each bin, so that no peak disappears.
+// Polyline of the values; long ones as the lowest and highest value of each bin, so that no peak
+// disappears.
 static void put_curve(page *p, const sac_report *r, const float *values, double high,
                       const char *attributes) {
     put(p, "<polyline fill=\"none\" stroke-linejoin=\"round\" %s points=\"", attributes);
@@ -256,7 +258,7 @@ static void put_chart(page *p, const sac_report *r) {
     put(p, "</p></div>");
 }
 
-// ---- pictures, events, tables ------------------------------------------------------------------------------
+// ---- pictures, events, tables -------------------------------------------------------------------
 
 // Frame with heat map as a PNG data URI; the strongest cell is framed.
 static sac_status put_picture(page *p, const sac_moments *moments, const sac_moment *m,
@@ -423,7 +425,8 @@ sac_status sac_report_write(sac_file_writer *writer, const sac_report *r, sac_er
     }
     page body = {.writer = writer, .error = error, .status = SAC_OK};
     page *p = &body;
-    // The policy forbids everything a report does not need, so that even a mistake in escaping could load nothing.
+    // The policy forbids everything a report does not need, so that even a mistake in escaping
+    // could load nothing.
     put(p,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "

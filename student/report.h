@@ -1,5 +1,6 @@
-// The HTML report of one scored source: one file without external resources (inline style, SVG curve, PNG pictures as data
-// URIs), readable in light and dark. No scripts. Every foreign text is escaped.
+// The HTML report of one scored source: one file without external resources (inline style, SVG
+// curve, PNG pictures as data URIs), readable in light and dark. No scripts. Every foreign text is
+// escaped.
 #ifndef SAC_STUDENT_REPORT_H
 #define SAC_STUDENT_REPORT_H
 
@@ -22,7 +23,8 @@ typedef struct sac_report {
     const sac_moments *moments; // NULL: no pictures
     double frames_per_second;   // of the run, for the summary line
     bool interrupted;           // says that the source was not scored to its end
-    // Objects of key -> value shown as tables in this order; NULL ones are left out. Nested objects are flattened with dots.
+    // Objects of key -> value shown as tables in this order; NULL ones are left out. Nested objects
+    // are flattened with dots.
     const json_t *source, *settings, *model, *timing;
 } sac_report;
 

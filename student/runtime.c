@@ -1,5 +1,6 @@
-// Streaming scorer: a ring of prepared gray planes, border replication at both ends of the clip, one network run per
-// frame, causal smoothing. No decoding, no files besides the model, no threads of its own, no allocation per frame.
+// Streaming scorer: a ring of prepared gray planes, border replication at both ends of the clip,
+// one network run per frame, causal smoothing. No decoding, no files besides the model, no threads
+// of its own, no allocation per frame.
 #include "student/runtime.h"
 
 #include <math.h>
@@ -87,7 +88,8 @@ sac_status sac_student_create(sac_student **out, sac_model **model,
     SAC_TRY_ALLOC(s->times);
     SAC_TRY(sac_preprocessor_create(&s->preprocessor, p));
 
-    // The backend splits its work when the plan is made, so the thread count is set before that, too.
+    // The backend splits its work when the plan is made, so the thread count is set before that,
+    // too.
     sac_nn_set_threads(s->options.threads);
     const sac_plan_options plan = {.batch = 1,
                                    .backend =
@@ -133,7 +135,8 @@ void sac_student_get_info(const sac_student *student, sac_student_info *info) {
     *info = student->info;
 }
 
-// Turns one frame into a gray plane of the network's size, with a message for what the caller got wrong.
+// Turns one frame into a gray plane of the network's size, with a message for what the caller got
+// wrong.
 static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pixels, int width,
                                int height, int channels, sac_error *error) {
     sac_status status =

@@ -1,11 +1,13 @@
-// Internal side of the student runtime: what our own tools and tests need beyond include/saccade/student.h.
+// Internal side of the student runtime: what our own tools and tests need beyond
+// include/saccade/student.h.
 #ifndef SAC_STUDENT_RUNTIME_H
 #define SAC_STUDENT_RUNTIME_H
 
 #include "saccade/student.h"
 #include "student/model.h"
 
-// Like sac_student_open with a model already in memory. Takes over `*model` (set to NULL) also on failure.
+// Like sac_student_open with a model already in memory. Takes over `*model` (set to NULL) also on
+// failure.
 SAC_NODISCARD sac_status sac_student_create(sac_student **student, sac_model **model,
                                             const sac_student_options *options, sac_error *error);
 const sac_model *sac_student_model(const sac_student *student); // borrowed

@@ -10,7 +10,8 @@
 
 #include "core/memory.h"
 
-// Length of the valid UTF-8 character at `s`, 0 when there is none. Overlong forms and surrogates are not valid.
+// Length of the valid UTF-8 character at `s`, 0 when there is none. Overlong forms and surrogates
+// are not valid.
 static size_t character_length(const unsigned char *s) {
     if (s[0] < 0x80) return 1;
     size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-// Copy of `text` as valid UTF-8: bytes that are not, and control characters other than tab and line feed, become
-// U+FFFD. sac_free it; NULL on lack of memory.
+// Copy of `text` as valid UTF-8: bytes that are not, and control characters other than tab and line
+// feed, become U+FFFD. sac_free it; NULL on lack of memory.
 char *sac_text_utf8(const char *text);
 
 // Seconds as "1:02:03.4", "2:03.4" or "3.4 s"; `size` >= 32. Returns the buffer.

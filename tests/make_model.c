@@ -1,5 +1,5 @@
-// make-model: writes a randomly initialised student, for tests that need a model file but no training. Its scores mean
-// nothing. Not installed.
+// make-model: writes a randomly initialised student, for tests that need a model file but no
+// training. Its scores mean nothing. Not installed.
 #include <string.h>
 
 #include "core/check.h"
@@ -62,7 +62,8 @@ int main(int argc, char **argv) {
     SAC_TRY(sac_model_create(&model, s.arch, &preprocess, &error));
     sac_rng_seed(&rng, (uint64_t)s.tool.seed, 0);
     sac_params_init(model->params, &rng);
-    // Random logits would mostly saturate the sigmoid; small ones give scores that move with the picture.
+    // Random logits would mostly saturate the sigmoid; small ones give scores that move with the
+    // picture.
     for (int64_t i = 0; i < sac_params_count(model->params); i++) {
         sac_param *param = sac_params_at(model->params, i);
         if (strstr(param->name, ".logit.weight") == NULL) continue;

@@ -12,7 +12,8 @@ static inline void randomise(sac_model *model, uint64_t seed) {
     sac_rng rng;
     sac_rng_seed(&rng, seed, 0);
     sac_params_init(model->params, &rng);
-    // As after training: running statistics that are not the identity, and logits in the sigmoid's middle.
+    // As after training: running statistics that are not the identity, and logits in the sigmoid's
+    // middle.
     for (int64_t i = 0; i < sac_params_count(model->params); i++) {
         sac_param *p = sac_params_at(model->params, i);
         bool logit = strstr(p->name, ".logit.weight") != NULL;

@@ -107,7 +107,7 @@ Test(student_model, round_trip_keeps_every_bit) {
     sac_model_close(&loaded);
 }
 
-// ---- altered files -----------------------------------------------------------------------------------------
+// ---- altered files ------------------------------------------------------------------------------
 
 // A small valid model as a container that a test then spoils.
 

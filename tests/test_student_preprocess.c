@@ -31,7 +31,8 @@ Test(student_preprocess, luma_is_bt601_and_keeps_gray) {
     for (int i = 0; i < SIDE * SIDE; i++) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = (uint8_t)i;
     cr_assert(sac_preprocessor_frame(p, gray, rgb, SIDE, SIDE, 3) == SAC_OK);
     for (int i = 0; i < SIDE * SIDE; i++) cr_assert_eq(gray[i], i);
-    // Random colours against the definition 0.299 R + 0.587 G + 0.114 B; the integer weights may differ by one.
+    // Random colours against the definition 0.299 R + 0.587 G + 0.114 B; the integer weights may
+    // differ by one.
     fill(rgb, sizeof rgb, 3);
     cr_assert(sac_preprocessor_frame(p, gray, rgb, SIDE, SIDE, 3) == SAC_OK);
     for (int i = 0; i < SIDE * SIDE; i++) {

@@ -1,4 +1,5 @@
-// What is shown around the scores: events, top moments, safe texts, output names, tables and the HTML page.
+// What is shown around the scores: events, top moments, safe texts, output names, tables and the
+// HTML page.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include "student/report.h"
 #include "student/text.h"
 
-// ---- events ------------------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------
 
 static void push_all(sac_events *events, const float *scores, int count) {
     for (int i = 0; i < count; i++)
@@ -67,7 +68,7 @@ Test(student_report, events_at_the_ends_of_the_range) {
     sac_events_close(&events);
 }
 
-// ---- moments -----------------------------------------------------------------------------------------------
+// ---- moments ------------------------------------------------------------------------------------
 
 static float map16[256], map4[16];
 
@@ -88,7 +89,8 @@ Test(student_report, moments_are_distinct_and_ranked) {
     uint8_t pixels[6];
     cr_assert(sac_moments_create(&m, 3, 10, 3, 2, 1) == SAC_OK);
     cr_assert_null(sac_moments_at(m, 0));
-    // Peaks at 20 (0.9), 50 (0.6), 80 (0.8), 110 (0.7), each with a slope of 5 frames to both sides.
+    // Peaks at 20 (0.9), 50 (0.6), 80 (0.8), 110 (0.7), each with a slope of 5 frames to both
+    // sides.
     static const int at[] = {20, 50, 80, 110};
     static const float high[] = {0.9f, 0.6f, 0.8f, 0.7f};
     for (int t = 0; t < 140; t++) {
@@ -134,7 +136,7 @@ Test(student_report, moments_of_large_frames_are_small) {
     cr_assert_null(m);
 }
 
-// ---- texts -------------------------------------------------------------------------------------------------
+// ---- texts --------------------------------------------------------------------------------------
 
 Test(student_report, foreign_texts_become_utf8) {
     static const char *const pairs[][2] = {
@@ -183,7 +185,7 @@ Test(student_report, durations) {
     cr_assert_str_eq(sac_text_duration(text, sizeof text, 1e300), "?");
 }
 
-// ---- output names ------------------------------------------------------------------------------------------
+// ---- output names -------------------------------------------------------------------------------
 
 Test(student_report, source_names) {
     cr_assert(mkdir(sac_test_path("Test.001"), 0700) == 0);
@@ -260,7 +262,7 @@ Test(student_report, output_names) {
     sac_output_names_close(&names);
 }
 
-// ---- outputs and page --------------------------------------------------------------------------------------
+// ---- outputs and page ---------------------------------------------------------------------------
 
 enum { W = 40, H = 30 };
 

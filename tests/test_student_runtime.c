@@ -1,4 +1,5 @@
-// The streaming runtime against direct computation: every frame of a clip scored by hand on the reference.
+// The streaming runtime against direct computation: every frame of a clip scored by hand on the
+// reference.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -79,7 +80,8 @@ static void stream(sac_student *student, scored *out, int frames, int width, int
     sac_free(pixels);
 }
 
-// The definition: planes at clamped frames, normalised, through the reference in channels-first order.
+// The definition: planes at clamped frames, normalised, through the reference in channels-first
+// order.
 static void direct(scored *out, int frames, int width, int height) {
     sac_model *model = make_model(width, height, 5);
     const int64_t size = (int64_t)width * height;
@@ -153,7 +155,8 @@ Test(student_runtime, clips_of_every_length_equal_direct_computation) {
         for (int t = 0; t < lengths[i]; t++) cr_assert_eq(actual[t].time_s, 0.04 * t);
         sac_student_reset(student);
     }
-    // Scores must depend on the frame, or the comparison above could not tell one frame from another.
+    // Scores must depend on the frame, or the comparison above could not tell one frame from
+    // another.
     float low = 1, high = 0;
     for (int t = 0; t < 30; t++) {
         low = fminf(low, expected[t].score);

@@ -1,5 +1,6 @@
-// student-info: what is inside a student model: metadata, provenance, and one line per layer with shape, parameters and
-// multiply-accumulates. --verify runs the network on both backends. It changes nothing.
+// student-info: what is inside a student model: metadata, provenance, and one line per layer with
+// shape, parameters and multiply-accumulates. --verify runs the network on both backends. It
+// changes nothing.
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ fail:
     return status;
 }
 
-// ---- verification ------------------------------------------------------------------------------------------
+// ---- verification -------------------------------------------------------------------------------
 
 static const struct {
     const char *name;
@@ -117,7 +118,8 @@ typedef struct verification {
     bool finite, passed;
 } verification;
 
-// Accumulation order differs between the backends; outputs are probabilities, so an absolute limit is right.
+// Accumulation order differs between the backends; outputs are probabilities, so an absolute limit
+// is right.
 static const double verify_limit = 1e-4;
 
 static sac_status verify(verification *v, const sac_model *model, const settings *s,
@@ -183,7 +185,7 @@ fail:
     return status;
 }
 
-// ---- printing ----------------------------------------------------------------------------------------------
+// ---- printing -----------------------------------------------------------------------------------
 
 static void print_value(const char *prefix, const json_t *object, int depth) {
     const char *key = NULL;

@@ -1,5 +1,6 @@
-// student-run: scores videos, picture folders, streams and cameras with a trained student and writes tables, maps, an
-// overlay video and a report. Scoring itself is libsaccade (student/runtime.c); this is the loop around it.
+// student-run: scores videos, picture folders, streams and cameras with a trained student and
+// writes tables, maps, an overlay video and a report. Scoring itself is libsaccade
+// (student/runtime.c); this is the loop around it.
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -155,11 +156,11 @@ static const sac_command command = {
     .max_positional = -1,
 };
 
-// ---- interruption of a blocked read ------------------------------------------------------------------------
+// ---- interruption of a blocked read -------------------------------------------------------------
 
-// A camera or a stalled pipe can block a read for long; this thread wakes it up when Ctrl-C comes. Opening and closing a
-// source may block inside the operating system, where nothing can wake them: as no output is open then, the process just
-// ends.
+// A camera or a stalled pipe can block a read for long; this thread wakes it up when Ctrl-C comes.
+// Opening and closing a source may block inside the operating system, where nothing can wake them:
+// as no output is open then, the process just ends.
 typedef struct watcher {
     pthread_t thread;
     pthread_mutex_t lock;
@@ -213,7 +214,7 @@ static void watcher_stop(watcher *w) {
     w->running = false;
 }
 
-// ---- one source --------------------------------------------------------------------------------------------
+// ---- one source ---------------------------------------------------------------------------------
 
 typedef struct run {
     const settings *settings;
@@ -240,7 +241,8 @@ typedef struct outcome {
     sac_video_info video;
 } outcome;
 
-// Pixels of the frames that were pushed but not scored yet; overlay and report show them beside their score.
+// Pixels of the frames that were pushed but not scored yet; overlay and report show them beside
+// their score.
 typedef struct waiting {
     uint8_t *pixels; // [slots][size]
     int64_t slots, size;
@@ -291,7 +293,8 @@ static sac_status score_all(run *r, const char *source, sac_video *video, sac_ou
         o->read_s += sac_time_s() - before;
         if (status == SAC_EOF) break;
         if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
-            // Rows that would need frames not read any more are left out: what is written equals a full run.
+            // Rows that would need frames not read any more are left out: what is written equals a
+            // full run.
             o->interrupted = true;
             return SAC_OK;
         }
@@ -393,7 +396,8 @@ static sac_status run_source(run *r, int64_t index, const char *source, outcome 
     waiting kept = {0};
     double start = sac_time_s();
     sac_video_options video_options = sac_video_default_options();
-    // Always gray: an overlay must not change the scores, and heat colours stand out better on gray.
+    // Always gray: an overlay must not change the scores, and heat colours stand out better on
+    // gray.
     video_options.channels = 1;
     video_options.width = r->width;
     video_options.height = r->height;
@@ -434,7 +438,7 @@ fail:
     return status;
 }
 
-// ---- summary -----------------------------------------------------------------------------------------------
+// ---- summary ------------------------------------------------------------------------------------
 
 static json_t *outcome_json(const run *r, int64_t index, const char *source, const outcome *o) {
     json_t *json = source_json(source, o);
@@ -509,7 +513,7 @@ static void print_summary(const run *r, int64_t index, const char *source, const
     }
 }
 
-// ---- main --------------------------------------------------------------------------------------------------
+// ---- main ---------------------------------------------------------------------------------------
 
 static sac_status parse_size(run *r, const char *text, sac_error *error) {
     if (text == NULL) return SAC_OK;
@@ -542,8 +546,8 @@ static int core_count(void) {
     return count > 0 ? count : 1;
 }
 
-// The decoder's thread needs a core of its own: a compute thread that has to share one keeps the others spinning at
-// every barrier, which costs far more than it brings.
+// The decoder's thread needs a core of its own: a compute thread that has to share one keeps the
+// others spinning at every barrier, which costs far more than it brings.
 static int choose_threads(const settings *s) {
     if (s->tool.threads > 0) return (int)s->tool.threads;
     int cores = core_count();
