@@ -32,7 +32,10 @@ static sac_student *open_student(int width, int height, const sac_student_option
     sac_model *model = make_model(width, height, 5);
     sac_student *student = NULL;
     sac_error error = {0};
-    sac_assert_ok(sac_student_create(&student, &model, options, &error), &error);
+    // One thread unless the test is about threads: barriers are slow where the machine is busy.
+    const sac_student_options one = {.threads = 1};
+    sac_assert_ok(sac_student_create(&student, &model, options != NULL ? options : &one, &error),
+                  &error);
     cr_assert_null(model);
     return student;
 }
@@ -90,6 +93,7 @@ static void direct(scored *out, int frames, int width, int height) {
     sac_infer *infer = NULL;
     sac_error error = {0};
     const sac_plan_options options = {.batch = 1, .backend = SAC_BACKEND_REF};
+    sac_nn_set_threads(1);
     sac_assert_ok(sac_infer_create(&infer, model->net, model->params, &options, &error), &error);
     float *raw = sac_calloc(frames, sizeof *raw), *smooth = sac_calloc(frames, sizeof *smooth);
     for (int t = 0; t < frames; t++) {
@@ -171,7 +175,7 @@ Test(student_runtime, clips_of_every_length_equal_direct_computation) {
 Test(student_runtime, reference_backend_and_odd_network_sizes) {
     static const int sizes[][2] = {{16, 16}, {17, 19}, {33, 16}, {40, 23}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const sac_student_options options = {.reference = true};
+        const sac_student_options options = {.threads = 1, .reference = true};
         sac_student *reference = open_student(sizes[i][0], sizes[i][1], &options);
         sac_student *fast = open_student(sizes[i][0], sizes[i][1], NULL);
         direct(expected, 5, sizes[i][0], sizes[i][1]);
@@ -203,7 +207,7 @@ Test(student_runtime, reset_repeats_bit_by_bit_and_threads_agree) {
 }
 
 Test(student_runtime, smoothing_is_the_streaming_form_of_the_whole) {
-    const sac_student_options options = {.smoothing_sigma = 2.5, .smoothing_taps = 9};
+    const sac_student_options options = {.threads = 1, .smoothing_sigma = 2.5, .smoothing_taps = 9};
     sac_student *student = open_student(32, 32, &options);
     stream(student, actual, 25, 32, 32);
     float raw[25], smooth[25];
@@ -370,7 +374,7 @@ Test(student_runtime, a_score_that_is_not_finite_names_the_frame) {
         sac_param *p = sac_params_find(model->params, huge[i]);
         for (int64_t k = 0; k < p->count; k++) p->data[k] = 3e38f;
     }
-    const sac_student_options options = {.reference = true};
+    const sac_student_options options = {.threads = 1, .reference = true};
     sac_student *student = NULL;
     sac_error error = {0};
     sac_assert_ok(sac_student_create(&student, &model, &options, &error), &error);
@@ -386,6 +390,7 @@ Test(student_runtime, a_score_that_is_not_finite_names_the_frame) {
 }
 
 Test(student_runtime, causal_and_future_offsets) {
+    const sac_student_options one = {.threads = 1};
     static const int offsets[][3] = {{-6, -3, 0}, {0, 3, 6}, {1, 2, 3}, {-9, -8, -7}, {-64, 0, 64}};
     static const int lookahead[] = {0, 6, 3, 0, 64};
     for (int i = 0; i < 5; i++) {
@@ -397,7 +402,7 @@ Test(student_runtime, causal_and_future_offsets) {
         sac_assert_ok(sac_model_create(&model, "tiny-m", &p, &error), &error);
         randomise(model, 5);
         sac_student *student = NULL;
-        sac_assert_ok(sac_student_create(&student, &model, NULL, &error), &error);
+        sac_assert_ok(sac_student_create(&student, &model, &one, &error), &error);
         sac_student_info info;
         sac_student_get_info(student, &info);
         cr_assert_eq(info.lookahead, lookahead[i]);
