@@ -634,3 +634,28 @@ Test(video_source, allocation_failures) {
     fail_allocations(make_png_folder("p", 8, 8, 3, 1), 2);
     fail_allocations(make_video("clip.mkv", 16, 16, 3, 25, true), 2);
 }
+
+// A picture of all 256 values through a limited-range format: the stretch must round like the formula.
+Test(video_source, limited_range_is_stretched_exactly) {
+    sac_error error = {0};
+    sac_video *video = NULL;
+    sac_video_options options = sac_video_default_options();
+    sac_frame frame;
+    // One row of Y4M, which is limited range: Y 0..255 (some outside 16..235), 4:4:4.
+    static const char head[] = "YUV4MPEG2 W256 H1 F25:1 Ip A1:1 C444\nFRAME\n";
+    uint8_t file[sizeof head - 1 + 3 * 256];
+    memcpy(file, head, sizeof head - 1);
+    for (int i = 0; i < 256; i++) file[sizeof head - 1 + (size_t)i] = (uint8_t)i;
+    memset(file + sizeof head - 1 + 256, 128, 512);
+    sac_assert_ok(
+        sac_video_open(&video, sac_test_write("all.y4m", file, sizeof file), &options, &error),
+        &error);
+    sac_assert_ok(sac_video_read(video, &frame, &error), &error);
+    cr_assert(frame.width == 256 && frame.height == 1);
+    for (int i = 0; i < 256; i++) {
+        double v = fmin(fmax((i - 16) * 255.0 / 219.0, 0), 255);
+        cr_assert_eq(frame.data[i], (int)floor(v + 0.5), "Y %d gives %d, expected %.3f", i,
+                     frame.data[i], v);
+    }
+    sac_video_close(&video);
+}

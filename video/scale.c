@@ -9,15 +9,8 @@
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "video/clones.h"
 #include "video/scale_x86.h"
-
-// gcc builds the row loops for several instruction sets and picks at load time; the results are the same integers.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#    define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#    define CLONES
-#endif
 
 #define MAX_SIDE 16384
 // A blended row holds sums of at most ROW_ONE * 255, which fit a signed 16-bit lane.
@@ -201,8 +194,8 @@ void sac_scaler_close(sac_scaler **scaler) {
 }
 
 // out[i] = sum over t of weight[t] * src[t * stride + i]; the sums fit 16 bits by choice of the caller.
-CLONES static void blend_rows(uint16_t *restrict out, const uint8_t *restrict src, ptrdiff_t stride,
-                              const int16_t *weight, int taps, int n) {
+SAC_CLONES static void blend_rows(uint16_t *restrict out, const uint8_t *restrict src,
+                                  ptrdiff_t stride, const int16_t *weight, int taps, int n) {
     const uint8_t *restrict a = src;
     uint16_t wa = (uint16_t)weight[0];
     if (taps == 1) {
@@ -226,9 +219,10 @@ CLONES static void blend_rows(uint16_t *restrict out, const uint8_t *restrict sr
 }
 
 // The same for large weights: exact 32-bit sums, divided by the total into ROW_ONE-ths.
-CLONES static void blend_wide(uint16_t *restrict out, uint32_t *restrict sum,
-                              const uint8_t *restrict src, ptrdiff_t stride, const int16_t *weight,
-                              int taps, int n, uint32_t half, uint64_t multiplier, int shift) {
+SAC_CLONES static void blend_wide(uint16_t *restrict out, uint32_t *restrict sum,
+                                  const uint8_t *restrict src, ptrdiff_t stride,
+                                  const int16_t *weight, int taps, int n, uint32_t half,
+                                  uint64_t multiplier, int shift) {
     for (int i = 0; i < n; i++) sum[i] = 0;
     for (int t = 0; t < taps; t++) {
         const uint8_t *restrict r = src + t * stride;
