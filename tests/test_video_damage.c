@@ -1,4 +1,5 @@
-// Damaged, truncated, wrong and hostile video: every one a clear error, never a crash, and never a quiet end.
+// Damaged, truncated, wrong and hostile video: every one a clear error, never a crash, and never a
+// quiet end.
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-// Data sets: both layouts generated, every mismatch an error that names the clip, and real Ped2 where it is at hand.
+// Data sets: both layouts generated, every mismatch an error that names the clip, and real Ped2
+// where it is at hand.
 #include "video/dataset.h"
 
 #include <criterion/criterion.h>
@@ -26,7 +27,8 @@ static const char *sub_folder(const char *folder, const char *name) {
     return path;
 }
 
-// `frames` PNG pictures; with `mask_from`..`mask_to` (from 1) also masks that are set in these frames.
+// `frames` PNG pictures; with `mask_from`..`mask_to` (from 1) also masks that are set in these
+// frames.
 static void clip(const char *half, const char *name, int frames, int mask_from, int mask_to) {
     sac_error error = {0};
     char text[64];

@@ -1,4 +1,5 @@
-// Drawing, PNG, encoded video and overlays: pixels that must come out, and outputs that must not be left half-written.
+// Drawing, PNG, encoded video and overlays: pixels that must come out, and outputs that must not be
+// left half-written.
 #include "video/picture.h"
 
 #include <criterion/criterion.h>
@@ -140,8 +141,7 @@ Test(video_picture, bad_text_does_not_stop_the_drawing) {
                                         "\xED\xA0\x80 surrogate",
                                         "\xF5\x80\x80\x80",
                                         "line\nfeed\ttab",
-                                        "Gr\xC3\xBC\xC3\x9F"
-                                        "e \xE2\x82\xAC"};
+                                        "Gr\xC3\xBC\xC3\x9F \xE2\x82\xAC"};
     char *endless = sac_calloc(100001, 1);
     memset(endless, 'x', 100000);
     for (size_t i = 0; i < sizeof texts / sizeof *texts + 1; i++) {

@@ -1,4 +1,5 @@
-// The scaler and the crop against textbook loops in double, and the vector code against the plain code.
+// The scaler and the crop against textbook loops in double, and the vector code against the plain
+// code.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

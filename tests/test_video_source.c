@@ -1,4 +1,5 @@
-// The video source on generated files: exact pixels, sizes, times, order, formats, queue, interruption.
+// The video source on generated files: exact pixels, sizes, times, order, formats, queue,
+// interruption.
 #include "saccade/video.h"
 
 #include <criterion/criterion.h>
@@ -565,8 +566,8 @@ static void interrupt_stalled_stream(int queue) {
     options.queue = queue;
     options.timeout_s = 60;
     if (!start_server(&s, &thread, url, sizeof url)) sac_skip_case("no loopback network");
-    // Opening reads ahead to learn the stream, and a stream that is silent so early takes until the interrupt or the end of
-    // the analysis; so send enough and let the stall come afterwards.
+    // Opening reads ahead to learn the stream, and a stream that is silent so early takes until the
+    // interrupt or the end of the analysis; so send enough and let the stall come afterwards.
     cr_assert_eq(setsockopt(s.listener, SOL_SOCKET, SO_RCVBUF, &(int){1 << 20}, sizeof(int)), 0);
     options.format = "mpegts";
     options.timeout_s = 2;
@@ -635,7 +636,8 @@ Test(video_source, allocation_failures) {
     fail_allocations(make_video("clip.mkv", 16, 16, 3, 25, true), 2);
 }
 
-// A picture of all 256 values through a limited-range format: the stretch must round like the formula.
+// A picture of all 256 values through a limited-range format: the stretch must round like the
+// formula.
 Test(video_source, limited_range_is_stretched_exactly) {
     sac_error error = {0};
     sac_video *video = NULL;

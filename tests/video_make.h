@@ -1,4 +1,5 @@
-// Generated pictures and videos for the tests of the video folder. Everything fails the running test itself.
+// Generated pictures and videos for the tests of the video folder. Everything fails the running
+// test itself.
 #ifndef SAC_TESTS_VIDEO_MAKE_H
 #define SAC_TESTS_VIDEO_MAKE_H
 
@@ -11,7 +12,8 @@
 void make_frame(uint8_t *pixels, int w, int h, int channels, int t);
 // Freshly allocated with sac_calloc.
 uint8_t *make_frame_new(int w, int h, int channels, int t);
-// Writes frames t = 0..frames-1 of make_frame (gray) to `name` in the test folder; returns its path.
+// Writes frames t = 0..frames-1 of make_frame (gray) to `name` in the test folder; returns its
+// path.
 const char *make_video(const char *name, int w, int h, int frames, double frame_rate,
                        bool lossless);
 // Folder of PNG pictures 1.png .. N.png of make_frame; returns its path.

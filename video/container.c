@@ -1,6 +1,6 @@
-// Reads only lengths from the outermost level of a container. FFmpeg ends quietly where a cut Matroska or AVI file
-// ends; this finds out that something is missing. Decodes nothing and trusts nothing: a wrong length only makes
-// the answer wrong.
+// Reads only lengths from the outermost level of a container. FFmpeg ends quietly where a cut
+// Matroska or AVI file ends; this finds out that something is missing. Decodes nothing and trusts
+// nothing: a wrong length only makes the answer wrong.
 #include "video/container.h"
 
 #include <stdbool.h>
@@ -17,7 +17,8 @@ static uint64_t big_endian(const uint8_t *b, int n) {
     return v;
 }
 
-// EBML length field at `at` (RFC 8794, section 4); *next is where the content begins. False: unknown or malformed.
+// EBML length field at `at` (RFC 8794, section 4); *next is where the content begins. False:
+// unknown or malformed.
 static bool ebml_length(FILE *file, int64_t at, int64_t *length, int64_t *next) {
     uint8_t b[8];
     if (!read_at(file, at, b, 1) || b[0] == 0) return false;

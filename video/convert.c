@@ -1,5 +1,6 @@
-// Pixel formats to packed gray or RGB. The common case, gray out of 8-bit YUV, reads the luma plane where it lies;
-// everything unusual goes through libswscale at the source's size. Scaling is always our own.
+// Pixel formats to packed gray or RGB. The common case, gray out of 8-bit YUV, reads the luma plane
+// where it lies; everything unusual goes through libswscale at the source's size. Scaling is always
+// our own.
 #include "video/convert.h"
 
 #include <string.h>
@@ -54,7 +55,8 @@ static sac_status reserve(uint8_t **block, int64_t *have, int64_t bytes) {
     return SAC_OK;
 }
 
-// Is a decoder's picture full range? Gray formats are by FFmpeg's convention unless they say otherwise.
+// Is a decoder's picture full range? Gray formats are by FFmpeg's convention unless they say
+// otherwise.
 static bool is_full_range(const AVFrame *f, const AVPixFmtDescriptor *d) {
     if (f->color_range == AVCOL_RANGE_JPEG) return true;
     switch (f->format) {
@@ -69,7 +71,8 @@ static bool is_full_range(const AVFrame *f, const AVPixFmtDescriptor *d) {
     }
 }
 
-// v <- 255 (v - 16) / 219 rounded, clipped to 0..255; in 16 bits as v + 36 v / 219, with 43092 / 2^18 for 36 / 219.
+// v <- 255 (v - 16) / 219 rounded, clipped to 0..255; in 16 bits as v + 36 v / 219, with 43092 /
+// 2^18 for 36 / 219.
 SAC_CLONES static void stretch_range(uint8_t *pixels, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         uint16_t v = (uint16_t)((pixels[i] > 16 ? pixels[i] : 16) - 16);
@@ -84,9 +87,10 @@ static uint8_t luma_of(int r, int g, int b) {
 }
 
 enum layout {
-    LAYOUT_LUMA, // gray or YUV, whole-byte luma samples of 8 to 16 bits in this machine's byte order
-    LAYOUT_RGB,  // 8-bit samples, packed or planar
-    LAYOUT_PALETTE,    // 8-bit index
+    LAYOUT_LUMA,    // gray or YUV, whole-byte luma samples of 8 to 16 bits in this machine's byte
+                    // order
+    LAYOUT_RGB,     // 8-bit samples, packed or planar
+    LAYOUT_PALETTE, // 8-bit index
     LAYOUT_CONVERTIBLE // only through libswscale
 };
 

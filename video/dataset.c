@@ -1,5 +1,5 @@
-// Finds the clips of a data set by the folder structure, counts their frames and brings labels and masks to them.
-// Reads pixels only to count frames of video files and to compare masks with labels.
+// Finds the clips of a data set by the folder structure, counts their frames and brings labels and
+// masks to them. Reads pixels only to count frames of video files and to compare masks with labels.
 #include "video/dataset.h"
 
 #include <ctype.h>
@@ -72,7 +72,8 @@ static bool is_numbered(const char *name, const char *prefix) {
     return true;
 }
 
-// Path of the first child of `folder` whose name equals one of `wanted` in any case; *path NULL when there is none.
+// Path of the first child of `folder` whose name equals one of `wanted` in any case; *path NULL
+// when there is none.
 static sac_status find_child(char **path, const char *folder, const char *const *wanted, int count,
                              bool is_folder, sac_error *error) {
     sac_status status = SAC_OK;
@@ -100,7 +101,8 @@ static sac_status find_one(char **path, const char *folder, const char *wanted, 
     return find_child(path, folder, &wanted, 1, is_folder, error);
 }
 
-// Clips ---------------------------------------------------------------------------------------------------------------
+// Clips
+// ---------------------------------------------------------------------------------------------------------------
 
 static sac_status add_clip(builder *b, const char *name, const char *source, bool test) {
     sac_status status = SAC_OK;
@@ -224,7 +226,8 @@ fail:
     return status;
 }
 
-// Two clips of one half must not share a name; where the halves do, each name gets its half in front.
+// Two clips of one half must not share a name; where the halves do, each name gets its half in
+// front.
 static sac_status make_names_unique(builder *b) {
     sac_status status = SAC_OK;
     sac_dataset *set = b->set;
@@ -255,7 +258,8 @@ static char *file_name_of(const sac_clip *clip) {
     return sac_is_folder(clip->source) ? sac_strdup(name) : without_ending(name);
 }
 
-// Labels --------------------------------------------------------------------------------------------------------------
+// Labels
+// --------------------------------------------------------------------------------------------------------------
 
 static sac_status find_range_file(char **path, const char *folder, sac_error *error) {
     sac_status status = SAC_OK;
@@ -388,7 +392,8 @@ static sac_clip *find_test_clip(builder *b, const char *video) {
     return NULL;
 }
 
-// labels.csv: video,start,end with frames from 1, both included. Clips that have labels already keep them.
+// labels.csv: video,start,end with frames from 1, both included. Clips that have labels already
+// keep them.
 static sac_status read_label_table(builder *b, const char *test_folder) {
     sac_status status = SAC_OK;
     sac_dataset *set = b->set;
@@ -466,7 +471,8 @@ fail:
     return status;
 }
 
-// Counts and fingerprint ----------------------------------------------------------------------------------------------
+// Counts and fingerprint
+// ----------------------------------------------------------------------------------------------
 
 static void hash_text(struct AVSHA *sha, const char *text) {
     av_sha_update(sha, (const uint8_t *)text,
@@ -550,7 +556,8 @@ static sac_status measure_first_frame(builder *b) {
     return SAC_OK;
 }
 
-// Opening -------------------------------------------------------------------------------------------------------------
+// Opening
+// -------------------------------------------------------------------------------------------------------------
 
 // Splits "ucsd:DIR" and sets path and name.
 static sac_status resolve_path(builder *b, const char **layout, const char *path) {

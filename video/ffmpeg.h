@@ -8,13 +8,14 @@
 
 #define SAC_MAX_SIDE 16384 // width and height of frames and pictures, px
 
-// Silences FFmpeg's own log and registers its capture devices, once per process. FFmpeg's log level is global: a program
-// that wants FFmpeg's messages sets it again after its first sac_video_open.
+// Silences FFmpeg's own log and registers its capture devices, once per process. FFmpeg's log level
+// is global: a program that wants FFmpeg's messages sets it again after its first sac_video_open.
 void sac_ffmpeg_start(void);
-// IO for errno values of the system and the network, FORMAT for damaged data, UNSUPPORTED for missing parts, MEMORY,
-// INTERRUPTED; BACKEND for the rest.
+// IO for errno values of the system and the network, FORMAT for damaged data, UNSUPPORTED for
+// missing parts, MEMORY, INTERRUPTED; BACKEND for the rest.
 sac_status sac_ffmpeg_status(int code);
-// Fills `error` with the text and ": " and what FFmpeg says about `code`; returns sac_ffmpeg_status(code).
+// Fills `error` with the text and ": " and what FFmpeg says about `code`; returns
+// sac_ffmpeg_status(code).
 sac_status sac_ffmpeg_error(sac_error *error, int code, int64_t position, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -1,5 +1,5 @@
-// Readers of frame labels. Each checks values and counts against the clip; which file belongs to which clip is decided
-// in dataset.c.
+// Readers of frame labels. Each checks values and counts against the clip; which file belongs to
+// which clip is decided in dataset.c.
 #include "video/labels.h"
 
 #include <string.h>

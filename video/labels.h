@@ -7,8 +7,9 @@
 #include "saccade/status.h"
 #include "video/dataset.h"
 
-// Labels of `clip` from a text file (one 0 or 1 per line) or a .npy array of 0 and 1, u8 [clip->frames]; sac_free it.
-// SAC_ERROR_FORMAT: another value, or another number of labels than frames (names the clip and both counts).
+// Labels of `clip` from a text file (one 0 or 1 per line) or a .npy array of 0 and 1, u8
+// [clip->frames]; sac_free it. SAC_ERROR_FORMAT: another value, or another number of labels than
+// frames (names the clip and both counts).
 SAC_NODISCARD sac_status sac_labels_read(uint8_t **labels, const char *path, const sac_clip *clip,
                                          sac_error *error);
 // A frame is abnormal when any pixel of its mask is set.

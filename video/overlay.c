@@ -1,4 +1,5 @@
-// Composes overlay pictures: frame, heat, boxes, caption, and a panel with the score curve, and encodes them.
+// Composes overlay pictures: frame, heat, boxes, caption, and a panel with the score curve, and
+// encodes them.
 #include "video/overlay.h"
 
 #include <math.h>

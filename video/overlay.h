@@ -1,5 +1,5 @@
-// Overlay frames shared by `teach` and `student-run`: the frame, its anomaly map as heat, optional boxes with scores, and the score curve
-// below. Draws and encodes; scores come from the caller.
+// Overlay frames shared by `teach` and `student-run`: the frame, its anomaly map as heat, optional
+// boxes with scores, and the score curve below. Draws and encodes; scores come from the caller.
 #ifndef SAC_VIDEO_OVERLAY_H
 #define SAC_VIDEO_OVERLAY_H
 
@@ -10,22 +10,24 @@
 #include "video/picture.h"
 
 typedef struct sac_overlay_box {
-    float x1, y1, x2, y2,
-        score; // source pixels; score 0..score_high colours the box (green .. red); NaN: gray, no number
+    float x1, y1, x2, y2; // source pixels
+    float score;          // 0..score_high colours the box (green .. red); NaN: gray, no number
 } sac_overlay_box;
 
 typedef struct sac_overlay sac_overlay;
-// Frames of width x height px (enlarged by an integer factor so that the picture is at least 480 wide); scores are drawn against
-// [0, score_high], and so are map values. labels NULL or u8 [frames], copied: abnormal frames are shaded red under the curve.
-// `frames` may be 0 (unknown): the curve then scrolls over the latest 300. path NULL: nothing is encoded, for callers who only
+// Frames of width x height px (enlarged by an integer factor so that the picture is at least 480
+// wide); scores are drawn against [0, score_high], and so are map values. labels NULL or u8
+// [frames], copied: abnormal frames are shaded red under the curve. `frames` may be 0 (unknown):
+// the curve then scrolls over the latest 300. path NULL: nothing is encoded, for callers who only
 // want sac_overlay_canvas.
-// SAC_ERROR_ARGUMENT: size outside 1..16384, score_high not above 0, frames below 0; else what sac_video_writer_open returns.
+// SAC_ERROR_ARGUMENT: size outside 1..16384, score_high not above 0, frames below 0; else what
+// sac_video_writer_open returns.
 SAC_NODISCARD sac_status sac_overlay_open(sac_overlay **overlay, const char *path, int width,
                                           int height, double frame_rate, int64_t frames,
                                           const uint8_t *labels, float score_high,
                                           sac_error *error);
-// One frame: pixels u8 [height][width][channels], map f32 [rows][cols] or NULL, boxes or NULL, score (NaN: not known, a gap
-// in the curve), caption or NULL.
+// One frame: pixels u8 [height][width][channels], map f32 [rows][cols] or NULL, boxes or NULL,
+// score (NaN: not known, a gap in the curve), caption or NULL.
 SAC_NODISCARD sac_status sac_overlay_frame(sac_overlay *overlay, const uint8_t *pixels,
                                            int channels, const float *map, int rows, int cols,
                                            const sac_overlay_box *boxes, int64_t box_count,

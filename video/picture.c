@@ -1,5 +1,5 @@
-// Drawing with Cairo and PNG pictures with FFmpeg's encoder. What is drawn where is decided by the callers
-// (overlay.c, reports); encoded video is writer.c.
+// Drawing with Cairo and PNG pictures with FFmpeg's encoder. What is drawn where is decided by the
+// callers (overlay.c, reports); encoded video is writer.c.
 #include "video/picture.h"
 
 #include <math.h>
@@ -15,7 +15,8 @@
 #include "video/ffmpeg.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-// Fontconfig keeps what it loads until the process ends, which the leak checker takes for leaks of ours.
+// Fontconfig keeps what it loads until the process ends, which the leak checker takes for leaks of
+// ours.
 SAC_API const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) {
     return "leak:libfontconfig\n";
@@ -130,7 +131,8 @@ void sac_canvas_frame(sac_canvas *c, const uint8_t *pixels, int w, int h, int ch
     paint_layer(c, c->layer_frame, x, y, width, height);
 }
 
-// Cubic B-spline weights of the four cells around cell coordinate `at` (cell centres at whole numbers).
+// Cubic B-spline weights of the four cells around cell coordinate `at` (cell centres at whole
+// numbers).
 static int spline(double at, double weight[4]) {
     double base = floor(at), t = at - base;
     weight[0] = (1 - t) * (1 - t) * (1 - t) / 6;
@@ -144,8 +146,8 @@ static int clamp_index(int i, int n) {
     return i < 0 ? 0 : i >= n ? n - 1 : i;
 }
 
-// Colour of heat v in [0,1], premultiplied 0xAARRGGBB: red to orange to yellow, opaque up to 0.72. The lowest values
-// stay clear, so that a quiet scene is not tinted.
+// Colour of heat v in [0,1], premultiplied 0xAARRGGBB: red to orange to yellow, opaque up to 0.72.
+// The lowest values stay clear, so that a quiet scene is not tinted.
 static uint32_t heat_colour(float v) {
     if (!(v > 0.04f)) return 0;
     if (v > 1) v = 1;
@@ -230,7 +232,8 @@ static size_t utf8_length(const unsigned char *s) {
     return n;
 }
 
-// Copies text with malformed bytes and control characters replaced: Cairo stops drawing altogether after bad UTF-8.
+// Copies text with malformed bytes and control characters replaced: Cairo stops drawing altogether
+// after bad UTF-8.
 static void clean_text(char *out, size_t room, const char *text) {
     const unsigned char *s = (const unsigned char *)text;
     size_t used = 0;
@@ -279,8 +282,8 @@ void sac_canvas_curve(sac_canvas *c, const float *values, int64_t n, int64_t tot
     cairo_set_line_width(c->cairo, line_width);
     cairo_set_line_join(c->cairo, CAIRO_LINE_JOIN_ROUND);
     cairo_set_line_cap(c->cairo, CAIRO_LINE_CAP_ROUND);
-    // With several values on one pixel column only the first, lowest, highest and last are drawn: the picture is the
-    // same and an hour of video does not take an hour.
+    // With several values on one pixel column only the first, lowest, highest and last are drawn:
+    // the picture is the same and an hour of video does not take an hour.
     for (int64_t i = 0; i < n;) {
         int64_t end = i + 1;
         if (step < 0.5)
@@ -324,7 +327,8 @@ const uint8_t *sac_canvas_pixels(const sac_canvas *c, int *width, int *height, i
     return cairo_image_surface_get_data(c->surface);
 }
 
-// PNG -----------------------------------------------------------------------------------------------------------------
+// PNG
+// -----------------------------------------------------------------------------------------------------------------
 
 // `pixels` rows lie `stride` bytes apart; four bytes a pixel are BGRA of which A is dropped.
 static sac_status encode_png(AVPacket *packet, const uint8_t *pixels, int width, int height,

@@ -1,6 +1,6 @@
-// Finds the files of a picture sequence and decodes them one by one with FFmpeg's picture decoders, chosen by the
-// first bytes of the file and not by its name. Deliberately no FFmpeg demuxer: its picture patterns stop silently at a
-// damaged or missing file.
+// Finds the files of a picture sequence and decodes them one by one with FFmpeg's picture decoders,
+// chosen by the first bytes of the file and not by its name. Deliberately no FFmpeg demuxer: its
+// picture patterns stop silently at a damaged or missing file.
 #include "video/pictures.h"
 
 #include <ctype.h>
@@ -229,7 +229,8 @@ void sac_pictures_close(sac_pictures **pictures) {
     *pictures = NULL;
 }
 
-// Decoding ------------------------------------------------------------------------------------------------------------
+// Decoding
+// ------------------------------------------------------------------------------------------------------------
 
 enum { KINDS = 9 };
 
@@ -267,8 +268,8 @@ static int kind_of(const uint8_t *b, size_t size) {
     return -1;
 }
 
-// FFmpeg decodes a JPEG that stops in the middle and only logs it. The end marker must follow the first scan;
-// thumbnails, which have end markers of their own, sit in the segments before it.
+// FFmpeg decodes a JPEG that stops in the middle and only logs it. The end marker must follow the
+// first scan; thumbnails, which have end markers of their own, sit in the segments before it.
 static bool jpeg_is_complete(const uint8_t *b, size_t size) {
     size_t at = 2;
     while (at + 4 <= size && b[at] == 0xFF) {

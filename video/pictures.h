@@ -1,5 +1,6 @@
-// Sequences of still pictures: a folder, a printf or glob pattern, or a single picture file. Finds and orders the
-// files and decodes one of them; sizes, pixel formats and times are the video source's business.
+// Sequences of still pictures: a folder, a printf or glob pattern, or a single picture file. Finds
+// and orders the files and decodes one of them; sizes, pixel formats and times are the video
+// source's business.
 #ifndef SAC_VIDEO_PICTURES_H
 #define SAC_VIDEO_PICTURES_H
 
@@ -16,9 +17,10 @@ typedef struct sac_pictures sac_pictures;
 bool sac_pictures_name(const char *name);
 // Whether the last component holds a printf number (%d, %03d) or a glob sign (* ? [).
 bool sac_pictures_is_pattern(const char *source);
-// `source`: folder (natural order, other files ignored), pattern or picture file. A printf pattern takes the numbers
-// found from the smallest on; a gap is an error, since later frames would get wrong indices.
-// SAC_ERROR_IO: missing, unreadable, nothing matches; SAC_ERROR_FORMAT: folder without pictures, gap; SAC_ERROR_MEMORY.
+// `source`: folder (natural order, other files ignored), pattern or picture file. A printf pattern
+// takes the numbers found from the smallest on; a gap is an error, since later frames would get
+// wrong indices. SAC_ERROR_IO: missing, unreadable, nothing matches; SAC_ERROR_FORMAT: folder
+// without pictures, gap; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_pictures_open(sac_pictures **pictures, const char *source,
                                            sac_error *error);
 int64_t sac_pictures_count(const sac_pictures *pictures);
@@ -26,8 +28,9 @@ const char *sac_pictures_path(const sac_pictures *pictures, int64_t index);
 // Size of the file of picture `index`: what a data set's fingerprint covers. SAC_ERROR_IO.
 SAC_NODISCARD sac_status sac_pictures_size(const sac_pictures *pictures, int64_t index,
                                            int64_t *bytes, sac_error *error);
-// Decodes picture `index` into `frame` (unreferenced first). SAC_ERROR_IO, SAC_ERROR_FORMAT (empty, truncated, damaged,
-// not a picture), SAC_ERROR_UNSUPPORTED, SAC_ERROR_MEMORY; each names the picture. One thread at a time.
+// Decodes picture `index` into `frame` (unreferenced first). SAC_ERROR_IO, SAC_ERROR_FORMAT (empty,
+// truncated, damaged, not a picture), SAC_ERROR_UNSUPPORTED, SAC_ERROR_MEMORY; each names the
+// picture. One thread at a time.
 SAC_NODISCARD sac_status sac_pictures_decode(sac_pictures *pictures, int64_t index, AVFrame *frame,
                                              sac_error *error);
 void sac_pictures_close(sac_pictures **pictures);

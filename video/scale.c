@@ -1,7 +1,8 @@
-// Separable resampling of u8 images with whole-number weights, so that every machine gives the same bytes, and
-// the bilinear crops of the teachers. Rows are blended first (plain vectorisable loops), then each blended row is
-// reduced along x. Only the x step has vector versions of its own (scale_x86.c): compilers find no good code for its
-// uneven strides. Here stands the plain one, which they must equal.
+// Separable resampling of u8 images with whole-number weights, so that every machine gives the same
+// bytes, and the bilinear crops of the teachers. Rows are blended first (plain vectorisable loops),
+// then each blended row is reduced along x. Only the x step has vector versions of its own
+// (scale_x86.c): compilers find no good code for its uneven strides. Here stands the plain one,
+// which they must equal.
 #include "video/scale.h"
 
 #include <math.h>
@@ -15,7 +16,8 @@
 #define MAX_SIDE 16384
 // A blended row holds sums of at most ROW_ONE * 255, which fit a signed 16-bit lane.
 #define ROW_ONE 128
-// Weights of one axis: output i is the sum of weight[i][t] * source[first[i] + t] over t, divided by `total`.
+// Weights of one axis: output i is the sum of weight[i][t] * source[first[i] + t] over t, divided
+// by `total`.
 typedef struct axis {
     int in, out;
     int taps;        // stride of `weight`; outputs with fewer taps have zero weights
@@ -48,8 +50,9 @@ static int64_t greatest_common_divisor(int64_t a, int64_t b) {
     return a;
 }
 
-// floor(x / n) for all x < 2^30 as x * multiplier >> shift: the error term x * (multiplier * n - 2^shift) stays
-// below 2^shift because the bracket is below n and 2^shift >= 2^30 * n (Granlund and Montgomery, PLDI 1994).
+// floor(x / n) for all x < 2^30 as x * multiplier >> shift: the error term x * (multiplier * n -
+// 2^shift) stays below 2^shift because the bracket is below n and 2^shift >= 2^30 * n (Granlund and
+// Montgomery, PLDI 1994).
 static void invert(uint32_t n, uint64_t *multiplier, int *shift) {
     int bits = 0;
     while ((1u << bits) < n) bits++;
@@ -57,7 +60,8 @@ static void invert(uint32_t n, uint64_t *multiplier, int *shift) {
     *multiplier = ((UINT64_C(1) << *shift) + n - 1) / n;
 }
 
-// Box filter: in units where a source pixel is `b` long and an output pixel `a`, every edge is a whole number.
+// Box filter: in units where a source pixel is `b` long and an output pixel `a`, every edge is a
+// whole number.
 static void fill_area(axis *ax, int64_t a, int64_t b) {
     ax->total = (int)a;
     for (int i = 0; i < ax->out; i++) {
@@ -74,7 +78,8 @@ static void fill_area(axis *ax, int64_t a, int64_t b) {
     }
 }
 
-// Linear interpolation between pixel centres; beyond the outer centres the border pixel counts alone.
+// Linear interpolation between pixel centres; beyond the outer centres the border pixel counts
+// alone.
 static void fill_linear(axis *ax, int64_t a, int64_t b) {
     int64_t unit = 2 * b; // of one source pixel
     ax->total = (int)(unit <= MAX_SIDE ? unit : MAX_SIDE);
@@ -193,7 +198,8 @@ void sac_scaler_close(sac_scaler **scaler) {
     *scaler = NULL;
 }
 
-// out[i] = sum over t of weight[t] * src[t * stride + i]; the sums fit 16 bits by choice of the caller.
+// out[i] = sum over t of weight[t] * src[t * stride + i]; the sums fit 16 bits by choice of the
+// caller.
 SAC_CLONES static void blend_rows(uint16_t *restrict out, const uint8_t *restrict src,
                                   ptrdiff_t stride, const int16_t *weight, int taps, int n) {
     const uint8_t *restrict a = src;

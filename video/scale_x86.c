@@ -1,5 +1,6 @@
-// Weighted sums along a row with shuffles: pairs of neighbouring taps are picked out of the row for several outputs at
-// once, multiplied and added in one instruction, and divided exactly by a multiplication.
+// Weighted sums along a row with shuffles: pairs of neighbouring taps are picked out of the row for
+// several outputs at once, multiplied and added in one instruction, and divided exactly by a
+// multiplication.
 #include "video/scale_x86.h"
 
 #include <stdbool.h>
@@ -23,7 +24,8 @@ struct sac_row_reducer {
     int parts; // AVX2: loads for each half of a block
     // AVX2: [blocks][pairs][parts][2]; AVX-512: [blocks]. Where a load starts.
     int32_t *base;
-    // AVX2: [blocks][pairs][parts][2][16] bytes to keep, 0x80 gives zero; AVX-512: [blocks][pairs][32] u16 elements.
+    // AVX2: [blocks][pairs][parts][2][16] bytes to keep, 0x80 gives zero; AVX-512:
+    // [blocks][pairs][32] u16 elements.
     uint8_t *pick;
     int16_t *weight; // [blocks][pairs][lanes][2]
     uint32_t half;
@@ -36,7 +38,8 @@ static int element_at(const sac_row_plan *p, int e, int t) {
     return (p->first[e / p->channels] + t) * p->channels + e % p->channels;
 }
 
-// Lowest and highest row element of tap 0 among outputs [e, end): inside a pixel they need not be in order.
+// Lowest and highest row element of tap 0 among outputs [e, end): inside a pixel they need not be
+// in order.
 static void range_of(const sac_row_plan *p, int e, int end, int *low, int *high) {
     *low = *high = element_at(p, e, 0);
     for (int i = e + 1; i < end && i < p->elements; i++) {
@@ -58,7 +61,8 @@ fail:
     return status;
 }
 
-// How many loads the four outputs of half a block need so that each load's tap pairs lie within one window.
+// How many loads the four outputs of half a block need so that each load's tap pairs lie within one
+// window.
 static int parts_needed(const sac_row_plan *p) {
     for (int parts = 1; parts <= 2; parts *= 2) {
         int outputs = 4 / parts;

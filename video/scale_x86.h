@@ -1,5 +1,6 @@
-// The x step of the scaler in AVX2 and AVX-512 code, chosen at run time. Knows nothing of images: it makes weighted
-// sums of 16-bit row elements and divides them. On other processors every call says SAC_ERROR_UNSUPPORTED.
+// The x step of the scaler in AVX2 and AVX-512 code, chosen at run time. Knows nothing of images:
+// it makes weighted sums of 16-bit row elements and divides them. On other processors every call
+// says SAC_ERROR_UNSUPPORTED.
 #ifndef SAC_VIDEO_SCALE_X86_H
 #define SAC_VIDEO_SCALE_X86_H
 
@@ -11,7 +12,8 @@
 #define SAC_ROW_PADDING 128 // elements behind the row that may be read (and are given no weight)
 
 // Output element e = pixel * channels + c is
-//   (half + sum over t of weight[pixel][t] * row[(first[pixel] + t) * channels + c]) * multiplier >> shift.
+//   (half + sum over t of weight[pixel][t] * row[(first[pixel] + t) * channels + c]) * multiplier
+//   >> shift.
 typedef struct sac_row_plan {
     int elements, channels, taps;
     const int32_t *first;
@@ -22,10 +24,12 @@ typedef struct sac_row_plan {
 } sac_row_plan;
 
 typedef struct sac_row_reducer sac_row_reducer;
-// Copies what it needs of the plan. SAC_ERROR_UNSUPPORTED: wrong processor, or the ratio is too large for `code`.
+// Copies what it needs of the plan. SAC_ERROR_UNSUPPORTED: wrong processor, or the ratio is too
+// large for `code`.
 SAC_NODISCARD sac_status sac_row_reducer_create(sac_row_reducer **reducer, const sac_row_plan *plan,
                                                 sac_scaler_code code);
-// dst u8 [elements]; row u16 with values below 2^15 and SAC_ROW_PADDING readable elements behind it.
+// dst u8 [elements]; row u16 with values below 2^15 and SAC_ROW_PADDING readable elements behind
+// it.
 void sac_row_reducer_run(const sac_row_reducer *reducer, uint8_t *dst, const uint16_t *row);
 void sac_row_reducer_close(sac_row_reducer **reducer);
 

@@ -1,5 +1,6 @@
-// The video source: pictures or stream, conversion to the wanted size and format, presentation times, and a bounded
-// queue filled by a decoding thread. Finding and decoding is the business of pictures.c and stream.c.
+// The video source: pictures or stream, conversion to the wanted size and format, presentation
+// times, and a bounded queue filled by a decoding thread. Finding and decoding is the business of
+// pictures.c and stream.c.
 #include "saccade/video.h"
 
 #include <math.h>

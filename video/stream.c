@@ -1,5 +1,6 @@
-// Demuxing and decoding. Local files are held to their containers' word: a damaged packet or a missing rest is an
-// error, after the pictures before it have been handed out. Live inputs lose packets, so there damage is skipped.
+// Demuxing and decoding. Local files are held to their containers' word: a damaged packet or a
+// missing rest is an error, after the pictures before it have been handed out. Live inputs lose
+// packets, so there damage is skipped.
 #include "video/stream.h"
 
 #include <errno.h>
@@ -133,8 +134,8 @@ static sac_status open_decoder(sac_stream *s, int threads, sac_error *error) {
     if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s'", s->source));
     s->decoder->pkt_timebase = s->input->streams[s->index]->time_base;
     s->decoder->max_pixels = (int64_t)SAC_MAX_SIDE * SAC_MAX_SIDE;
-    // Below about a megapixel one thread decodes faster than the student computes, and further ones add next to
-    // nothing; the other cores have better things to do.
+    // Below about a megapixel one thread decodes faster than the student computes, and further ones
+    // add next to nothing; the other cores have better things to do.
     if (threads == 0) threads = (int64_t)par->width * par->height < 1000 * 1000 ? 1 : 4;
     s->decoder->thread_count = threads;
     code = avcodec_open2(s->decoder, codec, NULL);
@@ -206,8 +207,9 @@ static int read_packet(sac_stream *s, AVPacket *packet) {
     }
 }
 
-// Is s->packet, which the demuxer calls damaged, the incomplete rest of a cut file? In the middle the flag only says that
-// something was lost before it (joined transport streams), and the decoder may try.
+// Is s->packet, which the demuxer calls damaged, the incomplete rest of a cut file? In the middle
+// the flag only says that something was lost before it (joined transport streams), and the decoder
+// may try.
 static bool is_cut_here(sac_stream *s) {
     if (!s->local || (s->packet->flags & AV_PKT_FLAG_CORRUPT) == 0) return false;
     if (!s->have_ahead) s->ahead_code = read_packet(s, s->ahead);
@@ -272,7 +274,8 @@ sac_status sac_stream_read(sac_stream *s, AVFrame *frame, double *time_s, int64_
         } else if (code == AVERROR(ENOMEM)) {
             SAC_TRY(SAC_ERROR_MEMORY);
         } else if (s->local && s->started && s->cut == 0) {
-            // Pictures behind the damaged one, which frame threads may hold already, would get wrong indices.
+            // Pictures behind the damaged one, which frame threads may hold already, would get
+            // wrong indices.
             SAC_TRY(sac_ffmpeg_error(error, code, index, "'%s' is damaged at frame %lld", s->source,
                                      (long long)index));
         }

@@ -1,5 +1,6 @@
-// Encoded video out through libavcodec and libavformat, into a temporary file that is renamed when complete. The
-// encoder is opened with the first frame, so that a writer without frames leaves no header behind.
+// Encoded video out through libavcodec and libavformat, into a temporary file that is renamed when
+// complete. The encoder is opened with the first frame, so that a writer without frames leaves no
+// header behind.
 #include <math.h>
 #include <string.h>
 
@@ -59,7 +60,8 @@ static sac_status try_encoder(sac_video_writer *w, const AVCodec *codec, enum AV
         c->bit_rate = (int64_t)c->width * c->height * 4; // for encoders without constant quality
         if (strcmp(codec->name, "libx264") == 0) c->bit_rate = 0;
     } else {
-        // Level 3 has checksums, but cuts into slices, which FFmpeg gets wrong in pictures of a few pixels.
+        // Level 3 has checksums, but cuts into slices, which FFmpeg gets wrong in pictures of a few
+        // pixels.
         c->level = w->width >= 16 && w->height >= 16 ? 3 : 1;
     }
     if ((w->output->oformat->flags & AVFMT_GLOBALHEADER) != 0)
@@ -69,7 +71,8 @@ fail:
     return status;
 }
 
-// The first encoder that exists, opens and fits the container. FFmpeg also lists encoders of graphics cards that are not there.
+// The first encoder that exists, opens and fits the container. FFmpeg also lists encoders of
+// graphics cards that are not there.
 static sac_status open_encoder(sac_video_writer *w, sac_error *error) {
     sac_status status = SAC_OK;
     const char *const *names;
@@ -125,7 +128,8 @@ static sac_status write_header(sac_video_writer *w, sac_error *error) {
     // The same input gives the same bytes, and an .mp4 can be played while it is being copied.
     w->output->flags |= AVFMT_FLAG_BITEXACT;
     if (av_dict_set(&options, "movflags", "+faststart", 0) < 0) SAC_TRY(SAC_ERROR_MEMORY);
-    // The muxer reads the file back under its `url`; without "file:" a colon in the name would mean a protocol.
+    // The muxer reads the file back under its `url`; without "file:" a colon in the name would mean
+    // a protocol.
     av_freep(&w->output->url);
     w->output->url = av_asprintf("file:%s", sac_file_writer_path(w->file));
     SAC_TRY_ALLOC(w->output->url);
