@@ -1,0 +1,7 @@
+sac_test(distill_tracks LIBS saccade_distill LABELS distill)
+sac_test(distill_pseudo LIBS saccade_distill LABELS distill)
+sac_test(distill_loss LIBS saccade_distill LABELS distill)
+sac_test(distill_samples LIBS saccade_distill LABELS distill)
+sac_test(distill_trainer LIBS saccade_distill LABELS distill)
+sac_test(distill_checkpoint LIBS saccade_distill LABELS distill)
+sac_cli_test(distill TOOLS teach distill synth student-run student-info LABELS distill TIMEOUT 300)
