@@ -23,16 +23,23 @@ void sac_maps_close(sac_maps *maps);
 // its score,
 //   cells x: floor(x1/block) .. ceil(x2/block) - 1, y alike (cut to the picture)
 //   map[cell] = max(map[cell], score)
-// then adaptive max-pooling to 16x16 and 4x4 (output cell i covers floor(i*S/O) .. ceil((i+1)*S/O) - 1 of S
+// then, with a filter above 1, a mean over filter x filter cells and `filter` frames, taken over covered cells
+// only,
+//   map'[t][y][x] = sum of map over the window / number of covered cells in it,  0 where no box lies
+// (scores of single frames are noisy, and objects stay for many frames), then adaptive max-pooling to 16x16 and 4x4 (output cell i covers floor(i*S/O) .. ceil((i+1)*S/O) - 1 of S
 // cells) and to the maximum of the frame.
 //   maps     filled; release with sac_maps_close. Left empty on failure.
 //   scores   f32 [detections->count] in [0,1]
 //   block    pixels per cell, >= 1: 3 on Ped2, 20 at 640x360 and above (in the papers)
+//   filter   odd, 1 (off) to SAC_MAPS_MAX_FILTER; 9 in the papers
 // SAC_ERROR_NUMERIC: a score that is not finite or outside [0,1] (position = its index);
-// SAC_ERROR_ARGUMENT: sizes below 1; SAC_ERROR_MEMORY. Thread-safe.
-// Source: METHOD "Teacher anomaly maps" (Croitoru et al., CVIU 2024).
+// SAC_ERROR_ARGUMENT: sizes below 1, or such a filter; SAC_ERROR_MEMORY. Thread-safe.
+// Source: Croitoru et al., CVIU 2024, anomaly maps of the teachers. Deviation: their 9x9x9 mean divides by the
+// whole window, which makes small objects fainter than large ones; ours by what is covered.
+#define SAC_MAPS_MAX_FILTER 63
 SAC_NODISCARD sac_status sac_maps_paint(sac_maps *maps, const sac_detections *detections,
-                                        const float *scores, int width, int height, int block);
+                                        const float *scores, int width, int height, int block,
+                                        int filter);
 
 // The store:
 //   FOLDER/store.json            provenance and list of clips, written last
@@ -42,7 +49,7 @@ SAC_NODISCARD sac_status sac_maps_paint(sac_maps *maps, const sac_detections *de
 //   FOLDER/teacher.safetensors   the trained teacher
 // store.json keys: "format" "saccade-maps", "version" 1, "clips" [{name, test, frames}] (written by the
 // store); "teacher" (name), "dataset" {name, fingerprint, width, height}, "detector", "block",
-// "settings", "metrics" (given by whoever fills it).
+// "filter", "settings", "metrics" (given by whoever fills it).
 typedef struct sac_map_store sac_map_store;
 
 // Makes the folder and removes an old store.json in it, so that an unfinished store is never taken for a

@@ -16,6 +16,8 @@ enum { CONTEXT = SAC_SEQUENCE_LENGTH - 1, FILE_VERSION = 1, HEAD_WIDTH = 32 };
 static const double HEAD_DROPOUT = 0.3;
 // Task scores further out add nothing; the limit keeps the sum finite.
 static const double MOST_Z = 20;
+// Added to the contrast of a crop, so that a flat one does not turn noise into an error.
+static const double LEAST_CONTRAST = 0.05;
 
 static const sac_ssmtl_backbone BACKBONES[] = {
     {"shallow-narrow", {16, SAC_SSMTL_POOL, 32, SAC_SSMTL_POOL, 32, SAC_SSMTL_POOL_ALL}, 32, 2},
@@ -148,7 +150,7 @@ static void add_head(branch *b, int code, int classes) {
     if (own.failed) b->failed = true;
 }
 
-// Decoder of the middle crop: nearest x2 and conv 3x3 until the crop size is reached; output "middle.picture".
+// Decoder of the middle crop: nearest x2 and conv 3x3 until the crop size is reached.
 static void add_decoder(branch *b, const sac_ssmtl_backbone *backbone, int code) {
     branch own = {.net = b->net, .name = "middle"};
     int node = code;
@@ -161,7 +163,7 @@ static void add_decoder(branch *b, const sac_ssmtl_backbone *backbone, int code)
             node = add_conv(&own, stage, node, backbone->decoder_width, false);
         }
     }
-    sac_net_output(b->net, sac_net_conv2d(b->net, "middle.picture", node, 1, 3, 1, 1, 1, true));
+    sac_net_output(b->net, sac_net_conv2d(b->net, "middle.residual", node, 1, 3, 1, 1, 1, true));
     if (own.failed) b->failed = true;
 }
 
@@ -356,7 +358,7 @@ static sac_status check_net(const sac_net *net, int64_t crop_size, const char *p
                   {"irregular", 4, {1, SAC_SEQUENCE_LENGTH, 0, 0}, true},
                   {"arrow.logits", 1, {2}, false},
                   {"irregular.logits", 1, {2}, false},
-                  {"middle.picture", 3, {1, 0, 0}, false}};
+                  {"middle.residual", 3, {1, 0, 0}, false}};
     int inputs = 0;
     int count = sac_net_count(net);
     sac_shape *shapes = sac_calloc(count, sizeof *shapes);
@@ -441,7 +443,8 @@ struct sac_ssmtl_scorer {
     sac_infer *infer;
     int64_t batch, crop_size;
     sac_ssmtl_sample *samples; // [batch]
-    float *middle;             // [batch][S][S]
+    float *residual;           // [batch][S][S]
+    float *contrast;           // [batch]
 };
 
 sac_status sac_ssmtl_scorer_create(sac_ssmtl_scorer **out, const sac_ssmtl_model *model,
@@ -455,8 +458,9 @@ sac_status sac_ssmtl_scorer_create(sac_ssmtl_scorer **out, const sac_ssmtl_model
     sac_plan_options options = {.batch = batch, .backend = backend};
     SAC_TRY(sac_infer_create(&scorer->infer, model->net, model->params, &options, error));
     SAC_TRY_ALLOC(scorer->samples = sac_calloc(batch, sizeof *scorer->samples));
-    SAC_TRY_ALLOC(scorer->middle = sac_calloc(batch * model->crop_size * model->crop_size,
-                                              sizeof *scorer->middle));
+    SAC_TRY_ALLOC(scorer->residual = sac_calloc(batch * model->crop_size * model->crop_size,
+                                                sizeof *scorer->residual));
+    SAC_TRY_ALLOC(scorer->contrast = sac_calloc(batch, sizeof *scorer->contrast));
     *out = scorer;
     return SAC_OK;
 fail:
@@ -468,7 +472,8 @@ void sac_ssmtl_scorer_close(sac_ssmtl_scorer **slot) {
     if (slot == NULL || *slot == NULL) return;
     sac_infer_close(&(*slot)->infer);
     sac_free((*slot)->samples);
-    sac_free((*slot)->middle);
+    sac_free((*slot)->residual);
+    sac_free((*slot)->contrast);
     sac_free(*slot);
     *slot = NULL;
 }
@@ -477,15 +482,16 @@ void sac_ssmtl_scorer_close(sac_ssmtl_scorer **slot) {
 static void read_tasks(const sac_ssmtl_scorer *scorer, float *tasks, int64_t count) {
     const float *arrow = sac_infer_output(scorer->infer, "arrow.logits");
     const float *irregular = sac_infer_output(scorer->infer, "irregular.logits");
-    const float *picture = sac_infer_output(scorer->infer, "middle.picture");
+    const float *residual = sac_infer_output(scorer->infer, "middle.residual");
     int64_t area = scorer->crop_size * scorer->crop_size;
     for (int64_t i = 0; i < count; i++) {
         double sum = 0;
         for (int64_t k = 0; k < area; k++) {
-            sum += fabs((double)picture[i * area + k] - (double)scorer->middle[i * area + k]);
+            sum += fabs((double)residual[i * area + k] - (double)scorer->residual[i * area + k]);
         }
         float *row = tasks + i * SAC_SSMTL_TASKS;
-        row[SAC_SSMTL_MIDDLE] = (float)(sum / (double)area);
+        row[SAC_SSMTL_MIDDLE] =
+            (float)(sum / (double)area / ((double)scorer->contrast[i] + LEAST_CONTRAST));
         row[SAC_SSMTL_ARROW] = arrow[2 * i + 1] - arrow[2 * i];
         row[SAC_SSMTL_IRREGULARITY] = irregular[2 * i + 1] - irregular[2 * i];
     }
@@ -514,8 +520,8 @@ sac_status sac_ssmtl_scorer_run(sac_ssmtl_scorer *scorer, float *tasks,
                                                     .box = detections->boxes[first + i]};
         }
         sac_ssmtl_fill(sac_infer_input(scorer->infer, "arrow"),
-                       sac_infer_input(scorer->infer, "irregular"), scorer->middle, scorer->samples,
-                       count, scorer->crop_size);
+                       sac_infer_input(scorer->infer, "irregular"), scorer->residual,
+                       scorer->contrast, scorer->samples, count, scorer->crop_size);
         SAC_TRY(sac_infer_run(scorer->infer, error));
         float *rows = tasks + first * SAC_SSMTL_TASKS;
         read_tasks(scorer, rows, count);
@@ -533,8 +539,22 @@ fail:
     return status;
 }
 
-static void fill_one(float *arrow, float *irregular, float *middle, const sac_ssmtl_sample *s,
-                     int64_t crop_size) {
+// What the decoder has to add to the mean of the neighbours, and the contrast of the middle crop.
+static void take_residual(float *residual, float *contrast, const float *middle,
+                          const float *before, const float *after, int64_t area) {
+    double mean = 0, deviation = 0;
+    for (int64_t k = 0; k < area; k++) {
+        residual[k] = middle[k] - 0.5f * (before[k] + after[k]);
+        mean += (double)middle[k];
+    }
+    if (contrast == NULL) return;
+    mean /= (double)area;
+    for (int64_t k = 0; k < area; k++) deviation += fabs((double)middle[k] - mean);
+    *contrast = (float)(deviation / (double)area);
+}
+
+static void fill_one(float *arrow, float *irregular, float *residual, float *contrast,
+                     const sac_ssmtl_sample *s, int64_t crop_size) {
     int64_t times[SAC_SEQUENCE_LENGTH];
     int64_t area = crop_size * crop_size;
     int size = (int)crop_size, half = SAC_SEQUENCE_REACH;
@@ -554,7 +574,8 @@ static void fill_one(float *arrow, float *irregular, float *middle, const sac_ss
         memcpy(arrow + half * area, irregular + (half + 1) * area, bytes);
     }
     // The centre of an intermittent sequence is the object's own frame too.
-    if (middle != NULL) memcpy(middle, irregular + half * area, (size_t)area * sizeof(float));
+    take_residual(residual, contrast, irregular + half * area, arrow + (half - 1) * area,
+                  arrow + half * area, area);
     if (!s->reversed) return;
     for (int i = 0; i < half; i++) {
         float *a = arrow + i * area, *b = arrow + (CONTEXT - 1 - i) * area;
@@ -566,14 +587,15 @@ static void fill_one(float *arrow, float *irregular, float *middle, const sac_ss
     }
 }
 
-void sac_ssmtl_fill(float *arrow, float *irregular, float *middle, const sac_ssmtl_sample *samples,
-                    int64_t count, int64_t crop_size) {
+void sac_ssmtl_fill(float *arrow, float *irregular, float *residual, float *contrast,
+                    const sac_ssmtl_sample *samples, int64_t count, int64_t crop_size) {
     int64_t area = crop_size * crop_size;
 #ifdef _OPENMP
 #    pragma omp parallel for schedule(dynamic, 4)
 #endif
     for (int64_t i = 0; i < count; i++) {
         fill_one(arrow + i * CONTEXT * area, irregular + i * SAC_SEQUENCE_LENGTH * area,
-                 middle == NULL ? NULL : middle + i * area, &samples[i], crop_size);
+                 residual + i * area, contrast == NULL ? NULL : contrast + i, &samples[i],
+                 crop_size);
     }
 }

@@ -2,7 +2,9 @@
 // This pair holds the network, the object scores and the teacher file; learning is in ssmtl_train.h.
 // Source: Georgescu, Barbalau, Ionescu, Khan, Popescu and Shah, Anomaly Detection in Video via
 // Self-Supervised and Multi-Task Learning, CVPR 2021 (arXiv 2011.07491). Deviations: gray crops instead of
-// colour; batch normalisation also in the decoder; scores normalised by training statistics, see below.
+// colour; batch normalisation also in the decoder; the decoder adds to the mean of the two neighbouring crops
+// instead of drawing the middle crop from nothing (a short training then gets below that mean's error); scores
+// relative to the crop's contrast and normalised by training statistics, see below.
 #ifndef SAC_TEACHERS_SSMTL_H
 #define SAC_TEACHERS_SSMTL_H
 
@@ -42,7 +44,8 @@ const sac_ssmtl_backbone *sac_ssmtl_backbone_at(int index);
 
 // Network with inputs "arrow" [1][6][S][S] (middle crop left out) and "irregular" [1][7][S][S], both through the
 // same backbone weights, and outputs "arrow.logits" [2] (forward, backward), "irregular.logits" [2]
-// (consecutive, intermittent), "middle.picture" [1][S][S]. A head is conv 3x3 32 + BN + ReLU + dropout 0.3 +
+// (consecutive, intermittent), "middle.residual" [1][S][S] (middle crop minus the mean of the crops at t-1 and
+// t+1). A head is conv 3x3 32 + BN + ReLU + dropout 0.3 +
 // max-pool 2 + dense; each has its own weights.
 // SAC_ERROR_ARGUMENT: no such backbone, crop_size not in 16..256 or no multiple of 8 (deep: 16).
 SAC_NODISCARD sac_status sac_ssmtl_net(sac_net **net, int backbone, int64_t crop_size,
@@ -87,7 +90,8 @@ SAC_NODISCARD sac_status sac_ssmtl_scorer_create(sac_ssmtl_scorer **scorer,
                                                  const sac_ssmtl_model *model, int64_t batch,
                                                  sac_backend backend, sac_error *error);
 // tasks f32 [detections->count][SAC_SSMTL_TASKS], higher is more abnormal:
-//   middle        mean |middle crop - prediction|
+//   middle        mean |middle crop - prediction| / (contrast + 0.05), contrast = mean |crop - its mean|:
+//                 a dark coat on bright ground is not more abnormal than a gray one
 //   arrow         log P(backward) / P(forward) of the forward sequence
 //   irregularity  log P(intermittent) / P(consecutive) of the consecutive sequence
 // Log-odds carry the same order as the probabilities of the paper, without their saturation near 1.
@@ -113,8 +117,10 @@ typedef struct sac_ssmtl_sample {
     int64_t times[SAC_SEQUENCE_LENGTH];
 } sac_ssmtl_sample;
 // Fills row i of the inputs from samples[i], i < count, on all threads:
-//   arrow f32 [count][6][S][S], irregular f32 [count][7][S][S], middle f32 [count][S][S] (NULL: not wanted)
-void sac_ssmtl_fill(float *arrow, float *irregular, float *middle, const sac_ssmtl_sample *samples,
-                    int64_t count, int64_t crop_size);
+//   arrow f32 [count][6][S][S], irregular f32 [count][7][S][S]
+//   residual f32 [count][S][S]: middle crop minus the mean of the crops at t-1 and t+1
+//   contrast f32 [count] of the middle crop as above, or NULL
+void sac_ssmtl_fill(float *arrow, float *irregular, float *residual, float *contrast,
+                    const sac_ssmtl_sample *samples, int64_t count, int64_t crop_size);
 
 #endif

@@ -53,7 +53,7 @@ typedef struct trainer {
     state state;
     sac_ssmtl_epoch *history;               // [epochs]
     sac_ssmtl_sample *samples;              // [batch]
-    float *middle;                          // [batch][S][S]
+    float *residual;                        // [batch][S][S]
     int32_t *arrow_class, *irregular_class; // [batch]
     int64_t steps_per_epoch;
     double started; // clock at which this run would have begun had it learned `seconds` before
@@ -153,11 +153,11 @@ static double accuracy(const float *logits, const int32_t *target, int64_t n) {
 }
 
 // Mean losses over n rows; gradients are added where wanted.
-static void take_losses(const trainer *tr, double losses[LOSSES], const float *picture,
-                        const float *arrow, const float *irregular, int64_t n, float *diff_picture,
+static void take_losses(const trainer *tr, double losses[LOSSES], const float *residual,
+                        const float *arrow, const float *irregular, int64_t n, float *diff_residual,
                         float *diff_arrow, float *diff_irregular) {
     int64_t area = tr->options.crop_size * tr->options.crop_size;
-    losses[1] = sac_loss_l1(diff_picture, picture, tr->middle, n * area, 1);
+    losses[1] = sac_loss_l1(diff_residual, residual, tr->residual, n * area, 1);
     losses[2] = sac_loss_cross_entropy(diff_arrow, arrow, tr->arrow_class, n, 2, 1);
     losses[3] = sac_loss_cross_entropy(diff_irregular, irregular, tr->irregular_class, n, 2, 1);
     losses[0] = losses[1] + losses[2] + losses[3];
@@ -195,12 +195,12 @@ static sac_status train_step(trainer *tr, double losses[LOSSES], sac_error *erro
         draw(tr, i, &tr->train[tr->order[tr->state.order_next++]], &tr->sampler);
     }
     sac_ssmtl_fill(sac_train_input(tr->plan, "arrow"), sac_train_input(tr->plan, "irregular"),
-                   tr->middle, tr->samples, batch, tr->options.crop_size);
+                   tr->residual, NULL, tr->samples, batch, tr->options.crop_size);
     SAC_TRY(sac_train_forward(tr->plan, error));
-    take_losses(tr, losses, sac_train_output(tr->plan, "middle.picture"),
+    take_losses(tr, losses, sac_train_output(tr->plan, "middle.residual"),
                 sac_train_output(tr->plan, "arrow.logits"),
                 sac_train_output(tr->plan, "irregular.logits"), batch,
-                sac_train_output_grad(tr->plan, "middle.picture"),
+                sac_train_output_grad(tr->plan, "middle.residual"),
                 sac_train_output_grad(tr->plan, "arrow.logits"),
                 sac_train_output_grad(tr->plan, "irregular.logits"));
     if (!isfinite(losses[0])) {
@@ -229,11 +229,11 @@ static sac_status validate(trainer *tr, sac_ssmtl_losses *out, sac_error *error)
         if (n > tr->options.batch) n = tr->options.batch;
         for (int64_t i = 0; i < n; i++) draw(tr, i, &tr->valid[first + i], &rng);
         sac_ssmtl_fill(sac_infer_input(tr->validation, "arrow"),
-                       sac_infer_input(tr->validation, "irregular"), tr->middle, tr->samples, n,
-                       tr->options.crop_size);
+                       sac_infer_input(tr->validation, "irregular"), tr->residual, NULL,
+                       tr->samples, n, tr->options.crop_size);
         SAC_TRY(sac_infer_run(tr->validation, error));
         double losses[LOSSES];
-        take_losses(tr, losses, sac_infer_output(tr->validation, "middle.picture"),
+        take_losses(tr, losses, sac_infer_output(tr->validation, "middle.residual"),
                     sac_infer_output(tr->validation, "arrow.logits"),
                     sac_infer_output(tr->validation, "irregular.logits"), n, NULL, NULL, NULL);
         for (int k = 0; k < LOSSES; k++) sums[k] += losses[k] * (double)n;
@@ -398,7 +398,7 @@ static sac_status open_trainer(trainer *tr, const sac_ssmtl_clip *clips, int64_t
     int64_t area = options->crop_size * options->crop_size;
     SAC_TRY_ALLOC(tr->history = sac_calloc(options->epochs, sizeof *tr->history));
     SAC_TRY_ALLOC(tr->samples = sac_calloc(options->batch, sizeof *tr->samples));
-    SAC_TRY_ALLOC(tr->middle = sac_calloc(options->batch * area, sizeof *tr->middle));
+    SAC_TRY_ALLOC(tr->residual = sac_calloc(options->batch * area, sizeof *tr->residual));
     SAC_TRY_ALLOC(tr->arrow_class = sac_calloc(options->batch, sizeof *tr->arrow_class));
     SAC_TRY_ALLOC(tr->irregular_class = sac_calloc(options->batch, sizeof *tr->irregular_class));
     SAC_TRY_ALLOC(tr->order = sac_calloc(tr->train_count, sizeof *tr->order));
@@ -407,6 +407,9 @@ static sac_status open_trainer(trainer *tr, const sac_ssmtl_clip *clips, int64_t
     sac_rng init;
     sac_rng_seed(&init, options->seed, STREAM_INIT);
     sac_params_init(tr->params, &init);
+    // The decoder starts by predicting the mean of the neighbours, not noise around it.
+    sac_param *last = sac_params_find(tr->params, "middle.residual.weight");
+    if (last != NULL) memset(last->data, 0, (size_t)last->count * sizeof *last->data);
     sac_adam_options adam = sac_adam_default_options();
     adam.learning_rate = options->learning_rate;
     SAC_TRY(sac_adam_create(&tr->adam, tr->params, &adam));
@@ -435,7 +438,7 @@ static void close_trainer(trainer *tr) {
     sac_free(tr->order);
     sac_free(tr->history);
     sac_free(tr->samples);
-    sac_free(tr->middle);
+    sac_free(tr->residual);
     sac_free(tr->arrow_class);
     sac_free(tr->irregular_class);
 }

@@ -113,8 +113,9 @@ Test(teachers_ssmtl, samples_are_filled_as_described) {
                                         .times = {0, 1, 4, 2 + 2 * i, 9, 10, 11}};
     }
     enum { AREA = S * S };
-    static float arrow[4 * 6 * AREA], irregular[4 * 7 * AREA], middle[4 * AREA];
-    sac_ssmtl_fill(arrow, irregular, middle, samples, 4, S);
+    static float arrow[4 * 6 * AREA], irregular[4 * 7 * AREA], residual[4 * AREA];
+    float contrast[4];
+    sac_ssmtl_fill(arrow, irregular, residual, contrast, samples, 4, S);
     float crop[AREA];
     int64_t dims[2] = {S, S};
     for (int i = 0; i < 4; i++) {
@@ -124,8 +125,18 @@ Test(teachers_ssmtl, samples_are_filled_as_described) {
             sac_crop_gray(crop, S, S, pixels + t * W * H, W, H, 3, 4, 20, 25);
             sac_assert_close(irregular + (i * 7 + k) * AREA, crop, 2, dims, 0, "irregular input");
             if (k == 3) {
+                float expected[AREA];
+                double mean = 0, deviation = 0;
                 sac_crop_gray(crop, S, S, pixels + samples[i].t * W * H, W, H, 3, 4, 20, 25);
-                sac_assert_close(middle + i * AREA, crop, 2, dims, 0, "middle crop");
+                for (int p = 0; p < AREA; p++) {
+                    // Arrow crops 2 and 3 are the neighbours, whichever way the sequence is played.
+                    expected[p] = crop[p] - 0.5f * (arrow[(i * 6 + 2) * AREA + p] +
+                                                    arrow[(i * 6 + 3) * AREA + p]);
+                    mean += (double)crop[p] / AREA;
+                }
+                for (int p = 0; p < AREA; p++) deviation += fabs((double)crop[p] - mean) / AREA;
+                sac_assert_close(residual + i * AREA, expected, 2, dims, 1e-6, "residual");
+                cr_assert_float_eq(contrast[i], deviation, 1e-6);
                 continue;
             }
             // Arrow: consecutive frames without the middle one, forward or backward.
