@@ -23,7 +23,7 @@ typedef struct source {
     sac_teacher *teacher; // NULL without pseudo-anomalies
     sac_map_store *cache; // map store of the altered clips being written or read
     bool cached;          // cache is complete
-    int block;
+    int block, filter;
 } source;
 
 typedef struct gather {
@@ -84,7 +84,7 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
     sac_status status = SAC_OK;
     json_t *dataset = NULL, *key = NULL;
     const char *fingerprint = NULL;
-    int64_t block = 0;
+    int64_t block = 0, filter = 0;
     char *path = NULL;
     SAC_TRY(sac_map_store_open(&s->store, teacher->folder, error));
     const json_t *provenance = sac_map_store_provenance(s->store);
@@ -97,6 +97,9 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
             teacher->folder, g->dataset->path, fingerprint, g->dataset->fingerprint);
     }
     SAC_TRY(sac_json_get_int(provenance, "block", 1, 4096, &block, teacher->folder, error));
+    SAC_TRY(sac_json_get_int(provenance, "filter", 1, SAC_MAPS_MAX_FILTER, &filter, teacher->folder,
+                             error));
+    s->filter = (int)filter;
     s->block = (int)block;
     if (g->options->variants == 0) return SAC_OK;
     path = sac_format("%s-%s", g->options->cache, teacher->name);
@@ -184,7 +187,8 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
         }
     }
     all.start[pseudo->frames] = all.count;
-    SAC_TRY(sac_maps_paint(maps, &all, scores, a->width, a->height, s->block));
+    SAC_TRY(sac_maps_paint(maps, &all, scores, a->width, a->height, s->block,
+                           s->filter));
     SAC_TRY(sac_map_store_put(s->cache, a->name, false, maps, error));
 fail:
     sac_detections_close(&original);

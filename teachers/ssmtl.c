@@ -221,6 +221,25 @@ static double quantile(const float *sorted, int64_t n, double q) {
     return sorted[low] + (at - (double)low) * ((double)sorted[high] - sorted[low]);
 }
 
+// Median and 99 % quantile of values f32 [n], which get sorted.
+static void quantiles(double *median, double *high, float *values, int64_t n) {
+    qsort(values, (size_t)n, sizeof *values, compare_float);
+    *median = quantile(values, n, 0.5);
+    *high = quantile(values, n, 0.99);
+}
+
+// Equal quantiles (a few objects only) must not divide by zero.
+static double relative(double value, double median, double high) {
+    return fmin(fmax((value - median) / fmax(high - median, 1e-6), -MOST_Z), MOST_Z);
+}
+
+static double task_mean(const sac_ssmtl_calibration *c, const float tasks[SAC_SSMTL_TASKS]) {
+    double sum = 0;
+    for (int k = 0; k < SAC_SSMTL_TASKS; k++)
+        sum += relative((double)tasks[k], c->median[k], c->high[k]);
+    return sum / SAC_SSMTL_TASKS;
+}
+
 sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *tasks,
                                int64_t objects, sac_error *error) {
     *calibration = (sac_ssmtl_calibration){0};
@@ -242,10 +261,11 @@ sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *
                                      sac_ssmtl_task_name(k), (long long)i);
             }
         }
-        qsort(values, (size_t)objects, sizeof *values, compare_float);
-        calibration->median[k] = quantile(values, objects, 0.5);
-        calibration->high[k] = quantile(values, objects, 0.99);
+        quantiles(&calibration->median[k], &calibration->high[k], values, objects);
     }
+    for (int64_t i = 0; i < objects; i++)
+        values[i] = (float)task_mean(calibration, tasks + i * SAC_SSMTL_TASKS);
+    quantiles(&calibration->mean_median, &calibration->mean_high, values, objects);
     calibration->objects = objects;
     sac_free(values);
     return SAC_OK;
@@ -253,14 +273,9 @@ sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *
 
 float sac_ssmtl_object_score(const sac_ssmtl_calibration *calibration,
                              const float tasks[SAC_SSMTL_TASKS]) {
-    double sum = 0;
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
-        // Equal quantiles (a few objects only) must not divide by zero.
-        double spread = fmax(calibration->high[k] - calibration->median[k], 1e-6);
-        double z = ((double)tasks[k] - calibration->median[k]) / spread;
-        sum += fmin(fmax(z, 0), MOST_Z);
-    }
-    return (float)(1 - exp(-sum / SAC_SSMTL_TASKS / 2));
+    const double u = relative(task_mean(calibration, tasks), calibration->mean_median,
+                              calibration->mean_high);
+    return (float)(1 / (1 + exp(2 - 2 * u)));
 }
 
 void sac_ssmtl_model_close(sac_ssmtl_model **slot) {
@@ -281,7 +296,8 @@ static sac_status set_json(sac_safetensors *st, const char *key, const json_t *j
 }
 
 static json_t *calibration_to_json(const sac_ssmtl_calibration *c) {
-    json_t *json = json_pack("{s:I, s:{}}", "objects", (json_int_t)c->objects, "tasks");
+    json_t *json = json_pack("{s:I, s:{}, s:{s:f, s:f}}", "objects", (json_int_t)c->objects, "tasks",
+                             "mean", "median", c->mean_median, "q99", c->mean_high);
     json_t *tasks = json_object_get(json, "tasks");
     for (int k = 0; json != NULL && k < SAC_SSMTL_TASKS; k++) {
         json_t *row = json_pack("{s:f, s:f}", "median", c->median[k], "q99", c->high[k]);
@@ -342,6 +358,9 @@ static sac_status read_calibration(sac_ssmtl_calibration *c, const json_t *json,
         SAC_TRY(sac_json_get_real(row, "median", -1e9, 1e9, &c->median[k], path, error));
         SAC_TRY(sac_json_get_real(row, "q99", -1e9, 1e9, &c->high[k], path, error));
     }
+    SAC_TRY(sac_json_get_object(json, "mean", &row, path, error));
+    SAC_TRY(sac_json_get_real(row, "median", -1e9, 1e9, &c->mean_median, path, error));
+    SAC_TRY(sac_json_get_real(row, "q99", -1e9, 1e9, &c->mean_high, path, error));
 fail:
     return status;
 }

@@ -55,14 +55,18 @@ SAC_NODISCARD sac_status sac_ssmtl_net(sac_net **net, int backbone, int64_t crop
 typedef struct sac_ssmtl_calibration {
     int64_t objects;
     double median[SAC_SSMTL_TASKS], high[SAC_SSMTL_TASKS]; // 50 % and 99 % quantile
+    double mean_median, mean_high;                         // the same of mean_k z_k below
 } sac_ssmtl_calibration;
 // From tasks f32 [objects][SAC_SSMTL_TASKS]. SAC_ERROR_ARGUMENT: no objects; SAC_ERROR_NUMERIC.
 SAC_NODISCARD sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *tasks,
                                              int64_t objects, sac_error *error);
-// z_k   = max(0, (task_k - median_k) / (high_k - median_k)), at most 20
-// score = 1 - exp(-mean_k z_k / 2)
-// A typical object gets 0 to 0.1, one at the 99 % quantile in all tasks 0.39. The exponential keeps the order
-// among very abnormal objects, where a clamp would make them equal.
+// z_k   = (task_k - median_k) / (high_k - median_k), cut to +-20
+// u     = (mean_k z_k - mean_median) / (mean_high - mean_median), cut to +-20
+// score = 1 / (1 + exp(2 - 2 u)), in [0,1]
+// A typical object gets 0.12, one at the 99 % quantile 0.5, one twice as far 0.88. Terms below the median
+// count as such, as in the paper's plain sum: the tasks' errors on normal objects partly cancel. The paper
+// normalises by the extremes of each test video instead, which needs the whole video and differs from one to
+// the next.
 float sac_ssmtl_object_score(const sac_ssmtl_calibration *calibration,
                              const float tasks[SAC_SSMTL_TASKS]);
 

@@ -30,7 +30,7 @@ Test(teachers_maps, painted_by_hand) {
     sac_detections d = make_detections(2, per_frame, boxes);
     float scores[] = {0.25f, 0.75f, 0.5f};
     sac_maps maps = {0};
-    sac_assert_ok(sac_maps_paint(&maps, &d, scores, 32, 32, 2), NULL);
+    sac_assert_ok(sac_maps_paint(&maps, &d, scores, 32, 32, 2, 1), NULL);
     for (int y = 0; y < 16; y++) {
         for (int x = 0; x < 16; x++) {
             float expected = 0;
@@ -69,7 +69,7 @@ Test(teachers_maps, pooling_matches_definition) {
         int64_t per_frame[] = {9};
         sac_detections d = make_detections(1, per_frame, boxes);
         sac_maps maps = {0};
-        sac_assert_ok(sac_maps_paint(&maps, &d, scores, w, h, block), NULL);
+        sac_assert_ok(sac_maps_paint(&maps, &d, scores, w, h, block, 1), NULL);
         for (int out = 16; out >= 1; out /= 4) {
             const float *map = out == 16 ? maps.map16 : out == 4 ? maps.map4 : maps.map1;
             for (int i = 0; i < out; i++) {
@@ -106,14 +106,14 @@ Test(teachers_maps, refuses_bad_scores) {
     sac_maps maps = {0};
     const float bad[] = {NAN, INFINITY, -0.1f, 1.5f};
     for (int i = 0; i < 4; i++) {
-        cr_assert_eq(sac_maps_paint(&maps, &d, &bad[i], 8, 8, 1), SAC_ERROR_NUMERIC);
+        cr_assert_eq(sac_maps_paint(&maps, &d, &bad[i], 8, 8, 1, 1), SAC_ERROR_NUMERIC);
         cr_assert_null(maps.map16);
     }
     float good = 0.5f;
-    cr_assert_eq(sac_maps_paint(&maps, &d, &good, 8, 8, 0), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_maps_paint(&maps, &d, &good, 8, 8, 0, 1), SAC_ERROR_ARGUMENT);
     for (int64_t n = 0; n < 4; n++) {
         sac_memory_fail_after(n);
-        sac_status status = sac_maps_paint(&maps, &d, &good, 8, 8, 1);
+        sac_status status = sac_maps_paint(&maps, &d, &good, 8, 8, 1, 1);
         sac_memory_fail_after(-1);
         cr_assert_eq(status, SAC_ERROR_MEMORY);
     }
@@ -130,7 +130,7 @@ static const char *make_store(const char *name) {
     sac_maps maps = {0};
     sac_map_store *store = NULL;
     sac_error error = {0};
-    sac_assert_ok(sac_maps_paint(&maps, &d, scores, 8, 8, 1), &error);
+    sac_assert_ok(sac_maps_paint(&maps, &d, scores, 8, 8, 1, 1), &error);
     sac_assert_ok(sac_map_store_create(&store, folder, &error), &error);
     sac_assert_ok(sac_map_store_put(store, "Train001", false, &maps, &error), &error);
     cr_assert(sac_map_store_has(store, "Train001"));
@@ -266,4 +266,56 @@ Test(teachers_maps, creating_again_makes_it_unfinished) {
     sac_assert_ok(sac_map_store_create(&store, folder, &error), &error);
     sac_map_store_close(&store);
     cr_assert_eq(sac_map_store_open(&store, folder, NULL), SAC_ERROR_IO);
+}
+
+Test(teachers_maps, filter_is_a_mean_over_covered_cells) {
+    // Block 2 on 32x32: map16 is the grid. Ten frames, boxes that move, gaps without any.
+    enum { FRAMES = 10, FILTER = 5 };
+    int64_t per_frame[FRAMES];
+    sac_box boxes[3 * FRAMES];
+    float scores[3 * FRAMES];
+    int count = 0;
+    sac_rng rng;
+    sac_rng_seed(&rng, 3, 0);
+    for (int t = 0; t < FRAMES; t++) {
+        per_frame[t] = t == 4 ? 0 : 3;
+        for (int k = 0; k < per_frame[t]; k++) {
+            const float x = (float)sac_rng_below(&rng, 26), y = (float)sac_rng_below(&rng, 26);
+            boxes[count] = (sac_box){x, y, x + 6, y + 5, 1, -1};
+            scores[count++] = (float)sac_rng_uniform(&rng);
+        }
+    }
+    sac_detections d = make_detections(FRAMES, per_frame, boxes);
+    sac_maps raw = {0}, maps = {0};
+    sac_assert_ok(sac_maps_paint(&raw, &d, scores, 32, 32, 2, 1), NULL);
+    sac_assert_ok(sac_maps_paint(&maps, &d, scores, 32, 32, 2, FILTER), NULL);
+    int covered = 0, changed = 0;
+    for (int t = 0; t < FRAMES; t++) {
+        float most = 0;
+        for (int i = 0; i < 256; i++) {
+            double sum = 0, n = 0;
+            for (int u = t - 2; u <= t + 2; u++) {
+                for (int y = i / 16 - 2; y <= i / 16 + 2; y++) {
+                    for (int x = i % 16 - 2; x <= i % 16 + 2; x++) {
+                        if (u < 0 || u >= FRAMES || y < 0 || y > 15 || x < 0 || x > 15) continue;
+                        sum += (double)raw.map16[u * 256 + y * 16 + x];
+                        n += raw.map16[u * 256 + y * 16 + x] > 0;
+                    }
+                }
+            }
+            const bool here = raw.map16[t * 256 + i] > 0;
+            const float expected = here ? (float)(sum / n) : 0;
+            cr_assert_float_eq(maps.map16[t * 256 + i], expected, 1e-6, "frame %d cell %d", t, i);
+            covered += here;
+            changed += here && fabsf(expected - raw.map16[t * 256 + i]) > 1e-3f;
+            if (expected > most) most = expected;
+        }
+        cr_assert_float_eq(maps.map1[t], most, 1e-6, "frame %d", t);
+    }
+    cr_assert(covered > 100 && changed > covered / 2);
+    sac_maps_close(&raw);
+    sac_maps_close(&maps);
+    cr_assert_eq(sac_maps_paint(&maps, &d, scores, 32, 32, 2, 4), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_maps_paint(&maps, &d, scores, 32, 32, 2, 0), SAC_ERROR_ARGUMENT);
+    sac_detections_close(&d);
 }

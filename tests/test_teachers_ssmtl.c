@@ -169,14 +169,20 @@ Test(teachers_ssmtl, calibration_quantiles) {
     cr_assert_float_eq(c.high[1], 148, 1e-9);
     cr_assert_float_eq(c.median[2], -50, 1e-9);
     cr_assert_float_eq(c.high[2], -1, 1e-9);
-    // At the median everywhere: 0. At the 99 % quantile everywhere: 1 - exp(-1/2).
-    float typical[] = {50, 50, -50}, high[] = {99, 148, -1};
-    cr_assert_eq(sac_ssmtl_object_score(&c, typical), 0.0f);
-    cr_assert_float_eq(sac_ssmtl_object_score(&c, high), 1 - exp(-0.5), 1e-6);
+    // z of the three tasks is r, r and -r with r = (rank - 50) / 49, so their mean is r / 3.
+    cr_assert_float_eq(c.mean_median, 0, 1e-6);
+    cr_assert_float_eq(c.mean_high, 1.0 / 3, 1e-6);
+    // At the median everywhere: 0.12. Where the mean is at its 99 % quantile: one half.
+    float typical[] = {50, 50, -50}, high[] = {99, 148, -99};
+    cr_assert_float_eq(sac_ssmtl_object_score(&c, typical), 1 / (1 + exp(2)), 1e-6);
+    cr_assert_float_eq(sac_ssmtl_object_score(&c, high), 0.5, 1e-6);
+    // A calm task takes back what an excited one says.
+    float mixed[] = {99, 50, -99};
+    cr_assert_float_eq(sac_ssmtl_object_score(&c, mixed), sac_ssmtl_object_score(&c, typical), 1e-6);
     // More abnormal is higher, also far out, and never above 1.
     float last = -1;
     for (int k = 0; k < 12; k++) {
-        float task[] = {50 + 60 * (float)k, 50 + 100 * (float)k, -50 + 60 * (float)k};
+        float task[] = {50 + 10 * (float)k, 50 + 20 * (float)k, -50 + 10 * (float)k};
         float score = sac_ssmtl_object_score(&c, task);
         cr_assert(score > last && score <= 1, "step %d: %g after %g", k, (double)score,
                   (double)last);
@@ -184,7 +190,7 @@ Test(teachers_ssmtl, calibration_quantiles) {
     }
     float far[] = {1e30f, 1e30f, 1e30f}, low[] = {-1e30f, -1e30f, -1e30f};
     cr_assert(sac_ssmtl_object_score(&c, far) <= 1);
-    cr_assert_eq(sac_ssmtl_object_score(&c, low), 0.0f);
+    cr_assert(sac_ssmtl_object_score(&c, low) >= 0 && sac_ssmtl_object_score(&c, low) < 1e-6f);
     sac_assert_error(sac_ssmtl_calibrate(&c, tasks, 0, &error), SAC_ERROR_ARGUMENT, &error,
                      "held-back", NULL);
     error = (sac_error){0};

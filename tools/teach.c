@@ -30,7 +30,7 @@ typedef struct settings {
     int teacher, backbone, backend, schedule;
     bool resume, overwrite;
     double min_confidence, motion_threshold, min_area;
-    int64_t epochs, samples_per_epoch, validation_samples, batch, crop_size, block;
+    int64_t epochs, samples_per_epoch, validation_samples, batch, crop_size, block, filter;
     double learning_rate, max_minutes, checkpoint_minutes;
 } settings;
 
@@ -78,6 +78,9 @@ static const sac_option options[] = {
     {.name = "block", .type = SAC_OPTION_INT, .offset = offsetof(settings, block),
      .number = 0, .min = 0, .max = 4096, .argument = "PX",
      .help = "pixels per cell of the painted map; 0: an 80th of the height"},
+    {.name = "filter", .type = SAC_OPTION_INT, .offset = offsetof(settings, filter),
+     .number = 9, .min = 1, .max = SAC_MAPS_MAX_FILTER, .argument = "N",
+     .help = "side of the mean filter over covered map cells and frames, odd; 1: none"},
     {.name = "overlay", .type = SAC_OPTION_LIST, .offset = offsetof(settings, overlay),
      .argument = "CLIP=FILE", .help = "also write a video of this clip with its map and scored boxes"},
     {.name = "overlays", .type = SAC_OPTION_TEXT, .offset = offsetof(settings, overlays),
@@ -275,6 +278,11 @@ static sac_status open_run(run *r) {
                                    item);
             goto fail;
         }
+    }
+    if (r->set.filter % 2 == 0) {
+        status = sac_error_set(&r->error, SAC_ERROR_ARGUMENT, -1,
+                               "--filter %lld: expected an odd number", (long long)r->set.filter);
+        goto fail;
     }
     r->block = (int)r->set.block;
     if (r->block == 0) r->block = r->dataset->height >= 160 ? r->dataset->height / 80 : 1;
@@ -620,11 +628,11 @@ static json_t *provenance_json(const run *r) {
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
         (void)json_object_del(all, local[i]);
     }
-    return json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:s, s:i, s:o, s:o, s:s, s:s, s:s}", "teacher",
+    return json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:s, s:i, s:i, s:o, s:o, s:s, s:s, s:s}", "teacher",
                      "ssmtl", "dataset", "name", r->dataset->name, "fingerprint",
                      r->dataset->fingerprint, "width", r->dataset->width, "height",
                      r->dataset->height, "detector", sac_detector_text(r->detector), "block",
-                     r->block, "settings", all, "metrics", metrics_json(r), "program",
+                     r->block, "filter", (int)r->set.filter, "settings", all, "metrics", metrics_json(r), "program",
                      sac_version(), "commit", sac_commit(), "backend", sac_nn_backend_version());
 }
 
@@ -693,7 +701,8 @@ static sac_status write_store(run *r) {
     for (int64_t i = 0; i < r->dataset->count; i++) {
         work_clip *c = &r->clips[i];
         if (c->width == 0) SAC_TRY(load_pixels(r, c)); // a resumed run has not seen its size yet
-        SAC_TRY(sac_maps_paint(&maps, &c->detections, c->scores, c->width, c->height, r->block));
+        SAC_TRY(sac_maps_paint(&maps, &c->detections, c->scores, c->width, c->height, r->block,
+                               (int)r->set.filter));
         SAC_TRY(sac_map_store_put(store, c->clip->name, c->clip->test, &maps, &r->error));
         SAC_TRY(write_overlays(r, c, &maps));
         if (c->clip->test) {
