@@ -42,6 +42,10 @@ if(saccade_onednn_file AND saccade_onednn_version VERSION_GREATER_EQUAL 3.1)
     target_link_libraries(saccade_onednn INTERFACE saccade_onednn_library)
     # The library is built for GNU OpenMP; loading a second OpenMP run time beside it would double the threads.
     target_link_libraries(saccade_onednn INTERFACE saccade_openmp)
+    if(NOT SACCADE_OPENMP)
+        # Our code sets the thread count of the run time that oneDNN brings in.
+        target_link_libraries(saccade_onednn INTERFACE gomp)
+    endif()
 elseif("nn" IN_LIST SACCADE_PARTS)
     message(FATAL_ERROR "oneDNN 3.1 or newer was not found (found: ${saccade_onednn_version} ${saccade_onednn_file}). "
         "Run tools/setup, which puts it into build/deps/onednn, or name a folder with include/ and lib/ by "
