@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "distill/pseudo.h"
+#include "saccade/metrics.h"
 #include "teachers/teacher.h"
 
 #define FEW_CLIPS 4
@@ -187,8 +188,7 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
         }
     }
     all.start[pseudo->frames] = all.count;
-    SAC_TRY(sac_maps_paint(maps, &all, scores, a->width, a->height, s->block,
-                           s->filter));
+    SAC_TRY(sac_maps_paint(maps, &all, scores, a->width, a->height, s->block, s->filter));
     SAC_TRY(sac_map_store_put(s->cache, a->name, false, maps, error));
 fail:
     sac_detections_close(&original);
@@ -381,4 +381,31 @@ uint64_t sac_samples_digest(const sac_samples *samples) {
         }
     }
     return hash;
+}
+
+sac_status sac_samples_teacher_auc(double *auc, const sac_samples *samples, int teacher,
+                                   sac_error *error) {
+    sac_status status = SAC_OK;
+    int64_t total = 0, n = 0;
+    if (teacher < 0 || teacher >= samples->teacher_count)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "no teacher %d", teacher);
+    for (int64_t c = 0; c < samples->count; c++)
+        total += samples->clips[c].frames - samples->clips[c].validation_from;
+    float *scores = sac_calloc(total, sizeof *scores);
+    uint8_t *labels = sac_calloc(total, 1);
+    SAC_TRY_ALLOC(scores);
+    SAC_TRY_ALLOC(labels);
+    for (int64_t c = 0; c < samples->count; c++) {
+        const sac_sample_clip *clip = &samples->clips[c];
+        const sac_maps *maps = &clip->maps[teacher];
+        for (int64_t t = clip->validation_from; t < clip->frames; t++, n++) {
+            scores[n] = sac_frame_score(maps->map16 + t * 256, maps->map4 + t * 16, maps->map1[t]);
+            labels[n] = clip->labels != NULL ? clip->labels[t] : 0;
+        }
+    }
+    SAC_TRY(sac_auc(auc, scores, labels, total, error));
+fail:
+    sac_free(scores);
+    sac_free(labels);
+    return status;
 }

@@ -21,7 +21,7 @@
 #define VALIDATION_BATCH 16
 
 sac_trainer_options sac_trainer_default_options(void) {
-    return (sac_trainer_options){.epochs = 40,
+    return (sac_trainer_options){.epochs = 20,
                                  .samples_per_epoch = 6144,
                                  .batch = 32,
                                  .learning_rate = 2e-3,

@@ -63,7 +63,7 @@ static const sac_option options[] = {
     {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9,
      .argument = "X", .help = "random change of contrast and brightness"},
     {.name = "", .help = "Training"},
-    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 40, .min = 1, .max = 100000,
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 1, .max = 100000,
      .argument = "N", .help = "at most so many epochs"},
     {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1,
      .max = 100000000, .argument = "N", .help = "frames drawn for one epoch"},
@@ -199,8 +199,11 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
             }
             sac_map_store_close(&store);
         }
-        json_array_append_new(list, json_pack("{s:s, s:f, s:o?}", "name", teachers[k].name,
-                                              "weight", teachers[k].weight, "origin", origin));
+        double auc = NAN;
+        if (sac_samples_teacher_auc(&auc, samples, k, NULL) != SAC_OK) auc = NAN;
+        json_array_append_new(list, json_pack("{s:s, s:f, s:o, s:o?}", "name", teachers[k].name,
+                                              "weight", teachers[k].weight, "pseudo_auc",
+                                              sac_json_number(auc), "origin", origin));
     }
     int64_t validation = 0;
     for (int64_t i = 0; i < samples->originals; i++)
@@ -281,6 +284,21 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
     printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
 }
 
+// How well each teacher itself tells altered frames on the held-back clips: the student's yardstick.
+static sac_status teachers_announce(const settings *s, const sac_distill_teacher *teachers,
+                                    const sac_samples *samples, sac_error *error) {
+    for (int k = 0; k < samples->teacher_count && !s->tool.quiet; k++) {
+        double auc = NAN;
+        const sac_status status = sac_samples_teacher_auc(&auc, samples, k, error);
+        if (status != SAC_OK) return status;
+        if (isfinite(auc)) {
+            fprintf(stderr, NAME ": teacher %s: AUC %.1f on the held-back altered frames\n",
+                    teachers[k].name, 100 * auc);
+        }
+    }
+    return SAC_OK;
+}
+
 static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count,
                       sac_error *error) {
     sac_status status = SAC_OK;
@@ -319,6 +337,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     sac_progress_close(&gathering.progress);
     const double gather_s = sac_time_s() - begun;
     announce(s, &samples, &trainer);
+    SAC_TRY(teachers_announce(s, teachers, &samples, error));
     sac_rng rng;
     sac_rng_seed(&rng, trainer.seed, 0x696e6974);
     sac_params_init(model->params, &rng);
