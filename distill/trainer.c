@@ -16,7 +16,7 @@
 #include "saccade/metrics.h"
 
 #define STREAM_ORDER     0x6f72646572
-#define STREAM_JITTER    0x6a6974746572
+#define STREAM_AUGMENT   0x6a6974746572
 #define VALIDATION_LIMIT 2000 // frames; more are thinned out evenly
 #define VALIDATION_BATCH 16
 
@@ -31,19 +31,27 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .pseudo_fraction = 0.5,
                                  .emphasis = 4,
                                  .jitter = 0.1,
+                                 .flip = 0.5,
                                  .checkpoint_s = 60,
                                  .seed = 1};
 }
 
 json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:s}", "epochs",
+    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:s}", "epochs",
                      (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
                      "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate,
                      "weight_decay", o->weight_decay, "clip_norm", o->clip_norm, "patience",
                      (json_int_t)o->patience, "pseudo_fraction", o->pseudo_fraction, "emphasis",
-                     o->emphasis, "jitter", o->jitter, "seed", (json_int_t)o->seed, "backend",
-                     o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
+                     o->emphasis, "jitter", o->jitter, "flip", o->flip, "seed", (json_int_t)o->seed,
+                     "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
 }
+
+// What is changed about one training sample; NONE for validation.
+typedef struct augment {
+    double gain, offset; // of gray levels
+    bool flip;           // left and right swapped, in the frames and in the maps
+} augment;
+static const augment NONE = {.gain = 1};
 
 typedef struct trainer {
     sac_model *model;
@@ -58,6 +66,7 @@ typedef struct trainer {
     sac_sample_ref *validation; // fixed
     int64_t validation_count;
     int64_t steps_per_epoch;
+    augment *augments; // of the current batch
     float *targets[3]; // one teacher, one batch
     sac_checkpoint state;
     const char *folder;
@@ -149,15 +158,25 @@ static sac_status validation_list(trainer *t, sac_error *error) {
     return SAC_OK;
 }
 
-// One sample's planes into the network input f32 [H][W][3], with gain and offset.
-static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref, double gain,
-                       double offset) {
+// Draws from (seed, epoch, position) alone, so that a resumed run needs no state for it.
+static augment augment_draw(const sac_trainer_options *o, int64_t epoch, int64_t position) {
+    sac_rng rng;
+    sac_rng_seed(&rng, o->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u + (uint64_t)position,
+                 STREAM_AUGMENT);
+    augment a = {.gain = 1 + o->jitter * (2 * sac_rng_uniform(&rng) - 1)};
+    a.offset = 127 * (1 - a.gain) + 32 * o->jitter * (2 * sac_rng_uniform(&rng) - 1);
+    a.flip = sac_rng_uniform(&rng) < o->flip;
+    return a;
+}
+
+// One sample's planes into the network input f32 [H][W][3].
+static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref, augment a) {
     const sac_preprocess *p = &samples->preprocess;
     const sac_sample_clip *clip = &samples->clips[ref.clip];
     const int64_t n = (int64_t)p->width * p->height;
     float table[256];
     for (int v = 0; v < 256; v++) {
-        const double x = (double)v * gain + offset;
+        const double x = (double)v * a.gain + a.offset;
         table[v] = (float)(((x < 0 ? 0 : x > 255 ? 255 : x) - p->mean) / p->scale);
     }
     const uint8_t *planes[3];
@@ -166,41 +185,43 @@ static void input_fill(float *input, const sac_samples *samples, sac_sample_ref 
         t = t < 0 ? 0 : t >= clip->frames ? clip->frames - 1 : t;
         planes[k] = clip->planes + t * n;
     }
-    for (int64_t i = 0; i < n; i++) {
-        input[3 * i] = table[planes[0][i]];
-        input[3 * i + 1] = table[planes[1][i]];
-        input[3 * i + 2] = table[planes[2][i]];
+    for (int y = 0; y < p->height; y++) {
+        for (int x = 0; x < p->width; x++) {
+            const int64_t i = (int64_t)y * p->width + (a.flip ? p->width - 1 - x : x);
+            *input++ = table[planes[0][i]];
+            *input++ = table[planes[1][i]];
+            *input++ = table[planes[2][i]];
+        }
     }
 }
 
+// Targets of one teacher; `augments` NULL: as they are. The cells of both maps lie symmetrically, so that a
+// flipped map is exactly the map of the flipped frame.
 static void targets_fill(float *const targets[3], const sac_samples *samples,
-                         const sac_sample_ref *refs, int64_t n, int teacher) {
+                         const sac_sample_ref *refs, int64_t n, int teacher,
+                         const augment *augments) {
+    static const int64_t sides[3] = {16, 4, 1};
     for (int64_t i = 0; i < n; i++) {
         const sac_maps *maps = &samples->clips[refs[i].clip].maps[teacher];
         const float *const sources[3] = {maps->map16, maps->map4, maps->map1};
-        for (int k = 0; k < 3; k++)
-            memcpy(targets[k] + i * cells[k], sources[k] + refs[i].frame * cells[k],
-                   (size_t)cells[k] * sizeof(float));
+        const bool flip = augments != NULL && augments[i].flip;
+        for (int k = 0; k < 3; k++) {
+            const float *source = sources[k] + refs[i].frame * cells[k];
+            float *target = targets[k] + i * cells[k];
+            for (int64_t c = 0; c < cells[k]; c++) {
+                const int64_t x = c % sides[k];
+                target[c] = source[flip ? c - x + sides[k] - 1 - x : c];
+            }
+        }
     }
 }
 
 static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *refs, int64_t n,
-                         int64_t epoch, int64_t position) {
+                         const augment *augments) {
     const int64_t size = 3 * (int64_t)t->samples->preprocess.width * t->samples->preprocess.height;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i++) {
-        double gain = 1, offset = 0;
-        if (epoch >= 0 && t->options->jitter > 0) {
-            sac_rng rng;
-            sac_rng_seed(&rng,
-                         t->options->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u +
-                             (uint64_t)(position + i),
-                         STREAM_JITTER);
-            gain = 1 + t->options->jitter * (2 * sac_rng_uniform(&rng) - 1);
-            offset = 127 * (1 - gain) + 32 * t->options->jitter * (2 * sac_rng_uniform(&rng) - 1);
-        }
-        input_fill(input + i * size, t->samples, refs[i], gain, offset);
-    }
+    for (int64_t i = 0; i < n; i++)
+        input_fill(input + i * size, t->samples, refs[i], augments != NULL ? augments[i] : NONE);
 }
 
 static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate, double *loss,
@@ -209,7 +230,9 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
     const int64_t batch = t->options->batch;
     const sac_sample_ref *refs = t->order + step * batch;
     sac_error why = {0};
-    batch_inputs(t, sac_train_input(t->train, "frames"), refs, batch, epoch, step * batch);
+    for (int64_t i = 0; i < batch; i++)
+        t->augments[i] = augment_draw(t->options, epoch, step * batch + i);
+    batch_inputs(t, sac_train_input(t->train, "frames"), refs, batch, t->augments);
     SAC_TRY(sac_train_forward(t->train, error));
     const float *student[3];
     float *grad[3];
@@ -219,7 +242,7 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
     }
     *loss = 0;
     for (int m = 0; m < t->samples->teacher_count; m++) {
-        targets_fill(t->targets, t->samples, refs, batch, m);
+        targets_fill(t->targets, t->samples, refs, batch, m, t->augments);
         const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
         const double weight = t->samples->weights[m];
         *loss +=
@@ -257,10 +280,10 @@ static sac_status validate(trainer *t, double *loss, double *auc, sac_error *err
         const int64_t n = t->validation_count - at < VALIDATION_BATCH ? t->validation_count - at
                                                                       : VALIDATION_BATCH;
         const sac_sample_ref *refs = t->validation + at;
-        batch_inputs(t, input, refs, n, -1, 0);
+        batch_inputs(t, input, refs, n, NULL);
         SAC_TRY(sac_infer_run(t->infer, error));
         for (int m = 0; m < t->samples->teacher_count; m++) {
-            targets_fill(t->targets, t->samples, refs, n, m);
+            targets_fill(t->targets, t->samples, refs, n, m, NULL);
             const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
             sum += (double)n * t->samples->weights[m] *
                    sac_distill_loss(NULL, student, target, n, t->options->emphasis, 1);
@@ -292,6 +315,7 @@ static void trainer_close(trainer *t) {
     sac_adam_close(&t->adam);
     sac_params_close(&t->best);
     sac_free(t->order);
+    sac_free(t->augments);
     sac_free(t->validation);
     for (int k = 0; k < 3; k++) sac_free(t->targets[k]);
     sac_checkpoint_close(&t->state);
@@ -314,6 +338,7 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
          "the pseudo fraction must be in [0, 1]"},
         {o->emphasis >= 0 && o->emphasis <= 1000, "the emphasis must be in [0, 1000]"},
         {o->jitter >= 0 && o->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
+        {o->flip >= 0 && o->flip <= 1, "the part of flipped samples must be in [0, 1]"},
         {o->max_minutes >= 0, "the time limit must not be negative"},
         {o->checkpoint_s >= 0, "the time between checkpoints must not be negative"},
     };
@@ -371,6 +396,8 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     t->steps_per_epoch = o->samples_per_epoch / o->batch;
     t->order = sac_calloc(o->samples_per_epoch, sizeof *t->order);
     SAC_TRY_ALLOC(t->order);
+    t->augments = sac_calloc(o->batch, sizeof *t->augments);
+    SAC_TRY_ALLOC(t->augments);
     const int64_t most = o->batch > VALIDATION_BATCH ? o->batch : VALIDATION_BATCH;
     for (int k = 0; k < 3; k++) {
         t->targets[k] = sac_calloc(most * cells[k], sizeof(float));

@@ -25,8 +25,8 @@ typedef struct settings {
     const char *dataset, *output, *arch;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience;
-    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, max_minutes,
-        checkpoint_s;
+    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, flip,
+        max_minutes, checkpoint_s;
     bool resume;
     int backend;
 } settings;
@@ -62,6 +62,8 @@ static const sac_option options[] = {
      .max = 0.9, .argument = "X", .help = "part of the training clips held back for validation"},
     {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9,
      .argument = "X", .help = "random change of contrast and brightness"},
+    {.name = "flip", .type = SAC_OPTION_REAL, AT(flip), .number = 0.5, .min = 0, .max = 1,
+     .argument = "X", .help = "part of the samples mirrored left to right; 0 where direction matters"},
     {.name = "", .help = "Training"},
     {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 1, .max = 100000,
      .argument = "N", .help = "at most so many epochs"},
@@ -230,6 +232,7 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.pseudo_fraction = s->pseudo_fraction;
     o.emphasis = s->emphasis;
     o.jitter = s->jitter;
+    o.flip = s->flip;
     o.max_minutes = s->max_minutes;
     o.checkpoint_s = s->checkpoint_s;
     o.seed = (uint64_t)s->tool.seed;
