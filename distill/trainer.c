@@ -31,7 +31,7 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .pseudo_fraction = 0.5,
                                  .emphasis = 4,
                                  .jitter = 0.1,
-                                 .flip = 0.5,
+                                 .flip = 0,
                                  .checkpoint_s = 60,
                                  .seed = 1};
 }

@@ -20,7 +20,7 @@ typedef struct sac_trainer_options {
     double emphasis;        // of the loss, see distill/loss.h, 4
     double jitter; // random gain 1 +- jitter about gray level 127 and offset +- 32 * jitter gray
                    // levels a sample, 0.1
-    double flip;   // part of the samples mirrored left to right, with their maps, 0.5; 0 where the
+    double flip;   // part of the samples mirrored left to right, with their maps, 0. Wrong where the
                    // direction of walking matters and the teacher knows it
     double max_minutes;  // training stops gracefully at the end of the step that exceeds it; 0: no
                          // limit

@@ -62,7 +62,7 @@ static const sac_option options[] = {
      .max = 0.9, .argument = "X", .help = "part of the training clips held back for validation"},
     {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9,
      .argument = "X", .help = "random change of contrast and brightness"},
-    {.name = "flip", .type = SAC_OPTION_REAL, AT(flip), .number = 0.5, .min = 0, .max = 1,
+    {.name = "flip", .type = SAC_OPTION_REAL, AT(flip), .number = 0, .min = 0, .max = 1,
      .argument = "X", .help = "part of the samples mirrored left to right; 0 where direction matters"},
     {.name = "", .help = "Training"},
     {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 1, .max = 100000,
