@@ -273,8 +273,8 @@ sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *
 
 float sac_ssmtl_object_score(const sac_ssmtl_calibration *calibration,
                              const float tasks[SAC_SSMTL_TASKS]) {
-    const double u = relative(task_mean(calibration, tasks), calibration->mean_median,
-                              calibration->mean_high);
+    const double u =
+        relative(task_mean(calibration, tasks), calibration->mean_median, calibration->mean_high);
     return (float)(1 / (1 + exp(2 - 2 * u)));
 }
 
@@ -296,8 +296,8 @@ static sac_status set_json(sac_safetensors *st, const char *key, const json_t *j
 }
 
 static json_t *calibration_to_json(const sac_ssmtl_calibration *c) {
-    json_t *json = json_pack("{s:I, s:{}, s:{s:f, s:f}}", "objects", (json_int_t)c->objects, "tasks",
-                             "mean", "median", c->mean_median, "q99", c->mean_high);
+    json_t *json = json_pack("{s:I, s:{}, s:{s:f, s:f}}", "objects", (json_int_t)c->objects,
+                             "tasks", "mean", "median", c->mean_median, "q99", c->mean_high);
     json_t *tasks = json_object_get(json, "tasks");
     for (int k = 0; json != NULL && k < SAC_SSMTL_TASKS; k++) {
         json_t *row = json_pack("{s:f, s:f}", "median", c->median[k], "q99", c->high[k]);

@@ -628,12 +628,13 @@ static json_t *provenance_json(const run *r) {
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
         (void)json_object_del(all, local[i]);
     }
-    return json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:s, s:i, s:i, s:o, s:o, s:s, s:s, s:s}", "teacher",
-                     "ssmtl", "dataset", "name", r->dataset->name, "fingerprint",
+    return json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:s, s:i, s:i, s:o, s:o, s:s, s:s, s:s}",
+                     "teacher", "ssmtl", "dataset", "name", r->dataset->name, "fingerprint",
                      r->dataset->fingerprint, "width", r->dataset->width, "height",
                      r->dataset->height, "detector", sac_detector_text(r->detector), "block",
-                     r->block, "filter", (int)r->set.filter, "settings", all, "metrics", metrics_json(r), "program",
-                     sac_version(), "commit", sac_commit(), "backend", sac_nn_backend_version());
+                     r->block, "filter", (int)r->set.filter, "settings", all, "metrics",
+                     metrics_json(r), "program", sac_version(), "commit", sac_commit(), "backend",
+                     sac_nn_backend_version());
 }
 
 static sac_status write_overlay(run *r, work_clip *c, const sac_maps *maps, const char *path) {
@@ -784,9 +785,12 @@ static void print_results(const run *r) {
         return;
     }
     printf("Frame AUC of the teacher in %%, for information: never used for selection.\n"
-           "No per-video normalisation; clips of one class are left out of macro.\n\n"
+           "No per-video normalisation; clips of one class are left out of macro. The maps are "
+           "means over\n"
+           "%lld frames around each, before the smoothing named here.\n\n"
            "| smoothing |  micro |  macro |\n"
-           "|-----------|-------:|-------:|\n");
+           "|-----------|-------:|-------:|\n",
+           (long long)r->set.filter);
     for (size_t i = 0; i < json_array_size(r->table); i++) {
         const json_t *row = json_array_get(r->table, i);
         printf("| %-9s", json_string_value(json_object_get(row, "smoothing")));
