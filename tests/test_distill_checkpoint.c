@@ -345,7 +345,7 @@ Test(distill_checkpoint, damaged_tensors_are_refused) {
     sac_safetensors *good = checkpoint_read(&f);
     const char *const names[] = {"model.stem1.conv.weight", "best.head1.logit.bias",
                                  "adam.stem1.norm.weight.m", "adam.stem1.norm.weight.v"};
-    static float values[16 * 3 * 9];
+    static float values[16 * 3 * 9 + 1];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const sac_named_tensor *t = sac_safetensors_find(good, names[i]);
         cr_assert(t != NULL && t->count <= 16 * 3 * 9, "%s", names[i]);
