@@ -68,9 +68,9 @@ SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_datase
 // Number that differs, but for an accident, when a frame, map, label, weight or the split differs:
 // tells a resumed run that it goes on with the same data. No protection against forgery.
 uint64_t sac_samples_digest(const sac_samples *samples);
-// Frame AUC of one teacher's own maps on the held-back frames, altered ones against all others: what the
-// student can hope for on them. *auc is NaN without altered clips. SAC_ERROR_ARGUMENT: no such teacher;
-// SAC_ERROR_MEMORY; SAC_ERROR_NUMERIC: a map is not finite.
+// Frame AUC of one teacher's own maps on the held-back frames, altered ones against all others:
+// what the student can hope for on them. *auc is NaN without altered clips. SAC_ERROR_ARGUMENT: no
+// such teacher; SAC_ERROR_MEMORY; SAC_ERROR_NUMERIC: a map is not finite.
 SAC_NODISCARD sac_status sac_samples_teacher_auc(double *auc, const sac_samples *samples,
                                                  int teacher, sac_error *error);
 void sac_samples_close(sac_samples *samples);

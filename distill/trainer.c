@@ -195,8 +195,8 @@ static void input_fill(float *input, const sac_samples *samples, sac_sample_ref 
     }
 }
 
-// Targets of one teacher; `augments` NULL: as they are. The cells of both maps lie symmetrically, so that a
-// flipped map is exactly the map of the flipped frame.
+// Targets of one teacher; `augments` NULL: as they are. The cells of both maps lie symmetrically,
+// so that a flipped map is exactly the map of the flipped frame.
 static void targets_fill(float *const targets[3], const sac_samples *samples,
                          const sac_sample_ref *refs, int64_t n, int teacher,
                          const augment *augments) {

@@ -15,32 +15,35 @@ typedef struct sac_trainer_options {
     int64_t epochs, samples_per_epoch, batch; // 20, 6144, 32
     double learning_rate, weight_decay;       // 2e-3 (cosine to 1 % of it), 1e-4 decoupled
     double clip_norm;                         // of the gradient, 1; 0: no clipping
-    int64_t patience;       // epochs without a better validation loss before stopping, 12; 0: never
+    // epochs without a better validation loss before stopping, 12; 0: never
+    int64_t patience;
     double pseudo_fraction; // of the samples of an epoch that come from altered clips, 0.5
     double emphasis;        // of the loss, see distill/loss.h, 4
-    double jitter; // random gain 1 +- jitter about gray level 127 and offset +- 32 * jitter gray
-                   // levels a sample, 0.1
-    double flip;   // part of the samples mirrored left to right, with their maps, 0. Wrong where the
-                   // direction of walking matters and the teacher knows it
-    double max_minutes;  // training stops gracefully at the end of the step that exceeds it; 0: no
-                         // limit
+    // random gain 1 +- jitter about gray level 127 and offset +- 32 * jitter gray levels a sample,
+    // 0.1
+    double jitter;
+    // part of the samples mirrored left to right, with their maps, 0; wrong where the direction of
+    // walking matters and the teacher knows it
+    double flip;
+    // training stops gracefully at the end of the step that exceeds it; 0: no limit
+    double max_minutes;
     double checkpoint_s; // seconds between checkpoints within an epoch, 60; 0: after every step
     uint64_t seed;       // 1
     sac_backend backend;
 } sac_trainer_options;
 sac_trainer_options sac_trainer_default_options(void);
 // All but the time limit and the time between checkpoints, which a resumed run may change. New
-// reference.
+// reference, NULL on lack of memory.
 json_t *sac_trainer_options_to_json(const sac_trainer_options *options);
 
 // One row of metrics.csv.
 typedef struct sac_epoch_metrics {
     int64_t epoch; // from 1
     double train_loss, validation_loss;
-    double pseudo_auc; // frame AUC of the student's score on the held-back clips: altered frames
-                       // against all others; NaN without pseudo-anomalies
-    double learning_rate, seconds,
-        samples_per_s; // seconds: training time so far, over all resumed parts
+    double pseudo_auc;    // frame AUC of the student's score on the held-back clips: altered frames
+                          // against all others; NaN without pseudo-anomalies
+    double learning_rate; // of the last step
+    double seconds, samples_per_s; // training so far, over all resumed parts
 } sac_epoch_metrics;
 
 // Callbacks of a run on its own thread; each may be NULL.

@@ -1,4 +1,5 @@
-// Material for the tests of distillation: moving squares with their true boxes, and clips of samples.
+// Material for the tests of distillation: moving squares with their true boxes, and clips of
+// samples.
 #ifndef SAC_TESTS_DISTILL_MAKE_H
 #define SAC_TESTS_DISTILL_MAKE_H
 

@@ -1,5 +1,5 @@
-// A task that a student must see motion for: a bright square that hurries is abnormal, the same square at a
-// walk is not. Samples are built in memory at a network size that trains in seconds.
+// A task that a student must see motion for: a bright square that hurries is abnormal, the same
+// square at a walk is not. Samples are built in memory at a network size that trains in seconds.
 #ifndef SAC_TESTS_DISTILL_TOY_H
 #define SAC_TESTS_DISTILL_TOY_H
 
@@ -130,7 +130,8 @@ static inline void toy_same_params(const sac_model *a, const sac_model *b, const
     }
 }
 
-// Stops a run after so many steps; negative: never. Hooks have no user pointer for it, as signals have none.
+// Stops a run after so many steps; negative: never. Hooks have no user pointer for it, as signals
+// have none.
 static int64_t toy_stop_after = -1, toy_steps_taken = 0;
 
 static inline void toy_count(void *user, int64_t step, int64_t steps, double loss) {

@@ -1,5 +1,5 @@
-// Checkpoints that are missing, in the way, damaged, foreign or contradict themselves: each is an error that says so,
-// and none is ever half taken.
+// Checkpoints that are missing, in the way, damaged, foreign or contradict themselves: each is an
+// error that says so, and none is ever half taken.
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -79,7 +79,8 @@ static void state_change(const fixture *f, const sac_safetensors *good, const ch
     sac_safetensors_close(&st);
 }
 
-// The checkpoint with tensor `name` replaced by `data` (one dimension), or left out when that is NULL.
+// The checkpoint with tensor `name` replaced by `data` (one dimension), or left out when that is
+// NULL.
 static void tensor_change(const fixture *f, const sac_safetensors *good, const char *name,
                           sac_dtype dtype, int64_t count, const void *data) {
     static const char *const keys[] = {"format", "state", "options"};
@@ -177,6 +178,7 @@ Test(distill_checkpoint, other_settings_are_named) {
     REFUSED(pseudo_fraction, 0.25);
     REFUSED(emphasis, 0);
     REFUSED(jitter, 0);
+    REFUSED(flip, 0.5);
     REFUSED(seed, 2);
     REFUSED(backend, SAC_BACKEND_REF);
 #undef REFUSED
@@ -232,6 +234,37 @@ Test(distill_checkpoint, digest_sees_every_part) {
     SEES(s.weights[1], 0.25);
     SEES(s.originals, 1);
 #undef SEES
+    sac_samples_close(&s);
+}
+
+Test(distill_checkpoint, teachers_are_measured_on_what_is_held_back) {
+    sac_samples s = toy_samples(4, 2, 20, true, 2);
+    for (int64_t c = 0; c < s.count; c++) {
+        sac_maps *second = &s.clips[c].maps[1];
+        memset(second->map16, 0, 20 * 256 * sizeof(float));
+        memset(second->map4, 0, 20 * 16 * sizeof(float));
+        memset(second->map1, 0, 20 * sizeof(float));
+        // What trains does not count: here the first teacher is all wrong.
+        if (s.clips[c].validation_from > 0) {
+            memset(s.clips[c].maps[0].map1, 0, 20 * sizeof(float));
+        }
+    }
+    double auc = 0;
+    sac_error error = {0};
+    sac_assert_ok(sac_samples_teacher_auc(&auc, &s, 0, &error), &error);
+    cr_assert_eq(auc, 1, "it scores what hurries 0.9 and what walks 0.1");
+    sac_assert_ok(sac_samples_teacher_auc(&auc, &s, 1, &error), &error);
+    cr_assert_eq(auc, 0.5);
+    sac_assert_error(sac_samples_teacher_auc(&auc, &s, 2, &error), SAC_ERROR_ARGUMENT, &error,
+                     "no teacher 2", NULL);
+    s.clips[0].maps[0].map4[7] = NAN;
+    s.clips[0].maps[0].map1[3] = NAN;
+    error = (sac_error){0};
+    cr_assert_eq(sac_samples_teacher_auc(&auc, &s, 0, &error), SAC_ERROR_NUMERIC);
+    sac_samples_close(&s);
+    s = toy_samples(2, 1, 5, false, 1);
+    sac_assert_ok(sac_samples_teacher_auc(&auc, &s, 0, NULL), NULL);
+    cr_assert(isnan(auc));
     sac_samples_close(&s);
 }
 

@@ -1,4 +1,5 @@
-// The distillation loss: value against the formula, gradient against central differences, what is added where.
+// The distillation loss: value against the formula, gradient against central differences, what is
+// added where.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

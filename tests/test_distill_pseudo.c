@@ -1,5 +1,5 @@
-// Altered clips: what is drawn lies where the boxes say, labels and removals agree with it, postures freeze, nothing
-// else changes, and foreign boxes do no harm.
+// Altered clips: what is drawn lies where the boxes say, labels and removals agree with it,
+// postures freeze, nothing else changes, and foreign boxes do no harm.
 #include <criterion/criterion.h>
 
 #include "distill/pseudo.h"
@@ -8,7 +8,8 @@
 
 enum { W = 96, H = 64, FRAMES = 120, MOVERS = 3 };
 
-// Fast enough that the median shows the bare ground; gray levels that change with time show a frozen posture.
+// Fast enough that the median shows the bare ground; gray levels that change with time show a
+// frozen posture.
 static const mover movers[MOVERS] = {
     {.first = 0,
      .frames = 70,
@@ -64,7 +65,8 @@ static sac_pseudo make(const scene *s, uint64_t seed) {
     return p;
 }
 
-// Whether a pixel lies in the box with the margin that is pasted or painted over, and a pixel of rounding.
+// Whether a pixel lies in the box with the margin that is pasted or painted over, and a pixel of
+// rounding.
 static bool in_reach(const sac_box *b, int x, int y) {
     const double mx = 0.12 * (double)(b->x2 - b->x1) + 1.5,
                  my = 0.12 * (double)(b->y2 - b->y1) + 1.5;
@@ -215,7 +217,8 @@ Test(distill_pseudo, removed_objects_are_gone) {
     scene_close(&s);
 }
 
-// Gray level and horizontal centre of the only altered box of a frame when it lies whole in the picture.
+// Gray level and horizontal centre of the only altered box of a frame when it lies whole in the
+// picture.
 static bool single(const sac_pseudo *p, int64_t t, int kind, double *level, double *x,
                    double *width) {
     if (p->altered.start[t + 1] - p->altered.start[t] != 1) return false;
@@ -233,7 +236,8 @@ static bool single(const sac_pseudo *p, int64_t t, int kind, double *level, doub
     return true;
 }
 
-// Mean change of gray level and slowest and fastest step of one kind, over pairs of neighbouring frames.
+// Mean change of gray level and slowest and fastest step of one kind, over pairs of neighbouring
+// frames.
 typedef struct motion {
     int64_t pairs;
     double change, slowest, fastest;

@@ -1,5 +1,5 @@
-// Gathering of training data: planes, maps and split of a small data set, altered clips scored by teachers with
-// random weights, the cache of their maps, and what does not fit together.
+// Gathering of training data: planes, maps and split of a small data set, altered clips scored by
+// teachers with random weights, the cache of their maps, and what does not fit together.
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -291,9 +291,9 @@ Test(distill_samples, altered_versions_follow_the_originals) {
     sac_dataset_close(&dataset);
 }
 
-// The second teacher finds three boxes of the one object, a little to the side. Its network scores pasted objects 0 and
-// it gave the original 1, so its map shows where the original was left in place: that must be the same
-// for both teachers, and the object must be gone from some frames.
+// The second teacher finds three boxes of the one object, a little to the side. Its network scores
+// pasted objects 0 and it gave the original 1, so its map shows where the original was left in
+// place: that must be the same for both teachers, and the object must be gone from some frames.
 Test(distill_samples, every_teacher_forgets_what_was_painted_over) {
     sac_dataset *dataset = set_make("set", 4, FRAMES);
     const store_kind kinds[2] = {{.score = 1, .copies = 1, .seed = 1, .blind = true},
@@ -484,7 +484,8 @@ Test(distill_samples, out_of_memory_is_an_error) {
     char store_a[600], store_b[600];
     snprintf(store_a, sizeof store_a, "%s-a/store.json", o.cache);
     snprintf(store_b, sizeof store_b, "%s-b/store.json", o.cache);
-    // The clip's decoder and the network's plan allocate alike over and over: not every one is tried.
+    // The clip's decoder and the network's plan allocate alike over and over: not every one is
+    // tried.
     for (int64_t at = 0;; at += 1 + at / 20) {
         sac_samples s;
         sac_error error = {0};

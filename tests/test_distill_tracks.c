@@ -103,7 +103,8 @@ Test(distill_tracks, neighbours_keep_their_own_boxes) {
     sac_detections_close(&d);
 }
 
-// A detector's boxes tremble; the track trembles less, and by how much a mean of five frames allows.
+// A detector's boxes tremble; the track trembles less, and by how much a mean of five frames
+// allows.
 Test(distill_tracks, smoothing_calms_a_trembling_box) {
     const mover m = {.frames = 60, .x = 10, .y = 20, .width = 30, .height = 30};
     sac_detections d = movers_detect(&m, 1, 60);

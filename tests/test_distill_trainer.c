@@ -1,4 +1,5 @@
-// The training loop: order of samples, exact resume, ends of a run, errors, and that a student learns.
+// The training loop: order of samples, exact resume, ends of a run, errors, and that a student
+// learns.
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -232,8 +233,8 @@ static void die_at_ten(void *user, int64_t step, int64_t steps, double loss) {
     if (step == 10) _exit(9);
 }
 
-// Killed without warning at step 10, the last checkpoint being that of the first epoch's end. The child comes first:
-// a process that has used OpenMP cannot fork a child that does.
+// Killed without warning at step 10, the last checkpoint being that of the first epoch's end. The
+// child comes first: a process that has used OpenMP cannot fork a child that does.
 Test(distill_trainer, killed_between_checkpoints_it_is_the_same_run) {
     const char *folder = folder_make("killed");
     const pid_t child = fork();
@@ -287,6 +288,59 @@ Test(distill_trainer, with_two_threads_two_runs_are_equal) {
     metrics_same(sac_test_path("first"), sac_test_path("second"), "two threads");
     sac_model_close(&models[0]);
     sac_model_close(&models[1]);
+    sac_samples_close(&samples);
+}
+
+static void row_mirror(float *row, int side) {
+    for (int x = 0; x < side / 2; x++) {
+        const float kept = row[x];
+        row[x] = row[side - 1 - x];
+        row[side - 1 - x] = kept;
+    }
+}
+
+static void samples_mirror(sac_samples *s) {
+    for (int64_t c = 0; c < s->count; c++) {
+        sac_sample_clip *clip = &s->clips[c];
+        for (int64_t row = 0; row < clip->frames * TOY_HEIGHT; row++) {
+            uint8_t *pixels = clip->planes + row * TOY_WIDTH;
+            for (int x = 0; x < TOY_WIDTH / 2; x++) {
+                const uint8_t kept = pixels[x];
+                pixels[x] = pixels[TOY_WIDTH - 1 - x];
+                pixels[TOY_WIDTH - 1 - x] = kept;
+            }
+        }
+        for (int64_t row = 0; row < clip->frames * 16; row++) {
+            row_mirror(clip->maps[0].map16 + row * 16, 16);
+        }
+        for (int64_t row = 0; row < clip->frames * 4; row++) {
+            row_mirror(clip->maps[0].map4 + row * 4, 4);
+        }
+    }
+}
+
+// To mirror every sample is to train on mirrored frames with mirrored maps.
+Test(distill_trainer, flipping_all_samples_is_mirroring_the_data) {
+    sac_samples samples = toy_samples(4, 1, 12, true, 1);
+    sac_trainer_options options = toy_options();
+    options.epochs = 1;
+    sac_error error = {0};
+    sac_model *models[3];
+    const double flips[3] = {1, 0.5, 0};
+    const char *const names[3] = {"flipped", "half", "mirrored"};
+    for (int i = 0; i < 3; i++) {
+        if (i == 2) samples_mirror(&samples);
+        options.flip = flips[i];
+        models[i] = toy_model(5);
+        sac_assert_ok(
+            toy_run(models[i], folder_make(names[i]), &samples, &options, -1, false, NULL, &error),
+            &error);
+    }
+    toy_same_params(models[0], models[2], "flipped");
+    const sac_param *all = sac_params_find(models[0]->params, "stem1.conv.weight"),
+                    *half = sac_params_find(models[1]->params, "stem1.conv.weight");
+    cr_assert(memcmp(all->data, half->data, (size_t)all->count * sizeof(float)) != 0);
+    for (int i = 0; i < 3; i++) sac_model_close(&models[i]);
     sac_samples_close(&samples);
 }
 
@@ -386,8 +440,8 @@ Test(distill_trainer, two_equal_teachers_of_half_weight_are_one) {
 
 // ---- learning ----------------------------------------------------------------------------------
 
-// The lowest loss that any three constants, one a scale, reach on what is held back: what a student gets that has
-// learned how bright maps are and nothing of the frames.
+// The lowest loss that any three constants, one a scale, reach on what is held back: what a student
+// gets that has learned how bright maps are and nothing of the frames.
 static double constant_loss(const sac_samples *s, double emphasis) {
     static const int64_t cells[3] = {256, 16, 1};
     double total = 0;
@@ -515,6 +569,7 @@ Test(distill_trainer, options_out_of_range_say_which) {
         {FIELD(pseudo_fraction), false, 1.5, "pseudo fraction"},
         {FIELD(emphasis), false, -1, "emphasis"},
         {FIELD(jitter), false, 1, "jitter"},
+        {FIELD(flip), false, 1.5, "flipped"},
         {FIELD(max_minutes), false, NAN, "time limit"},
         {FIELD(checkpoint_s), false, -1, "checkpoints"},
 #undef FIELD

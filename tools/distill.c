@@ -63,7 +63,8 @@ static const sac_option options[] = {
     {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9,
      .argument = "X", .help = "random change of contrast and brightness"},
     {.name = "flip", .type = SAC_OPTION_REAL, AT(flip), .number = 0, .min = 0, .max = 1,
-     .argument = "X", .help = "part of the samples mirrored left to right; 0 where direction matters"},
+     .argument = "X",
+     .help = "part of the samples mirrored left to right; 0 where direction matters"},
     {.name = "", .help = "Training"},
     {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 1, .max = 100000,
      .argument = "N", .help = "at most so many epochs"},
@@ -287,7 +288,8 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
     printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
 }
 
-// How well each teacher itself tells altered frames on the held-back clips: the student's yardstick.
+// How well each teacher itself tells altered frames on the held-back clips: the student's
+// yardstick.
 static sac_status teachers_announce(const settings *s, const sac_distill_teacher *teachers,
                                     const sac_samples *samples, sac_error *error) {
     for (int k = 0; k < samples->teacher_count && !s->tool.quiet; k++) {
