@@ -1,5 +1,7 @@
 # teach from end to end on a small synthetic data set: results, exact resume after SIGINT and after kill -9, errors.
 set -u
+# Waiting threads sleep: on a busy machine spinning ones take minutes for these tiny batches.
+export OMP_WAIT_POLICY=passive
 teach="$SACCADE_BIN/teach"
 synth="$SACCADE_BIN/synth"
 failures=0
