@@ -36,13 +36,16 @@ target_link_libraries(embed PRIVATE saccade::saccade)
 TEXT
 run 0 cmake -S program -B by-cmake -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$SACCADE_CC"
 run 0 cmake --build by-cmake
-run 0 by-cmake/embed
-has out "out of memory"
+model="$SACCADE_SOURCE/models/ped2.safetensors"
+run 0 by-cmake/embed "$model"
+has out "12 frames scored"
+run 1 by-cmake/embed "$SACCADE_SOURCE/README.md"
+has out "README.md"
 
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 run 0 "$SACCADE_CC" -std=c17 -Wall -Werror program/main.c $(pkg-config --cflags --libs saccade) -o by-pkg-config
-LD_LIBRARY_PATH=$libdir run 0 ./by-pkg-config
-has out "out of memory"
+LD_LIBRARY_PATH=$libdir run 0 ./by-pkg-config "$model"
+has out "12 frames scored"
 version=$(pkg-config --modversion saccade)
 has out "version $version"
 
