@@ -212,22 +212,6 @@ const char *sac_file_writer_path(const sac_file_writer *writer) {
     return writer->temporary != NULL ? writer->temporary : writer->path;
 }
 
-// Makes the rename itself durable. Some file systems refuse to sync a folder; the data are safe
-// either way.
-static void sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL   ? sac_strdup(".")
-                   : slash == path ? sac_strdup("/")
-                                   : sac_format("%.*s", (int)(slash - path), path);
-    if (folder == NULL) return;
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file >= 0) {
-        (void)fsync(file);
-        close(file);
-    }
-    sac_free(folder);
-}
-
 sac_status sac_file_writer_commit(sac_file_writer **slot, sac_error *error) {
     sac_file_writer *writer = *slot;
     sac_status status = SAC_OK;
@@ -241,7 +225,9 @@ sac_status sac_file_writer_commit(sac_file_writer **slot, sac_error *error) {
         goto fail;
     }
     if (writer->temporary != NULL) {
-        // A library may have replaced the temporary by another file, so sync by name.
+        // A library may have replaced the temporary by another file, so sync by name. The folder is
+        // not synced: after a loss of power the name may still lead to the older file, but never to
+        // a damaged one.
         int file = open(writer->temporary, O_RDONLY | O_CLOEXEC);
         if (file < 0 || fsync(file) != 0) {
             int code = errno;
@@ -263,7 +249,6 @@ sac_status sac_file_writer_commit(sac_file_writer **slot, sac_error *error) {
         }
         sac_free(writer->temporary);
         writer->temporary = NULL;
-        sync_folder(writer->path);
     } else if (writer->stream != stdout) {
         int failed = fclose(writer->stream);
         int code = errno;
