@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/clones.h"
+#include "core/clones.h"
 #include "nn/op.h"
 
 #define MAX_SIZE 65536

@@ -3,7 +3,7 @@
 // it has been handed on.
 #include <string.h>
 
-#include "nn/clones.h"
+#include "core/clones.h"
 #include "nn/op.h"
 #include "nn/strides.h"
 

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/clones.h"
+#include "core/clones.h"
 #include "nn/op.h"
 
 // Work of one task: values, or positions of channels-last data.

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "nn/clones.h"
+#include "core/clones.h"
 #include "nn/op.h"
 
 #define MAX_SIZE 65536

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/clones.h"
 #include "core/memory.h"
-#include "nn/clones.h"
 
 // Sums go over fixed blocks added in order, so that the norm does not depend on the number of
 // threads.

@@ -9,8 +9,8 @@
 #include <libswscale/swscale.h>
 
 #include "core/check.h"
+#include "core/clones.h"
 #include "core/memory.h"
-#include "video/clones.h"
 #include "video/ffmpeg.h"
 #include "video/scale.h"
 
@@ -73,7 +73,7 @@ static bool is_full_range(const AVFrame *f, const AVPixFmtDescriptor *d) {
 
 // v <- 255 (v - 16) / 219 rounded, clipped to 0..255; in 16 bits as v + 36 v / 219, with 43092 /
 // 2^18 for 36 / 219.
-SAC_CLONES static void stretch_range(uint8_t *pixels, int64_t n) {
+SAC_CLONES_INTEGER static void stretch_range(uint8_t *pixels, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         uint16_t v = (uint16_t)((pixels[i] > 16 ? pixels[i] : 16) - 16);
         uint16_t rest = (uint16_t)((uint32_t)(uint16_t)(v << 8) * 43092u >> 16);

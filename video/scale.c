@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/clones.h"
 #include "core/memory.h"
-#include "video/clones.h"
 #include "video/scale_x86.h"
 
 #define MAX_SIDE 16384
@@ -200,8 +200,9 @@ void sac_scaler_close(sac_scaler **scaler) {
 
 // out[i] = sum over t of weight[t] * src[t * stride + i]; the sums fit 16 bits by choice of the
 // caller.
-SAC_CLONES static void blend_rows(uint16_t *restrict out, const uint8_t *restrict src,
-                                  ptrdiff_t stride, const int16_t *weight, int taps, int n) {
+SAC_CLONES_INTEGER static void blend_rows(uint16_t *restrict out, const uint8_t *restrict src,
+                                          ptrdiff_t stride, const int16_t *weight, int taps,
+                                          int n) {
     const uint8_t *restrict a = src;
     uint16_t wa = (uint16_t)weight[0];
     if (taps == 1) {
@@ -225,10 +226,10 @@ SAC_CLONES static void blend_rows(uint16_t *restrict out, const uint8_t *restric
 }
 
 // The same for large weights: exact 32-bit sums, divided by the total into ROW_ONE-ths.
-SAC_CLONES static void blend_wide(uint16_t *restrict out, uint32_t *restrict sum,
-                                  const uint8_t *restrict src, ptrdiff_t stride,
-                                  const int16_t *weight, int taps, int n, uint32_t half,
-                                  uint64_t multiplier, int shift) {
+SAC_CLONES_INTEGER static void blend_wide(uint16_t *restrict out, uint32_t *restrict sum,
+                                          const uint8_t *restrict src, ptrdiff_t stride,
+                                          const int16_t *weight, int taps, int n, uint32_t half,
+                                          uint64_t multiplier, int shift) {
     for (int i = 0; i < n; i++) sum[i] = 0;
     for (int t = 0; t < taps; t++) {
         const uint8_t *restrict r = src + t * stride;
