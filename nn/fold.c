@@ -44,8 +44,8 @@ sac_status sac_fold_net(sac_net **out, const sac_net *net, sac_error *error) {
             map[i] = sac_net_input(folded, node->name, node->shape.ndims, node->shape.dims);
         } else if (map[i] >= 0) {
             // a norm already absorbed by its source
-        } else if (node->kind == SAC_OP_DROPOUT && !sac_net_is_output(net, i) &&
-                   !sac_net_is_output(net, node->src[0])) {
+        } else if ((node->kind == SAC_OP_DROPOUT || node->kind == SAC_OP_GRAD_REVERSE) &&
+                   !sac_net_is_output(net, i) && !sac_net_is_output(net, node->src[0])) {
             map[i] = map[node->src[0]];
         } else {
             const int norm = norm_of(net, i);

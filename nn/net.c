@@ -3,6 +3,7 @@
 // no memory, no backend and no batch size beyond the one asked for.
 #include "nn/net.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -39,15 +40,20 @@ enum {
     HAS_RATE = 256,
     HAS_AXIS = 512,
     HAS_DIMS = 1024,
+    HAS_BETA = 2048,
+    HAS_SLICE = 4096,
+    HAS_DILATION = 8192,
+    HAS_COUNT_PAD = 16384,
 };
 
 static unsigned attrs_of(sac_op_kind kind) {
     switch (kind) {
     case SAC_OP_CONV:
-        return HAS_CHANNELS | HAS_WINDOW | HAS_GROUPS | HAS_BIAS;
+        return HAS_CHANNELS | HAS_WINDOW | HAS_DILATION | HAS_GROUPS | HAS_BIAS;
     case SAC_OP_MAX_POOL:
-    case SAC_OP_AVG_POOL:
         return HAS_WINDOW;
+    case SAC_OP_AVG_POOL:
+        return HAS_WINDOW | HAS_COUNT_PAD;
     case SAC_OP_ADAPTIVE_MAX_POOL:
     case SAC_OP_ADAPTIVE_AVG_POOL:
     case SAC_OP_UPSAMPLE:
@@ -59,7 +65,16 @@ static unsigned attrs_of(sac_op_kind kind) {
     case SAC_OP_DENSE:
         return HAS_CHANNELS | HAS_BIAS;
     case SAC_OP_LEAKY_RELU:
+    case SAC_OP_SWISH:
+    case SAC_OP_GRAD_REVERSE:
         return HAS_ALPHA;
+    case SAC_OP_CLIP:
+    case SAC_OP_LINEAR:
+    case SAC_OP_HARD_SIGMOID:
+    case SAC_OP_HARD_SWISH:
+        return HAS_ALPHA | HAS_BETA;
+    case SAC_OP_SLICE:
+        return HAS_AXIS | HAS_SLICE;
     case SAC_OP_SOFTMAX:
     case SAC_OP_CONCAT:
         return HAS_AXIS;
@@ -77,6 +92,12 @@ static bool in_range(int64_t value, int64_t lo, int64_t hi) {
     return value >= lo && value <= hi;
 }
 
+// Largest magnitude of alpha and beta: limits and factors of the two-parameter operators may be any
+// float (a one-sided clip), slopes may not.
+static double alpha_limit(sac_op_kind kind) {
+    return attrs_of(kind) & HAS_BETA ? (double)FLT_MAX : 1e3;
+}
+
 static sac_status attrs_check(sac_op_kind kind, const sac_attrs *a, sac_error *error) {
     const unsigned has = attrs_of(kind);
     const char *bad = NULL;
@@ -87,13 +108,26 @@ static sac_status attrs_check(sac_op_kind kind, const sac_attrs *a, sac_error *e
         if (!in_range(a->kernel[i], 1, 1024)) bad = "kernel sizes must be 1 to 1024";
         if (!in_range(a->stride[i], 1, 1024)) bad = "strides must be 1 to 1024";
         if (!in_range(a->pad[i], 0, 1024)) bad = "padding must be 0 to 1024";
+        if (!in_range(a->pad_extra[i], -1024, 1024) ||
+            !in_range(a->pad[i] + a->pad_extra[i], 0, 1024))
+            bad = "padding behind the input, pad + pad_extra, must be 0 to 1024";
+        if ((has & HAS_DILATION) && !in_range(a->dilation[i], 0, 1024))
+            bad = "dilation must be 0 to 1024";
     }
     if ((has & HAS_GROUPS) && !in_range(a->groups, 1, MAX_SIZE)) bad = "groups must be 1 to 65536";
     for (int i = 0; i < 3; i++) {
         if ((has & HAS_SIZE) && !in_range(a->size[i], 1, MAX_SIZE))
             bad = "sizes must be 1 to 65536";
     }
-    if ((has & HAS_ALPHA) && !(fabs(a->alpha) <= 1e3)) bad = "alpha must be -1000 to 1000";
+    if ((has & HAS_ALPHA) && !(fabs(a->alpha) <= alpha_limit(kind)))
+        bad = has & HAS_BETA ? "alpha must be a number that a float can hold"
+                             : "alpha must be -1000 to 1000";
+    if ((has & HAS_BETA) && !(fabs(a->beta) <= alpha_limit(kind)))
+        bad = "beta must be a number that a float can hold";
+    if ((has & HAS_SLICE) &&
+        (!in_range(a->begin, 0, MAX_ELEMENTS) || !in_range(a->length, 1, MAX_ELEMENTS) ||
+         !in_range(a->step, 1, MAX_ELEMENTS)))
+        bad = "a slice needs begin >= 0, length >= 1 and step >= 1";
     if ((has & HAS_EPSILON) && !(a->epsilon > 0 && a->epsilon <= 1))
         bad = "epsilon must be in (0, 1]";
     if ((has & HAS_MOMENTUM) && !(a->momentum >= 0 && a->momentum <= 1))
@@ -326,8 +360,40 @@ int sac_net_dense(sac_net *net, const char *name, int src, int64_t channels, boo
 }
 
 int sac_net_unary(sac_net *net, sac_op_kind kind, const char *name, int src) {
-    const sac_attrs a = {.alpha = 0.01};
+    sac_attrs a = {0};
+    if (kind == SAC_OP_LEAKY_RELU) a.alpha = 0.01;
+    if (kind == SAC_OP_SWISH) a.alpha = 1;
+    if (kind == SAC_OP_HARD_SIGMOID || kind == SAC_OP_HARD_SWISH) {
+        a.alpha = 1.0 / 6;
+        a.beta = 0.5;
+    }
     return sac_net_add_node(net, kind, name, &a, &src, 1);
+}
+
+int sac_net_clip(sac_net *net, const char *name, int src, double low, double high) {
+    const sac_attrs a = {.alpha = low, .beta = high};
+    return sac_net_add_node(net, SAC_OP_CLIP, name, &a, &src, 1);
+}
+
+int sac_net_linear(sac_net *net, const char *name, int src, double alpha, double beta) {
+    const sac_attrs a = {.alpha = alpha, .beta = beta};
+    return sac_net_add_node(net, SAC_OP_LINEAR, name, &a, &src, 1);
+}
+
+int sac_net_grad_reverse(sac_net *net, const char *name, int src, double lambda) {
+    const sac_attrs a = {.alpha = lambda};
+    return sac_net_add_node(net, SAC_OP_GRAD_REVERSE, name, &a, &src, 1);
+}
+
+int sac_net_mul(sac_net *net, const char *name, int a, int b) {
+    const int src[2] = {a, b};
+    return sac_net_add_node(net, SAC_OP_MUL, name, NULL, src, 2);
+}
+
+int sac_net_slice(sac_net *net, const char *name, int src, int axis, int64_t begin, int64_t length,
+                  int64_t step) {
+    const sac_attrs a = {.axis = axis, .begin = begin, .length = length, .step = step};
+    return sac_net_add_node(net, SAC_OP_SLICE, name, &a, &src, 1);
 }
 
 int sac_net_softmax(sac_net *net, const char *name, int src, int axis) {
@@ -486,6 +552,10 @@ static json_t *ints_to_json(const int64_t *values, int count) {
     return array;
 }
 
+static bool any_set(const int64_t values[3]) {
+    return values[0] != 0 || values[1] != 0 || values[2] != 0;
+}
+
 static json_t *node_to_json(const sac_net *net, const sac_node *node) {
     const sac_attrs *a = &node->attrs;
     const unsigned has = attrs_of(node->kind);
@@ -508,11 +578,23 @@ static json_t *node_to_json(const sac_net *net, const sac_node *node) {
         json_object_set_new(json, "kernel", ints_to_json(a->kernel, 3));
         json_object_set_new(json, "stride", ints_to_json(a->stride, 3));
         json_object_set_new(json, "pad", ints_to_json(a->pad, 3));
+        // Written only where used: descriptions without them stay as they always were.
+        if (any_set(a->pad_extra))
+            json_object_set_new(json, "pad_extra", ints_to_json(a->pad_extra, 3));
     }
+    if ((has & HAS_DILATION) && any_set(a->dilation))
+        json_object_set_new(json, "dilation", ints_to_json(a->dilation, 3));
+    if ((has & HAS_COUNT_PAD) && a->count_pad) json_object_set_new(json, "count_pad", json_true());
     if (has & HAS_GROUPS) json_object_set_new(json, "groups", json_integer(a->groups));
     if (has & HAS_BIAS) json_object_set_new(json, "bias", json_boolean(a->bias));
     if (has & HAS_SIZE) json_object_set_new(json, "size", ints_to_json(a->size, 3));
     if (has & HAS_ALPHA) json_object_set_new(json, "alpha", json_real(a->alpha));
+    if (has & HAS_BETA) json_object_set_new(json, "beta", json_real(a->beta));
+    if (has & HAS_SLICE) {
+        json_object_set_new(json, "begin", json_integer(a->begin));
+        json_object_set_new(json, "length", json_integer(a->length));
+        json_object_set_new(json, "step", json_integer(a->step));
+    }
     if (has & HAS_EPSILON) json_object_set_new(json, "epsilon", json_real(a->epsilon));
     if (has & HAS_MOMENTUM) json_object_set_new(json, "momentum", json_real(a->momentum));
     if (has & HAS_RATE) json_object_set_new(json, "rate", json_real(a->rate));
@@ -567,13 +649,28 @@ static sac_status attrs_from_json(sac_attrs *a, sac_op_kind kind, const json_t *
         SAC_TRY(ints_from_json(json, "kernel", 3, 3, a->kernel, NULL, name, error));
         SAC_TRY(ints_from_json(json, "stride", 3, 3, a->stride, NULL, name, error));
         SAC_TRY(ints_from_json(json, "pad", 3, 3, a->pad, NULL, name, error));
+        if (json_object_get(json, "pad_extra") != NULL)
+            SAC_TRY(ints_from_json(json, "pad_extra", 3, 3, a->pad_extra, NULL, name, error));
     }
+    if ((has & HAS_DILATION) && json_object_get(json, "dilation") != NULL)
+        SAC_TRY(ints_from_json(json, "dilation", 3, 3, a->dilation, NULL, name, error));
+    if ((has & HAS_COUNT_PAD) && json_object_get(json, "count_pad") != NULL)
+        SAC_TRY(sac_json_get_bool(json, "count_pad", &a->count_pad, name, error));
     if (has & HAS_GROUPS)
         SAC_TRY(sac_json_get_int(json, "groups", 1, MAX_SIZE, &a->groups, name, error));
     if (has & HAS_BIAS) SAC_TRY(sac_json_get_bool(json, "bias", &a->bias, name, error));
     if (has & HAS_SIZE) SAC_TRY(ints_from_json(json, "size", 3, 3, a->size, NULL, name, error));
     if (has & HAS_ALPHA)
-        SAC_TRY(sac_json_get_real(json, "alpha", -1e3, 1e3, &a->alpha, name, error));
+        SAC_TRY(sac_json_get_real(json, "alpha", -alpha_limit(kind), alpha_limit(kind), &a->alpha,
+                                  name, error));
+    if (has & HAS_BETA)
+        SAC_TRY(sac_json_get_real(json, "beta", -alpha_limit(kind), alpha_limit(kind), &a->beta,
+                                  name, error));
+    if (has & HAS_SLICE) {
+        SAC_TRY(sac_json_get_int(json, "begin", 0, MAX_ELEMENTS, &a->begin, name, error));
+        SAC_TRY(sac_json_get_int(json, "length", 1, MAX_ELEMENTS, &a->length, name, error));
+        SAC_TRY(sac_json_get_int(json, "step", 1, MAX_ELEMENTS, &a->step, name, error));
+    }
     if (has & HAS_EPSILON)
         SAC_TRY(sac_json_get_real(json, "epsilon", 0, 1, &a->epsilon, name, error));
     if (has & HAS_MOMENTUM)

@@ -26,7 +26,7 @@ typedef enum sac_op_kind {
     SAC_OP_INPUT,
     SAC_OP_CONV,     // 2D or 3D by the input's ndims; groups
     SAC_OP_MAX_POOL, // kernel, stride, pad
-    SAC_OP_AVG_POOL, // kernel, stride, pad; padding is not counted in the mean
+    SAC_OP_AVG_POOL, // kernel, stride, pad; padding is counted in the mean only with count_pad
     // to `size`; cell i covers [floor(i*S/O), ceil((i+1)*S/O)); size 1 = global
     SAC_OP_ADAPTIVE_MAX_POOL,
     SAC_OP_ADAPTIVE_AVG_POOL, // same cells, mean
@@ -45,22 +45,39 @@ typedef enum sac_op_kind {
     SAC_OP_CONCAT,  // along `axis`
     SAC_OP_RESHAPE, // per-sample axes `dims` (N kept), channels-first order of elements
     SAC_OP_PERMUTE, // `order` of all axes, order[0] = 0
+    SAC_OP_SLICE,   // `length` cells of `axis`, from `begin` in steps of `step`
+    SAC_OP_MUL,     // element-wise, two equal shapes, or the second [N][C][1]..[1]
+    SAC_OP_CLIP,    // min(max(x, alpha), beta)
+    SAC_OP_LINEAR,  // alpha x + beta
+    SAC_OP_TANH,
+    SAC_OP_SWISH,        // x sigmoid(alpha x); alpha 1: SiLU
+    SAC_OP_HARD_SIGMOID, // min(max(alpha x + beta, 0), 1)
+    SAC_OP_HARD_SWISH,   // x times that
+    SAC_OP_MISH,         // x tanh(log(1 + exp(x)))
+    SAC_OP_GRAD_REVERSE, // identity; backward diff_src = -alpha diff_dst, alpha >= 0
     SAC_OP_COUNT
 } sac_op_kind;
 
 typedef struct sac_attrs {
     int64_t channels; // CONV, DENSE: output channels
     int64_t kernel[3], stride[3],
-        pad[3];                 // D H W; 2D operators use [1] and [2] and leave [0] at 1, 1, 0
-    int64_t groups;             // CONV, >= 1
-    bool bias;                  // CONV, DENSE
-    int64_t size[3];            // ADAPTIVE_*: output D H W; UPSAMPLE: factors D H W
-    double alpha;               // LEAKY_RELU slope
-    double epsilon, momentum;   // norms; running = (1 - momentum) * running + momentum * batch
-    double rate;                // DROPOUT in [0, 1)
-    int axis;                   // SOFTMAX, CONCAT: axis >= 1
-    int ndims;                  // RESHAPE: number of per-sample axes; PERMUTE: number of axes
-    int64_t dims[SAC_MAX_DIMS]; // RESHAPE: sizes behind N; PERMUTE: order
+        pad[3]; // D H W; 2D operators use [1] and [2] and leave [0] at 1, 1, 0
+    // CONV, pools: the padding behind the input is pad + pad_extra (>= 0); 0: symmetric. Rounding the
+    // output size of a pool up is a pad_extra that completes the last window.
+    int64_t pad_extra[3];
+    int64_t dilation[3];         // CONV: input cells skipped between two taps; 0: none
+    bool count_pad;              // AVG_POOL: divides by the whole kernel; else by its cells inside
+    int64_t groups;              // CONV, >= 1
+    bool bias;                   // CONV, DENSE
+    int64_t size[3];             // ADAPTIVE_*: output D H W; UPSAMPLE: factors D H W
+    double alpha;                // LEAKY_RELU slope; see the operators above
+    double beta;                 // CLIP, LINEAR, HARD_SIGMOID, HARD_SWISH
+    double epsilon, momentum;    // norms; running = (1 - momentum) * running + momentum * batch
+    double rate;                 // DROPOUT in [0, 1)
+    int axis;                    // SOFTMAX, CONCAT, SLICE: axis >= 1
+    int64_t begin, length, step; // SLICE: begin >= 0, length >= 1, step >= 1
+    int ndims;                   // RESHAPE: number of per-sample axes; PERMUTE: number of axes
+    int64_t dims[SAC_MAX_DIMS];  // RESHAPE: sizes behind N; PERMUTE: order
 } sac_attrs;
 
 typedef struct sac_node {
@@ -102,8 +119,17 @@ int sac_net_upsample(sac_net *net, const char *name, int src, int64_t d, int64_t
 int sac_net_batch_norm(sac_net *net, const char *name, int src); // epsilon 1e-5, momentum 0.1
 int sac_net_layer_norm(sac_net *net, const char *name, int src); // epsilon 1e-5
 int sac_net_dense(sac_net *net, const char *name, int src, int64_t channels, bool bias);
-int sac_net_unary(sac_net *net, sac_op_kind kind, const char *name,
-                  int src); // RELU, LEAKY_RELU (alpha 0.01), GELU, SIGMOID
+// RELU, LEAKY_RELU (alpha 0.01), GELU, SIGMOID, TANH, SWISH (alpha 1), HARD_SIGMOID and HARD_SWISH
+// (alpha 1/6, beta 1/2), MISH.
+int sac_net_unary(sac_net *net, sac_op_kind kind, const char *name, int src);
+int sac_net_clip(sac_net *net, const char *name, int src, double low, double high);
+int sac_net_linear(sac_net *net, const char *name, int src, double alpha, double beta);
+// Identity forward, diff_src = -lambda diff_dst backward; lambda in [0, 1000].
+// Source: Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016, equation 17.
+int sac_net_grad_reverse(sac_net *net, const char *name, int src, double lambda);
+int sac_net_mul(sac_net *net, const char *name, int a, int b);
+int sac_net_slice(sac_net *net, const char *name, int src, int axis, int64_t begin, int64_t length,
+                  int64_t step);
 int sac_net_softmax(sac_net *net, const char *name, int src, int axis);
 int sac_net_dropout(sac_net *net, const char *name, int src, double rate);
 int sac_net_add(sac_net *net, const char *name, int a, int b);

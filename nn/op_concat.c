@@ -100,26 +100,6 @@ static void split_kernel(const void *context, float *const *buffers, sac_rng *rn
     }
 }
 
-// Dense strides of `shape` with the physical order of axes that `like` has.
-static sac_strides same_order(const sac_strides *like, const sac_shape *shape) {
-    sac_strides s = {.ndims = shape->ndims};
-    bool placed[SAC_MAX_DIMS] = {false};
-    int64_t step = 1;
-    for (int i = 0; i < shape->ndims; i++) {
-        int best = -1;
-        // Innermost axis not yet placed: smallest stride, for equal ones (sizes of 1) the later
-        // axis.
-        for (int d = shape->ndims - 1; d >= 0; d--) {
-            if (!placed[d] && (best < 0 || like->strides[d] < like->strides[best])) best = d;
-        }
-        placed[best] = true;
-        s.dims[best] = shape->dims[best];
-        s.strides[best] = step;
-        step *= shape->dims[best];
-    }
-    return s;
-}
-
 // Rows and runs of the joined tensor `whole` with strides `strides`: everything from the joined
 // axis inwards is consecutive.
 static join_context join_of(const sac_build_node *node, const sac_strides *strides) {
@@ -137,15 +117,6 @@ static join_context join_of(const sac_build_node *node, const sac_strides *strid
     return c;
 }
 
-// Physical order of axes that the join works in: that of `buffer`, or the plan's default for
-// layouts without plain strides.
-static sac_strides order_of(const sac_build *build, sac_buffer buffer, const sac_shape *shape) {
-    sac_strides s;
-    if (sac_strides_of(&s, sac_build_buffer_md(build, buffer))) return s;
-    bool last = shape->ndims > 3 && sac_build_default_layout(build) == SAC_LAYOUT_CHANNELS_LAST;
-    return last ? sac_strides_channels_last(shape) : sac_strides_row_major(shape);
-}
-
 static sac_status build_forward(sac_build *build, sac_build_node *node, sac_error *error) {
     sac_status status = SAC_OK;
     dnnl_memory_desc_t md = NULL;
@@ -156,16 +127,16 @@ static sac_status build_forward(sac_build *build, sac_build_node *node, sac_erro
     for (int k = 1; k < node->src_count; k++) {
         if (node->src_shape[k].dims[axis] > node->src_shape[lead].dims[axis]) lead = k;
     }
-    sac_strides order = order_of(build, node->src[lead], &node->src_shape[lead]);
+    sac_strides order = sac_strides_order(build, node->src[lead], &node->src_shape[lead]);
 
     for (int k = 0; k < node->src_count; k++) {
-        sac_strides part = same_order(&order, &node->src_shape[k]);
+        sac_strides part = sac_strides_like(&order, &node->src_shape[k]);
         SAC_TRY(sac_strides_md(&md, &part, error));
         SAC_TRY(sac_build_reorder(build, node->src[k], md, &buffers[k], error));
         dnnl_memory_desc_destroy(md);
         md = NULL;
     }
-    sac_strides whole = same_order(&order, &node->dst_shape);
+    sac_strides whole = sac_strides_like(&order, &node->dst_shape);
     SAC_TRY(sac_strides_md(&md, &whole, error));
     SAC_TRY(sac_build_buffer(build, md, &node->dst, error));
     buffers[node->src_count] = node->dst;
@@ -181,8 +152,8 @@ static sac_status build_backward(sac_build *build, sac_build_node *node, sac_err
     sac_status status = SAC_OK;
     dnnl_memory_desc_t md = NULL;
     sac_buffer buffers[SAC_MAX_SRC + 1], diff_dst = -1;
-    sac_strides order = order_of(build, node->dst, &node->dst_shape);
-    sac_strides whole = same_order(&order, &node->dst_shape);
+    sac_strides order = sac_strides_order(build, node->dst, &node->dst_shape);
+    sac_strides whole = sac_strides_like(&order, &node->dst_shape);
     join_context all = join_of(node, &whole), context = all;
 
     SAC_TRY(sac_strides_md(&md, &whole, error));
@@ -192,7 +163,7 @@ static sac_status build_backward(sac_build *build, sac_build_node *node, sac_err
     context.count = 0;
     for (int k = 0; k < node->src_count; k++) {
         if (!node->want_diff_src[k]) continue;
-        sac_strides part = same_order(&order, &node->src_shape[k]);
+        sac_strides part = sac_strides_like(&order, &node->src_shape[k]);
         SAC_TRY(sac_strides_md(&md, &part, error));
         SAC_TRY(sac_build_buffer(build, md, &node->diff_src[k], error));
         dnnl_memory_desc_destroy(md);

@@ -1,15 +1,16 @@
-// Convolution, 2D and 3D, with stride, padding and groups (depthwise when groups = channels).
-// dst[n,oc,o] = bia[oc] + sum_{ic,k} wei[oc,ic,k] * src[n, g*IC/G + ic, o*stride - pad + k], in
-// cross-correlation form,
-// g the group of oc. src (N,IC,[ID,]IH,IW), wei (OC,IC/G,[KD,]KH,KW), dst (N,OC,[OD,]OH,OW).
+// Convolution, 2D and 3D, with stride, padding, dilation and groups (depthwise when groups =
+// channels). dst[n,oc,o] = bia[oc] + sum_{ic,k} wei[oc,ic,k] * src[n, g*IC/G + ic, o*stride - pad +
+// k*(dilation + 1)], in cross-correlation form, g the group of oc. src (N,IC,[ID,]IH,IW), wei (OC,IC/G,[KD,]KH,KW), dst (N,OC,[OD,]OH,OW).
 #include <inttypes.h>
 
 #include "core/memory.h"
+#include "nn/activation.h"
 #include "nn/op_list.h"
 
 // Sizes of a 2D or 3D convolution, 2D as depth 1.
 typedef struct sizes {
-    int64_t n, ic, oc, groups, in[3], out[3], kernel[3], stride[3], pad[3];
+    int64_t n, ic, oc, groups, in[3], out[3], kernel[3], stride[3], pad[3],
+        reach[3]; // reach: from one tap to the next
 } sizes;
 
 static sizes sizes_of(const sac_attrs *a, const sac_shape *src, const sac_shape *dst) {
@@ -22,6 +23,7 @@ static sizes sizes_of(const sac_attrs *a, const sac_shape *src, const sac_shape 
         s.kernel[i] = axis >= 0 ? a->kernel[i] : 1;
         s.stride[i] = axis >= 0 ? a->stride[i] : 1;
         s.pad[i] = axis >= 0 ? a->pad[i] : 0;
+        s.reach[i] = axis >= 0 ? a->dilation[i] + 1 : 1;
     }
     return s;
 }
@@ -46,10 +48,11 @@ static sac_status conv_shape(const sac_attrs *a, const sac_shape *src, int src_c
     dst->dims[1] = a->channels;
     for (int axis = 2; axis < nd; axis++) {
         const int i = axis - 2 + (5 - nd);
-        const int64_t room = src->dims[axis] + 2 * a->pad[i] - a->kernel[i];
+        const int64_t span = (a->kernel[i] - 1) * (a->dilation[i] + 1) + 1;
+        const int64_t room = src->dims[axis] + 2 * a->pad[i] + a->pad_extra[i] - span;
         if (room < 0) {
             return sac_error_set(error, SAC_ERROR_SHAPE, -1,
-                                 "kernel %" PRId64 " exceeds the padded input of %s", a->kernel[i],
+                                 "kernel %" PRId64 " exceeds the padded input of %s", span,
                                  sac_shape_text(src, text));
         }
         dst->dims[axis] = room / a->stride[i] + 1;
@@ -83,11 +86,13 @@ static int64_t conv_macs(const sac_attrs *a, const sac_shape *src, const sac_sha
 // Calls body for each (input position, kernel position) pair that meets output position o.
 #define FOR_WINDOW(s, o)                                                                           \
     for (int64_t kd = 0, id; kd < (s).kernel[0]; kd++)                                             \
-        if ((id = (o)[0] * (s).stride[0] - (s).pad[0] + kd) >= 0 && id < (s).in[0])                \
+        if ((id = (o)[0] * (s).stride[0] - (s).pad[0] + kd * (s).reach[0]) >= 0 && id < (s).in[0]) \
             for (int64_t kh = 0, ih; kh < (s).kernel[1]; kh++)                                     \
-                if ((ih = (o)[1] * (s).stride[1] - (s).pad[1] + kh) >= 0 && ih < (s).in[1])        \
+                if ((ih = (o)[1] * (s).stride[1] - (s).pad[1] + kh * (s).reach[1]) >= 0 &&         \
+                    ih < (s).in[1])                                                                \
                     for (int64_t kw = 0, iw; kw < (s).kernel[2]; kw++)                             \
-                        if ((iw = (o)[2] * (s).stride[2] - (s).pad[2] + kw) >= 0 && iw < (s).in[2])
+                        if ((iw = (o)[2] * (s).stride[2] - (s).pad[2] + kw * (s).reach[2]) >= 0 && \
+                            iw < (s).in[2])
 
 #define SRC_AT(s, n, c) ((((n) * (s).ic + (c)) * (s).in[0] + id) * (s).in[1] + ih) * (s).in[2] + iw
 #define WEI_AT(s, oc, c, icg)                                                                      \
@@ -191,8 +196,10 @@ static geometry geometry_of(const sac_build_node *node) {
         g.pad_l[axis] = a->pad[i];
         // Right padding is what the last window reads beyond the input (negative when the stride
         // leaves a rest unread).
-        g.pad_r[axis] = (dst->dims[2 + axis] - 1) * a->stride[i] + a->kernel[i] -
-                        src->dims[2 + axis] - a->pad[i];
+        g.pad_r[axis] = (dst->dims[2 + axis] - 1) * a->stride[i] +
+                        (a->kernel[i] - 1) * (a->dilation[i] + 1) + 1 - src->dims[2 + axis] -
+                        a->pad[i];
+        g.dilates[axis] = a->dilation[i];
         g.wei_dims[w++] = a->kernel[i];
     }
     g.wei_ndims = w;
@@ -216,14 +223,10 @@ static sac_status post_ops_attr(dnnl_primitive_attr_t *attr, const sac_build_nod
         sac_dnnl_status(dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user),
                         "attributes", error));
     if (node->fused != SAC_OP_COUNT) {
-        dnnl_alg_kind_t algorithm = dnnl_eltwise_relu;
-        float alpha = 0;
-        if (node->fused == SAC_OP_LEAKY_RELU) alpha = (float)node->fused_attrs.alpha;
-        if (node->fused == SAC_OP_GELU) algorithm = dnnl_eltwise_gelu_erf;
-        if (node->fused == SAC_OP_SIGMOID) algorithm = dnnl_eltwise_logistic;
+        const sac_activation act = sac_activation_of(node->fused, &node->fused_attrs);
         SAC_TRY(sac_dnnl_status(dnnl_post_ops_create(&ops), "post-ops", error));
-        SAC_TRY(sac_dnnl_status(dnnl_post_ops_append_eltwise(ops, algorithm, alpha, 0), "post-ops",
-                                error));
+        SAC_TRY(sac_dnnl_status(dnnl_post_ops_append_eltwise(ops, act.kind, act.alpha, act.beta),
+                                "post-ops", error));
         SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_set_post_ops(*attr, ops), "post-ops", error));
     }
 fail:

@@ -1,6 +1,7 @@
 // Fully connected layer. It flattens all axes behind N in channels-first order of elements; that is
 // a definition, not a copy: a channels-last input goes into oneDNN's inner product as it lies, with
 // the weight seen as [OC][C][D][H][W].
+#include "nn/activation.h"
 #include "nn/op.h"
 #include "nn/strides.h"
 
@@ -149,28 +150,10 @@ static sac_status append_fused(dnnl_primitive_attr_t attr, const sac_build_node 
                                sac_error *error) {
     sac_status status = SAC_OK;
     dnnl_post_ops_t ops = NULL;
-    dnnl_alg_kind_t kind = dnnl_eltwise_relu;
-    float alpha = 0;
-    switch (node->fused) {
-    case SAC_OP_RELU:
-        break;
-    case SAC_OP_LEAKY_RELU:
-        alpha = (float)node->fused_attrs.alpha;
-        break;
-    case SAC_OP_GELU:
-        kind = dnnl_eltwise_gelu_erf;
-        break;
-    case SAC_OP_SIGMOID:
-        kind = dnnl_eltwise_logistic;
-        break;
-    default:
-        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                             "%s cannot be fused behind a dense layer",
-                             sac_op_kind_name(node->fused));
-    }
+    const sac_activation act = sac_activation_of(node->fused, &node->fused_attrs);
     SAC_TRY(sac_dnnl_status(dnnl_post_ops_create(&ops), "post-operations", error));
-    SAC_TRY(sac_dnnl_status(dnnl_post_ops_append_eltwise(ops, kind, alpha, 0), "fused activation",
-                            error));
+    SAC_TRY(sac_dnnl_status(dnnl_post_ops_append_eltwise(ops, act.kind, act.alpha, act.beta),
+                            "fused activation", error));
     SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_set_post_ops(attr, ops), "post-operations", error));
 fail:
     if (ops) dnnl_post_ops_destroy(ops);

@@ -1,19 +1,22 @@
-// Activations, element by element: ReLU, leaky ReLU, GELU (exact, with erf) and sigmoid. In a plan
-// each keeps the layout of its input. Where oneDNN can differentiate from the output it does, so
-// that a training plan need not keep the input alive beside it.
+// Activations, element by element. In a plan each keeps the layout of its input. Where oneDNN can
+// differentiate from the output it does, so that a training plan need not keep the input alive
+// beside it. At a kink the reference takes the side that oneDNN takes.
 #include <math.h>
 
+#include "nn/activation.h"
 #include "nn/op.h"
 #include "nn/strides.h"
 
-static sac_status shape(const sac_attrs *attrs, const sac_shape *src, int src_count, sac_shape *dst,
-                        sac_error *error) {
+// --- shapes ------------------------------------------------------------------------------------
+
+static sac_status any_shape(const sac_attrs *attrs, const sac_shape *src, int src_count,
+                            sac_shape *dst, sac_error *error) {
     (void)attrs, (void)src_count, (void)error;
     *dst = src[0];
     return SAC_OK;
 }
 
-static sac_status leaky_shape(const sac_attrs *attrs, const sac_shape *src, int src_count,
+static sac_status slope_shape(const sac_attrs *attrs, const sac_shape *src, int src_count,
                               sac_shape *dst, sac_error *error) {
     (void)src_count;
     if (!isfinite(attrs->alpha) || fabs(attrs->alpha) > 1e6)
@@ -23,102 +26,213 @@ static sac_status leaky_shape(const sac_attrs *attrs, const sac_shape *src, int 
     return SAC_OK;
 }
 
+static sac_status line_shape(const sac_attrs *attrs, const sac_shape *src, int src_count,
+                             sac_shape *dst, sac_error *error) {
+    (void)src_count;
+    if (!isfinite((float)attrs->alpha) || !isfinite((float)attrs->beta))
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "alpha is %g and beta %g, expected numbers that a float can hold",
+                             attrs->alpha, attrs->beta);
+    *dst = src[0];
+    return SAC_OK;
+}
+
+static sac_status clip_shape(const sac_attrs *attrs, const sac_shape *src, int src_count,
+                             sac_shape *dst, sac_error *error) {
+    if (!(attrs->alpha <= attrs->beta))
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "clips to [%g, %g], expected the lower limit first", attrs->alpha,
+                             attrs->beta);
+    return line_shape(attrs, src, src_count, dst, error);
+}
+
 // --- reference ---------------------------------------------------------------------------------
 
-// dst = src > 0 ? src : slope * src
-static void rectify(const sac_ref *ref, double slope) {
-    int64_t count = sac_shape_count(&ref->dst_shape);
+// dst = value(src), diff_src = diff_dst * slope(src), with alpha and beta rounded to f32 as the
+// plans do.
+typedef double (*function)(double s, double alpha, double beta);
+
+static void apply(const sac_ref *ref, function value) {
+    const double alpha = (double)(float)ref->attrs->alpha, beta = (double)(float)ref->attrs->beta;
+    const int64_t count = sac_shape_count(&ref->dst_shape);
+    for (int64_t i = 0; i < count; i++)
+        ref->dst[i] = (float)value((double)ref->src[0][i], alpha, beta);
+}
+
+static void apply_backward(const sac_ref *ref, function slope) {
+    if (!ref->diff_src[0]) return;
+    const double alpha = (double)(float)ref->attrs->alpha, beta = (double)(float)ref->attrs->beta;
+    const int64_t count = sac_shape_count(&ref->dst_shape);
     for (int64_t i = 0; i < count; i++) {
-        double s = ref->src[0][i];
-        ref->dst[i] = (float)(s > 0 ? s : slope * s);
+        const double g = slope((double)ref->src[0][i], alpha, beta);
+        ref->diff_src[0][i] = (float)((double)ref->diff_dst[i] * g);
     }
 }
 
-// dst = src > 0 ? src : slope * src  =>  diff_src = diff_dst * (src > 0 ? 1 : slope)
-static void rectify_backward(const sac_ref *ref, double slope) {
-    if (!ref->diff_src[0]) return;
-    int64_t count = sac_shape_count(&ref->dst_shape);
-    for (int64_t i = 0; i < count; i++)
-        ref->diff_src[0][i] = (float)(ref->diff_dst[i] * (ref->src[0][i] > 0 ? 1.0 : slope));
-}
+// Both functions of one activation take part in its name: <name>_value and <name>_slope.
+#define VALUE(name) static double name##_value(double s, double alpha, double beta)
+#define SLOPE(name) static double name##_slope(double s, double alpha, double beta)
+#define UNUSED_AB   (void)alpha, (void)beta
 
 // dst = max(src, 0)
-static void relu_forward(const sac_ref *ref) {
-    rectify(ref, 0);
+VALUE(relu) {
+    UNUSED_AB;
+    return s > 0 ? s : 0;
 }
-static void relu_backward(const sac_ref *ref) {
-    rectify_backward(ref, 0);
+SLOPE(relu) {
+    UNUSED_AB;
+    return s > 0 ? 1 : 0;
 }
 
-// dst = src > 0 ? src : alpha * src, alpha rounded to f32 as the plans do
-static void leaky_forward(const sac_ref *ref) {
-    rectify(ref, (float)ref->attrs->alpha);
+// dst = src > 0 ? src : alpha * src
+VALUE(leaky_relu) {
+    (void)beta;
+    return s > 0 ? s : alpha * s;
 }
-static void leaky_backward(const sac_ref *ref) {
-    rectify_backward(ref, (float)ref->attrs->alpha);
+SLOPE(leaky_relu) {
+    (void)beta;
+    return s > 0 ? 1 : alpha;
 }
 
 // dst = src * Phi(src), Phi(x) = (1 + erf(x / sqrt 2)) / 2
-static void gelu_forward(const sac_ref *ref) {
-    int64_t count = sac_shape_count(&ref->dst_shape);
-    for (int64_t i = 0; i < count; i++) {
-        double s = ref->src[0][i];
-        ref->dst[i] = (float)(s * 0.5 * (1 + erf(s * 0.70710678118654752440)));
-    }
+VALUE(gelu) {
+    UNUSED_AB;
+    return s * 0.5 * (1 + erf(s * 0.70710678118654752440));
 }
-
-// dst = s Phi(s)  =>  diff_src = diff_dst * (Phi(s) + s phi(s)), phi(s) = exp(-s^2 / 2) / sqrt(2
-// pi)
-static void gelu_backward(const sac_ref *ref) {
-    if (!ref->diff_src[0]) return;
-    int64_t count = sac_shape_count(&ref->dst_shape);
-    for (int64_t i = 0; i < count; i++) {
-        double s = ref->src[0][i];
-        double cumulative = 0.5 * (1 + erf(s * 0.70710678118654752440));
-        double density = exp(-0.5 * s * s) * 0.39894228040143267794;
-        ref->diff_src[0][i] = (float)(ref->diff_dst[i] * (cumulative + s * density));
-    }
+// d (s Phi(s)) = Phi(s) + s phi(s), phi(s) = exp(-s^2 / 2) / sqrt(2 pi)
+SLOPE(gelu) {
+    UNUSED_AB;
+    const double cumulative = 0.5 * (1 + erf(s * 0.70710678118654752440));
+    return cumulative + s * exp(-0.5 * s * s) * 0.39894228040143267794;
 }
 
 // dst = 1 / (1 + exp(-src))
-static void sigmoid_forward(const sac_ref *ref) {
-    int64_t count = sac_shape_count(&ref->dst_shape);
-    for (int64_t i = 0; i < count; i++)
-        ref->dst[i] = (float)(1 / (1 + exp(-(double)ref->src[0][i])));
+VALUE(sigmoid) {
+    UNUSED_AB;
+    return 1 / (1 + exp(-s));
+}
+SLOPE(sigmoid) {
+    const double d = sigmoid_value(s, alpha, beta);
+    return d * (1 - d);
 }
 
-// dst = 1 / (1 + exp(-src))  =>  diff_src = diff_dst * dst * (1 - dst)
-static void sigmoid_backward(const sac_ref *ref) {
-    if (!ref->diff_src[0]) return;
-    int64_t count = sac_shape_count(&ref->dst_shape);
-    for (int64_t i = 0; i < count; i++) {
-        double d = ref->dst[i];
-        ref->diff_src[0][i] = (float)(ref->diff_dst[i] * (d * (1 - d)));
-    }
+// dst = min(max(src, alpha), beta)
+VALUE(clip) {
+    return fmin(fmax(s, alpha), beta);
+}
+SLOPE(clip) {
+    return s > alpha && s <= beta ? 1 : 0;
+}
+
+// dst = alpha * src + beta
+VALUE(linear) {
+    return alpha * s + beta;
+}
+SLOPE(linear) {
+    (void)s, (void)beta;
+    return alpha;
+}
+
+// dst = tanh(src)
+VALUE(tanh) {
+    UNUSED_AB;
+    return tanh(s);
+}
+SLOPE(tanh) {
+    UNUSED_AB;
+    return 1 - tanh(s) * tanh(s);
+}
+
+// dst = src * sigmoid(alpha * src)
+VALUE(swish) {
+    return s * sigmoid_value(alpha * s, 0, beta);
+}
+SLOPE(swish) {
+    const double v = sigmoid_value(alpha * s, 0, beta);
+    return v + alpha * s * v * (1 - v);
+}
+
+// dst = min(max(alpha * src + beta, 0), 1)
+VALUE(hard_sigmoid) {
+    return fmin(fmax(alpha * s + beta, 0), 1);
+}
+SLOPE(hard_sigmoid) {
+    const double v = alpha * s + beta;
+    return v > 0 && v < 1 ? alpha : 0;
+}
+
+// dst = src * min(max(alpha * src + beta, 0), 1)
+VALUE(hard_swish) {
+    return s * hard_sigmoid_value(s, alpha, beta);
+}
+SLOPE(hard_swish) {
+    const double v = alpha * s + beta;
+    return v <= 0 ? 0 : v >= 1 ? 1 : 2 * alpha * s + beta;
+}
+
+// dst = src * tanh(log(1 + exp(src)))
+static double soft_plus(double s) {
+    return s > 30 ? s : log1p(exp(s));
+}
+VALUE(mish) {
+    UNUSED_AB;
+    return s * tanh(soft_plus(s));
+}
+SLOPE(mish) {
+    const double t = tanh(soft_plus(s));
+    return t + s * (1 - t * t) * sigmoid_value(s, alpha, beta);
 }
 
 // --- oneDNN ------------------------------------------------------------------------------------
 
-typedef struct eltwise {
-    dnnl_alg_kind_t kind;
-    float alpha;
-    bool from_dst; // backward reads dst instead of src
-} eltwise;
-
-static eltwise eltwise_of(const sac_node *node) {
-    switch (node->kind) {
-    case SAC_OP_LEAKY_RELU: {
-        // With a negative slope the sign of src cannot be told from dst.
-        float alpha = (float)node->attrs.alpha;
-        if (alpha >= 0) return (eltwise){dnnl_eltwise_relu_use_dst_for_bwd, alpha, true};
-        return (eltwise){dnnl_eltwise_relu, alpha, false};
-    }
+bool sac_is_activation(sac_op_kind kind) {
+    switch (kind) {
+    case SAC_OP_RELU:
+    case SAC_OP_LEAKY_RELU:
     case SAC_OP_GELU:
-        return (eltwise){dnnl_eltwise_gelu_erf, 0, false};
     case SAC_OP_SIGMOID:
-        return (eltwise){dnnl_eltwise_logistic_use_dst_for_bwd, 0, true};
+    case SAC_OP_CLIP:
+    case SAC_OP_LINEAR:
+    case SAC_OP_TANH:
+    case SAC_OP_SWISH:
+    case SAC_OP_HARD_SIGMOID:
+    case SAC_OP_HARD_SWISH:
+    case SAC_OP_MISH:
+        return true;
     default:
-        return (eltwise){dnnl_eltwise_relu_use_dst_for_bwd, 0, true};
+        return false;
+    }
+}
+
+sac_activation sac_activation_of(sac_op_kind kind, const sac_attrs *attrs) {
+    const float a = (float)attrs->alpha, b = (float)attrs->beta;
+    switch (kind) {
+    case SAC_OP_LEAKY_RELU:
+        // With a negative slope the sign of src cannot be told from dst.
+        return (sac_activation){dnnl_eltwise_relu,
+                                a >= 0 ? dnnl_eltwise_relu_use_dst_for_bwd : dnnl_eltwise_relu, a,
+                                0, a >= 0};
+    case SAC_OP_GELU:
+        return (sac_activation){dnnl_eltwise_gelu_erf, dnnl_eltwise_gelu_erf, 0, 0, false};
+    case SAC_OP_SIGMOID:
+        return (sac_activation){dnnl_eltwise_logistic, dnnl_eltwise_logistic_use_dst_for_bwd, 0, 0,
+                                true};
+    case SAC_OP_CLIP:
+        return (sac_activation){dnnl_eltwise_clip, dnnl_eltwise_clip, a, b, false};
+    case SAC_OP_LINEAR:
+        return (sac_activation){dnnl_eltwise_linear, dnnl_eltwise_linear, a, b, false};
+    case SAC_OP_TANH:
+        return (sac_activation){dnnl_eltwise_tanh, dnnl_eltwise_tanh_use_dst_for_bwd, 0, 0, true};
+    case SAC_OP_SWISH:
+        return (sac_activation){dnnl_eltwise_swish, dnnl_eltwise_swish, a, 0, false};
+    case SAC_OP_HARD_SIGMOID:
+        return (sac_activation){dnnl_eltwise_hardsigmoid, dnnl_eltwise_hardsigmoid, a, b, false};
+    case SAC_OP_HARD_SWISH:
+        return (sac_activation){dnnl_eltwise_hardswish, dnnl_eltwise_hardswish, a, b, false};
+    case SAC_OP_MISH:
+        return (sac_activation){dnnl_eltwise_mish, dnnl_eltwise_mish, 0, 0, false};
+    default:
+        return (sac_activation){dnnl_eltwise_relu, dnnl_eltwise_relu_use_dst_for_bwd, 0, 0, true};
     }
 }
 
@@ -127,20 +241,21 @@ static sac_status build_forward(sac_build *build, sac_build_node *node, sac_erro
     dnnl_memory_desc_t md = NULL;
     sac_strides strides;
     sac_buffer src = -1;
-    eltwise e = eltwise_of(node->node);
+    const sac_activation act = sac_activation_of(node->node->kind, &node->node->attrs);
 
     SAC_TRY(sac_strides_plain(build, node->src[0], &node->src_shape[0], &src, &strides, error));
     SAC_TRY(sac_strides_md(&md, &strides, error));
     SAC_TRY(sac_dnnl_status(dnnl_eltwise_forward_primitive_desc_create(
                                 &node->forward_pd, sac_build_engine(build),
                                 node->training ? dnnl_forward_training : dnnl_forward_inference,
-                                e.kind, md, md, e.alpha, 0, sac_build_attr(build)),
+                                node->training ? act.train_kind : act.kind, md, md, act.alpha,
+                                act.beta, sac_build_attr(build)),
                             "activation forward", error));
     SAC_TRY(sac_build_buffer(build, md, &node->dst, error));
     SAC_TRY(sac_build_primitive(build, node->forward_pd,
                                 (sac_arg[]){{DNNL_ARG_SRC, src}, {DNNL_ARG_DST, node->dst}}, 2,
                                 error));
-    node->saved[0] = e.from_dst ? node->dst : src;
+    node->saved[0] = act.from_dst ? node->dst : src;
 fail:
     if (md) dnnl_memory_desc_destroy(md);
     return status;
@@ -151,66 +266,52 @@ static sac_status build_backward(sac_build *build, sac_build_node *node, sac_err
     sac_status status = SAC_OK;
     dnnl_primitive_desc_t pd = NULL;
     sac_buffer diff_dst = -1;
-    eltwise e = eltwise_of(node->node);
+    const sac_activation act = sac_activation_of(node->node->kind, &node->node->attrs);
     const_dnnl_memory_desc_t md = sac_build_buffer_md(build, node->dst);
 
     SAC_TRY(sac_build_reorder(build, node->diff_dst, md, &diff_dst, error));
     SAC_TRY(sac_dnnl_status(dnnl_eltwise_backward_primitive_desc_create(
-                                &pd, sac_build_engine(build), e.kind, md, md, md, e.alpha, 0,
-                                node->forward_pd, sac_build_attr(build)),
+                                &pd, sac_build_engine(build), act.train_kind, md, md, md, act.alpha,
+                                act.beta, node->forward_pd, sac_build_attr(build)),
                             "activation backward", error));
     SAC_TRY(sac_build_buffer(build, md, &node->diff_src[0], error));
-    SAC_TRY(
-        sac_build_primitive(build, pd,
-                            (sac_arg[]){{e.from_dst ? DNNL_ARG_DST : DNNL_ARG_SRC, node->saved[0]},
-                                        {DNNL_ARG_DIFF_DST, diff_dst},
-                                        {DNNL_ARG_DIFF_SRC, node->diff_src[0]}},
-                            3, error));
+    SAC_TRY(sac_build_primitive(
+        build, pd,
+        (sac_arg[]){{act.from_dst ? DNNL_ARG_DST : DNNL_ARG_SRC, node->saved[0]},
+                    {DNNL_ARG_DIFF_DST, diff_dst},
+                    {DNNL_ARG_DIFF_SRC, node->diff_src[0]}},
+        3, error));
 fail:
     if (pd) dnnl_primitive_desc_destroy(pd);
     return status;
 }
 
-const sac_op sac_op_relu = {
-    .name = "relu",
-    .min_src = 1,
-    .max_src = 1,
-    .shape = shape,
-    .ref_forward = relu_forward,
-    .ref_backward = relu_backward,
-    .build_forward = build_forward,
-    .build_backward = build_backward,
-};
+#define ACTIVATION(id, shape_check)                                                                \
+    static void id##_forward(const sac_ref *ref) {                                                 \
+        apply(ref, id##_value);                                                                    \
+    }                                                                                              \
+    static void id##_backward(const sac_ref *ref) {                                                \
+        apply_backward(ref, id##_slope);                                                           \
+    }                                                                                              \
+    const sac_op sac_op_##id = {                                                                   \
+        .name = #id,                                                                               \
+        .min_src = 1,                                                                              \
+        .max_src = 1,                                                                              \
+        .shape = shape_check,                                                                      \
+        .ref_forward = id##_forward,                                                               \
+        .ref_backward = id##_backward,                                                             \
+        .build_forward = build_forward,                                                            \
+        .build_backward = build_backward,                                                          \
+    }
 
-const sac_op sac_op_leaky_relu = {
-    .name = "leaky_relu",
-    .min_src = 1,
-    .max_src = 1,
-    .shape = leaky_shape,
-    .ref_forward = leaky_forward,
-    .ref_backward = leaky_backward,
-    .build_forward = build_forward,
-    .build_backward = build_backward,
-};
-
-const sac_op sac_op_gelu = {
-    .name = "gelu",
-    .min_src = 1,
-    .max_src = 1,
-    .shape = shape,
-    .ref_forward = gelu_forward,
-    .ref_backward = gelu_backward,
-    .build_forward = build_forward,
-    .build_backward = build_backward,
-};
-
-const sac_op sac_op_sigmoid = {
-    .name = "sigmoid",
-    .min_src = 1,
-    .max_src = 1,
-    .shape = shape,
-    .ref_forward = sigmoid_forward,
-    .ref_backward = sigmoid_backward,
-    .build_forward = build_forward,
-    .build_backward = build_backward,
-};
+ACTIVATION(relu, any_shape);
+ACTIVATION(leaky_relu, slope_shape);
+ACTIVATION(gelu, any_shape);
+ACTIVATION(sigmoid, any_shape);
+ACTIVATION(clip, clip_shape);
+ACTIVATION(linear, line_shape);
+ACTIVATION(tanh, any_shape);
+ACTIVATION(swish, slope_shape);
+ACTIVATION(hard_sigmoid, line_shape);
+ACTIVATION(hard_swish, line_shape);
+ACTIVATION(mish, any_shape);

@@ -24,5 +24,15 @@ extern const sac_op sac_op_add;
 extern const sac_op sac_op_concat;
 extern const sac_op sac_op_reshape;
 extern const sac_op sac_op_permute;
+extern const sac_op sac_op_slice;
+extern const sac_op sac_op_mul;
+extern const sac_op sac_op_clip;
+extern const sac_op sac_op_linear;
+extern const sac_op sac_op_tanh;
+extern const sac_op sac_op_swish;
+extern const sac_op sac_op_hard_sigmoid;
+extern const sac_op sac_op_hard_swish;
+extern const sac_op sac_op_mish;
+extern const sac_op sac_op_grad_reverse;
 
 #endif

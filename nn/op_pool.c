@@ -1,5 +1,6 @@
-// Max and average pooling with a sliding window, 2D and 3D: oneDNN pooling in channels-last. The mean divides by the window's cells inside the
-// input, so padding counts neither as a value nor as a cell. No dilation, no rounding up of the output size.
+// Max and average pooling with a sliding window, 2D and 3D: oneDNN pooling in channels-last. The
+// mean divides by the window's cells inside the input, or with count_pad by all cells of the kernel;
+// padding is never a value of the maximum. No dilation; rounding the output size up is a pad_extra.
 //
 // Max: dst = max over the window, the gradient goes to the first largest value in scan order (depth, row, column).
 #include <inttypes.h>
@@ -32,25 +33,26 @@ static sac_status pool_shape(const sac_attrs *attrs, const sac_shape *src, int s
     for (int d = 2; d < src[0].ndims; d++) {
         int a = d - (src[0].ndims - 3);
         int64_t k = attrs->kernel[a], s = attrs->stride[a], p = attrs->pad[a],
-                size = src[0].dims[d];
+                q = attrs->pad[a] + attrs->pad_extra[a], size = src[0].dims[d];
         if (k < 1 || k > MAX_SIZE || s < 1 || s > MAX_SIZE) {
             return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                  "kernel %" PRId64 " and stride %" PRId64 ", expected 1 to %d each",
                                  k, s, MAX_SIZE);
         }
-        if (p < 0 || p >= k) {
-            return sac_error_set(
-                error, SAC_ERROR_ARGUMENT, -1,
-                "padding %" PRId64 ", expected 0 to less than the kernel, %" PRId64, p, k);
+        if (p < 0 || p >= k || q < 0 || q >= k) {
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 "padding %" PRId64 " before and %" PRId64
+                                 " behind, expected 0 to less than the kernel, %" PRId64,
+                                 p, q, k);
         }
-        if (size + 2 * p < k) {
+        if (size + p + q < k) {
             return sac_error_set(error, SAC_ERROR_SHAPE, -1,
                                  "kernel %" PRId64
                                  " is larger than the padded input, %s with padding %" PRId64,
                                  k, sac_shape_text(&src[0], text), p);
         }
         // A padding below the kernel gives every window at least one cell of the input.
-        dst->dims[d] = (size + 2 * p - k) / s + 1;
+        dst->dims[d] = (size + p + q - k) / s + 1;
     }
     return SAC_OK;
 }
@@ -102,6 +104,13 @@ static cell visit(const sac_ref *ref, const volume *v, int64_t plane, int64_t z,
     return result;
 }
 
+// Cells that the mean divides by.
+static int64_t divisor(const sac_ref *ref, const cell *c) {
+    const int64_t *k = ref->attrs->kernel;
+    if (!ref->attrs->count_pad) return c->count;
+    return (ref->src_shape[0].ndims == 5 ? k[0] : 1) * k[1] * k[2];
+}
+
 static void ref_forward(const sac_ref *ref, bool max) {
     volume v = volume_of(&ref->src_shape[0], &ref->dst_shape);
     float *dst = ref->dst;
@@ -111,7 +120,7 @@ static void ref_forward(const sac_ref *ref, bool max) {
                 for (int64_t x = 0; x < v.ow; x++, dst++) {
                     cell c = visit(ref, &v, p, z, y, x, NULL, 0.0);
                     *dst = max ? ref->src[0][p * v.d * v.h * v.w + c.argmax]
-                               : (float)(c.sum / (double)c.count);
+                               : (float)(c.sum / (double)divisor(ref, &c));
                 }
             }
         }
@@ -132,8 +141,9 @@ static void ref_backward(const sac_ref *ref, bool max) {
                     cell c = visit(ref, &v, p, z, y, x, NULL, 0.0);
                     if (max) { // dst = src[argmax]
                         diff_src[p * plane_size + c.argmax] += *diff_dst;
-                    } else { // dst = sum(src) / count
-                        visit(ref, &v, p, z, y, x, diff_src, (double)*diff_dst / (double)c.count);
+                    } else { // dst = sum(src) / divisor
+                        visit(ref, &v, p, z, y, x, diff_src,
+                              (double)*diff_dst / (double)divisor(ref, &c));
                     }
                 }
             }
@@ -160,7 +170,7 @@ static void avg_ref_backward(const sac_ref *ref) {
 enum { SAVED_WORKSPACE };
 
 typedef struct window_dims {
-    dnnl_dims_t kernel, stride, pad, dilation;
+    dnnl_dims_t kernel, stride, pad, pad_end, dilation;
 } window_dims;
 
 static window_dims window_dims_of(const sac_build_node *node) {
@@ -171,6 +181,7 @@ static window_dims window_dims_of(const sac_build_node *node) {
         w.kernel[i] = attrs->kernel[3 - spatial + i];
         w.stride[i] = attrs->stride[3 - spatial + i];
         w.pad[i] = attrs->pad[3 - spatial + i];
+        w.pad_end[i] = w.pad[i] + attrs->pad_extra[3 - spatial + i];
     }
     return w;
 }
@@ -190,8 +201,8 @@ static sac_status build_forward(sac_build *build, sac_build_node *node, dnnl_alg
     SAC_TRY(sac_dnnl_status(dnnl_pooling_forward_primitive_desc_create(
                                 &pd, sac_build_engine(build),
                                 node->training ? dnnl_forward_training : dnnl_forward_inference,
-                                alg, src_md, dst_md, w.stride, w.kernel, w.dilation, w.pad, w.pad,
-                                sac_build_attr(build)),
+                                alg, src_md, dst_md, w.stride, w.kernel, w.dilation, w.pad,
+                                w.pad_end, sac_build_attr(build)),
                             "pooling", error));
     node->saved[SAVED_WORKSPACE] = -1;
     if (node->training && alg == dnnl_pooling_max) {
@@ -230,11 +241,11 @@ static sac_status build_backward(sac_build *build, sac_build_node *node, dnnl_al
     SAC_TRY(sac_build_md(&dst_md, &node->dst_shape, layout, error));
     SAC_TRY(sac_build_reorder(build, node->diff_dst, dst_md, &diff_dst, error));
     SAC_TRY(sac_build_buffer(build, src_md, &node->diff_src[0], error));
-    SAC_TRY(sac_dnnl_status(
-        dnnl_pooling_backward_primitive_desc_create(&pd, sac_build_engine(build), alg, src_md,
-                                                    dst_md, w.stride, w.kernel, w.dilation, w.pad,
-                                                    w.pad, node->forward_pd, sac_build_attr(build)),
-        "pooling backward", error));
+    SAC_TRY(
+        sac_dnnl_status(dnnl_pooling_backward_primitive_desc_create(
+                            &pd, sac_build_engine(build), alg, src_md, dst_md, w.stride, w.kernel,
+                            w.dilation, w.pad, w.pad_end, node->forward_pd, sac_build_attr(build)),
+                        "pooling backward", error));
     const sac_arg args[] = {
         {DNNL_ARG_DIFF_DST, diff_dst},
         {DNNL_ARG_DIFF_SRC, node->diff_src[0]},
@@ -256,12 +267,17 @@ static sac_status max_build_backward(sac_build *build, sac_build_node *node, sac
     return build_backward(build, node, dnnl_pooling_max, error);
 }
 
+static dnnl_alg_kind_t avg_algorithm(const sac_build_node *node) {
+    return node->node->attrs.count_pad ? dnnl_pooling_avg_include_padding
+                                       : dnnl_pooling_avg_exclude_padding;
+}
+
 static sac_status avg_build_forward(sac_build *build, sac_build_node *node, sac_error *error) {
-    return build_forward(build, node, dnnl_pooling_avg_exclude_padding, error);
+    return build_forward(build, node, avg_algorithm(node), error);
 }
 
 static sac_status avg_build_backward(sac_build *build, sac_build_node *node, sac_error *error) {
-    return build_backward(build, node, dnnl_pooling_avg_exclude_padding, error);
+    return build_backward(build, node, avg_algorithm(node), error);
 }
 
 const sac_op sac_op_max_pool = {

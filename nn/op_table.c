@@ -27,6 +27,16 @@ const sac_op *sac_op_of(sac_op_kind kind) {
         [SAC_OP_CONCAT] = &sac_op_concat,
         [SAC_OP_RESHAPE] = &sac_op_reshape,
         [SAC_OP_PERMUTE] = &sac_op_permute,
+        [SAC_OP_SLICE] = &sac_op_slice,
+        [SAC_OP_MUL] = &sac_op_mul,
+        [SAC_OP_CLIP] = &sac_op_clip,
+        [SAC_OP_LINEAR] = &sac_op_linear,
+        [SAC_OP_TANH] = &sac_op_tanh,
+        [SAC_OP_SWISH] = &sac_op_swish,
+        [SAC_OP_HARD_SIGMOID] = &sac_op_hard_sigmoid,
+        [SAC_OP_HARD_SWISH] = &sac_op_hard_swish,
+        [SAC_OP_MISH] = &sac_op_mish,
+        [SAC_OP_GRAD_REVERSE] = &sac_op_grad_reverse,
     };
     return kind < SAC_OP_COUNT ? table[kind] : NULL;
 }

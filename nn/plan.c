@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "nn/activation.h"
 #include "nn/build_run.h"
 #include "nn/op.h"
 
@@ -63,16 +64,11 @@ static int consumers_of(const sac_net *net, int index) {
     return count;
 }
 
-static bool is_activation(sac_op_kind kind) {
-    return kind == SAC_OP_RELU || kind == SAC_OP_LEAKY_RELU || kind == SAC_OP_GELU ||
-           kind == SAC_OP_SIGMOID;
-}
-
 // An activation directly behind a convolution or dense that nobody else reads runs as its
 // post-operation.
 static bool fuses_into_source(const sac_net *net, int index) {
     const sac_node *node = sac_net_node(net, index);
-    if (!is_activation(node->kind)) return false;
+    if (!sac_is_activation(node->kind)) return false;
     const sac_op_kind source = sac_net_node(net, node->src[0])->kind;
     return (source == SAC_OP_CONV || source == SAC_OP_DENSE) &&
            !sac_net_is_output(net, node->src[0]) && consumers_of(net, node->src[0]) == 1;

@@ -187,6 +187,36 @@ SAC_NODISCARD static inline sac_status sac_strides_reshaped(sac_build *build, sa
     return sac_strides_view(build, src, &view, out, error);
 }
 
+// Dense strides of `shape` with the physical order of axes that `like` has.
+static inline sac_strides sac_strides_like(const sac_strides *like, const sac_shape *shape) {
+    sac_strides s = {.ndims = shape->ndims};
+    bool placed[SAC_MAX_DIMS] = {false};
+    int64_t step = 1;
+    for (int i = 0; i < shape->ndims; i++) {
+        int best = -1;
+        // Innermost axis not yet placed: smallest stride, for equal ones (sizes of 1) the later
+        // axis.
+        for (int d = shape->ndims - 1; d >= 0; d--) {
+            if (!placed[d] && (best < 0 || like->strides[d] < like->strides[best])) best = d;
+        }
+        placed[best] = true;
+        s.dims[best] = shape->dims[best];
+        s.strides[best] = step;
+        step *= shape->dims[best];
+    }
+    return s;
+}
+
+// Physical order of axes that a copying kernel works in: that of `buffer`, or the plan's default for
+// layouts without plain strides.
+static inline sac_strides sac_strides_order(const sac_build *build, sac_buffer buffer,
+                                            const sac_shape *shape) {
+    sac_strides s;
+    if (sac_strides_of(&s, sac_build_buffer_md(build, buffer))) return s;
+    bool last = shape->ndims > 3 && sac_build_default_layout(build) == SAC_LAYOUT_CHANNELS_LAST;
+    return last ? sac_strides_channels_last(shape) : sac_strides_row_major(shape);
+}
+
 // True when the implementation oneDNN chose is its plain reference, which operators avoid.
 static inline bool sac_pd_is_ref(const_dnnl_primitive_desc_t pd) {
     const char *name = NULL;
