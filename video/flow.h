@@ -17,7 +17,7 @@ typedef struct sac_flow_options {
     int stride_px;     // between patches of 8x8 pixels, 1..8: 4
     int search_steps;  // most descent steps of a patch per level, 1..64: 8
     int refine_rounds; // of the variational refinement per level, 0..20; 0 leaves it out: 3
-    double smoothness; // weight of the refinement's smoothness term, (0, 1000]: 10
+    double smoothness; // weight of the smoothness term of the refinement, (0, 1000]: 0.5
     bool reference;    // the plain kernels that define the results, many times slower: false
 } sac_flow_options;
 sac_flow_options sac_flow_default_options(void);
