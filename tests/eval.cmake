@@ -1,3 +1,6 @@
 sac_test(eval_auc LIBS saccade_eval)
 sac_test(eval_smooth LIBS saccade_eval)
 sac_test(eval_frames LIBS saccade_eval)
+sac_test(eval_regions LIBS saccade_eval)
+sac_test(eval_truth LIBS saccade_eval)
+sac_fuzz(tracks LIBS saccade_eval SECONDS 4)

@@ -1,0 +1,66 @@
+// Where abnormal things are: ground-truth regions per frame with the track each belongs to, from
+// pixel masks or from track files. Reads no pictures (video/ does) and measures nothing
+// (eval/regions.h does).
+#ifndef SAC_EVAL_TRUTH_H
+#define SAC_EVAL_TRUTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "saccade/status.h"
+
+typedef struct sac_truth_region {
+    int64_t frame;        // from 0
+    int64_t track;        // 0 .. tracks - 1
+    float x1, y1, x2, y2; // px of the source frame, x1 < x2, y1 < y2; x2 and y2 exclusive
+} sac_truth_region;
+
+// Regions of one clip in frame order. A clip without any is normal throughout.
+typedef struct sac_truth {
+    int64_t frames, count, tracks;
+    sac_truth_region *regions; // [count], owned
+} sac_truth;
+void sac_truth_close(sac_truth *truth); // NULL-safe, leaves an empty one
+
+// Boxes of the connected components of each mask, linked to tracks.
+//   truth     filled; release with sac_truth_close. Left empty on failure.
+//   masks     u8 [frames][height][width], 0 normal, anything else abnormal
+//   min_area  px; smaller components are specks and left out, >= 1
+// Components: pixels that touch at a side or corner (8-neighbours). Tracks: a component continues
+// that of the frame before with which it shares the largest part of its pixels,
+//   |a and b| / |a or b|,
+// pairs taken greedily from the largest value (of equal ones the upper left component first), one
+// to one; what shares no pixel with the frame before, or only with components already continued,
+// begins a new track. A component absent for a frame, or one that splits, therefore counts as
+// another track afterwards: masks say nothing of identity. Where tracks are annotated, read them.
+// O(p log p) in the set pixels p.
+// SAC_ERROR_ARGUMENT: a NULL pointer, frames below 0, a side outside 1..16384, min_area below 1;
+// SAC_ERROR_MEMORY. Thread-safe.
+SAC_NODISCARD sac_status sac_truth_from_masks(sac_truth *truth, const uint8_t *masks,
+                                              int64_t frames, int width, int height,
+                                              int64_t min_area, sac_error *error);
+
+// The public annotation of RBDC and TBDC: one text file a clip, one region a line,
+//   track_id,frame,x1,y1,x2,y2
+// separated by commas or blanks, in any order; track ids are any integers, coordinates px (decimal
+// fractions allowed). Empty lines and one header line "track_id,..." are passed over; an empty file
+// means a normal clip. A track may have several regions in a frame (an object seen in parts): each
+// counts.
+//   frames       of the clip
+//   first_frame  number of the clip's first frame in the file: 0 (as published) or 1
+//   truth        filled; release with sac_truth_close. Left empty on failure.
+// SAC_ERROR_IO; SAC_ERROR_FORMAT: another number of fields, a value that is no number, a frame
+// outside the clip, an empty or absurd box (sides beyond +-1e6), more than 64 MiB or a zero byte;
+// the message names file and line (error->position: the line). SAC_ERROR_ARGUMENT: first_frame or
+// frames; SAC_ERROR_MEMORY.
+// Source of the format: Georgescu et al., "A Background-Agnostic Framework with Adversarial
+// Training for Abnormal Event Detection in Video", TPAMI 2021, annotations of Avenue and
+// ShanghaiTech.
+SAC_NODISCARD sac_status sac_truth_read(sac_truth *truth, const char *path, int64_t frames,
+                                        int first_frame, sac_error *error);
+// The same from `size` bytes that `name` stands for in messages.
+SAC_NODISCARD sac_status sac_truth_parse(sac_truth *truth, const void *bytes, size_t size,
+                                         const char *name, int64_t frames, int first_frame,
+                                         sac_error *error);
+
+#endif
