@@ -32,24 +32,26 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .emphasis = 4,
                                  .jitter = 0.1,
                                  .flip = 0,
+                                 .shift = 0,
                                  .checkpoint_s = 60,
                                  .seed = 1};
 }
 
 json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:s}", "epochs",
+    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "epochs",
                      (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
                      "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate,
                      "weight_decay", o->weight_decay, "clip_norm", o->clip_norm, "patience",
                      (json_int_t)o->patience, "pseudo_fraction", o->pseudo_fraction, "emphasis",
-                     o->emphasis, "jitter", o->jitter, "flip", o->flip, "seed", (json_int_t)o->seed,
-                     "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
+                     o->emphasis, "jitter", o->jitter, "flip", o->flip, "shift",
+                     (json_int_t)o->shift, "seed", (json_int_t)o->seed, "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
 }
 
 // What is changed about one training sample; NONE for validation.
 typedef struct augment {
     double gain, offset; // of gray levels
     bool flip;           // left and right swapped, in the frames and in the maps
+    int dx, dy;          // the three frames moved together; the maps stay, see sac_trainer_options
 } augment;
 static const augment NONE = {.gain = 1};
 
@@ -166,7 +168,14 @@ static augment augment_draw(const sac_trainer_options *o, int64_t epoch, int64_t
     augment a = {.gain = 1 + o->jitter * (2 * sac_rng_uniform(&rng) - 1)};
     a.offset = 127 * (1 - a.gain) + 32 * o->jitter * (2 * sac_rng_uniform(&rng) - 1);
     a.flip = sac_rng_uniform(&rng) < o->flip;
+    a.dx = (int)(sac_rng_below(&rng, 2 * o->shift + 1) - o->shift);
+    a.dy = (int)(sac_rng_below(&rng, 2 * o->shift + 1) - o->shift);
     return a;
+}
+
+// Pixels beyond the border repeat it.
+static int inside(int at, int size) {
+    return at < 0 ? 0 : at >= size ? size - 1 : at;
 }
 
 // One sample's planes into the network input f32 [H][W][3].
@@ -186,8 +195,9 @@ static void input_fill(float *input, const sac_samples *samples, sac_sample_ref 
         planes[k] = clip->planes + t * n;
     }
     for (int y = 0; y < p->height; y++) {
+        const int64_t row = (int64_t)inside(y + a.dy, p->height) * p->width;
         for (int x = 0; x < p->width; x++) {
-            const int64_t i = (int64_t)y * p->width + (a.flip ? p->width - 1 - x : x);
+            const int64_t i = row + inside(a.flip ? p->width - 1 - x - a.dx : x + a.dx, p->width);
             *input++ = table[planes[0][i]];
             *input++ = table[planes[1][i]];
             *input++ = table[planes[2][i]];
@@ -339,6 +349,7 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
         {o->emphasis >= 0 && o->emphasis <= 1000, "the emphasis must be in [0, 1000]"},
         {o->jitter >= 0 && o->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
         {o->flip >= 0 && o->flip <= 1, "the part of flipped samples must be in [0, 1]"},
+        {o->shift >= 0 && o->shift <= 64, "the shift must be 0 to 64 pixels"},
         {o->max_minutes >= 0, "the time limit must not be negative"},
         {o->checkpoint_s >= 0, "the time between checkpoints must not be negative"},
     };

@@ -25,6 +25,10 @@ typedef struct sac_trainer_options {
     // part of the samples mirrored left to right, with their maps, 0; wrong where the direction of
     // walking matters and the teacher knows it
     double flip;
+    // the frames of a sample are moved together by up to so many pixels of the network input each
+    // way, 0..64; their maps stay as they are, so keep it well below a cell of the finest map (1/16
+    // of the width)
+    int64_t shift;
     // training stops gracefully at the end of the step that exceeds it; 0: no limit
     double max_minutes;
     double checkpoint_s; // seconds between checkpoints within an epoch, 60; 0: after every step

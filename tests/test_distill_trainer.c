@@ -299,6 +299,38 @@ static void row_mirror(float *row, int side) {
     }
 }
 
+// Frames of one gray level stay as they are however they are moved, to the border; others do not.
+Test(distill_trainer, shifting_moves_frames_and_repeats_the_border) {
+    sac_samples samples = toy_samples(4, 1, 12, true, 1);
+    sac_trainer_options options = toy_options();
+    options.epochs = 1;
+    sac_error error = {0};
+    sac_model *models[4];
+    const char *const names[4] = {"still", "moved", "flat", "flat-moved"};
+    for (int i = 0; i < 4; i++) {
+        if (i == 2) {
+            for (int64_t c = 0; c < samples.count; c++) {
+                sac_sample_clip *clip = &samples.clips[c];
+                for (int64_t t = 0; t < clip->frames; t++) {
+                    memset(clip->planes + t * TOY_WIDTH * TOY_HEIGHT, (int)(50 + 13 * t % 90),
+                           (size_t)TOY_WIDTH * TOY_HEIGHT);
+                }
+            }
+        }
+        options.shift = i % 2 == 1 ? 5 : 0;
+        models[i] = toy_model(5);
+        sac_assert_ok(
+            toy_run(models[i], folder_make(names[i]), &samples, &options, -1, false, NULL, &error),
+            &error);
+    }
+    toy_same_params(models[2], models[3], "a flat frame is the same wherever it lies");
+    const sac_param *still = sac_params_find(models[0]->params, "stem1.conv.weight"),
+                    *moved = sac_params_find(models[1]->params, "stem1.conv.weight");
+    cr_assert(memcmp(still->data, moved->data, (size_t)still->count * sizeof(float)) != 0);
+    for (int i = 0; i < 4; i++) sac_model_close(&models[i]);
+    sac_samples_close(&samples);
+}
+
 static void samples_mirror(sac_samples *s) {
     for (int64_t c = 0; c < s->count; c++) {
         sac_sample_clip *clip = &s->clips[c];
@@ -570,6 +602,8 @@ Test(distill_trainer, options_out_of_range_say_which) {
         {FIELD(emphasis), false, -1, "emphasis"},
         {FIELD(jitter), false, 1, "jitter"},
         {FIELD(flip), false, 1.5, "flipped"},
+        {FIELD(shift), true, -1, "shift"},
+        {FIELD(shift), true, 65, "shift"},
         {FIELD(max_minutes), false, NAN, "time limit"},
         {FIELD(checkpoint_s), false, -1, "checkpoints"},
 #undef FIELD

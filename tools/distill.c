@@ -24,7 +24,7 @@ typedef struct settings {
     sac_tool_settings tool;
     const char *dataset, *output, *arch;
     sac_text_list teachers;
-    int64_t width, height, variants, epochs, samples, batch, patience;
+    int64_t width, height, variants, epochs, samples, batch, patience, shift;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, flip,
         max_minutes, checkpoint_s;
     bool resume;
@@ -65,6 +65,9 @@ static const sac_option options[] = {
     {.name = "flip", .type = SAC_OPTION_REAL, AT(flip), .number = 0, .min = 0, .max = 1,
      .argument = "X",
      .help = "part of the samples mirrored left to right; 0 where direction matters"},
+    {.name = "shift", .type = SAC_OPTION_INT, AT(shift), .number = 0, .min = 0, .max = 64,
+     .argument = "PX", .help = "a sample's frames are moved together by up to so many pixels of the "
+                               "network input"},
     {.name = "", .help = "Training"},
     {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 1, .max = 100000,
      .argument = "N", .help = "at most so many epochs"},
@@ -234,6 +237,7 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.emphasis = s->emphasis;
     o.jitter = s->jitter;
     o.flip = s->flip;
+    o.shift = s->shift;
     o.max_minutes = s->max_minutes;
     o.checkpoint_s = s->checkpoint_s;
     o.seed = (uint64_t)s->tool.seed;
