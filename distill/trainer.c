@@ -38,13 +38,14 @@ sac_trainer_options sac_trainer_default_options(void) {
 }
 
 json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "epochs",
-                     (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
-                     "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate,
-                     "weight_decay", o->weight_decay, "clip_norm", o->clip_norm, "patience",
-                     (json_int_t)o->patience, "pseudo_fraction", o->pseudo_fraction, "emphasis",
-                     o->emphasis, "jitter", o->jitter, "flip", o->flip, "shift",
-                     (json_int_t)o->shift, "seed", (json_int_t)o->seed, "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
+    return json_pack(
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "epochs",
+        (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch, "batch",
+        (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay", o->weight_decay,
+        "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience, "pseudo_fraction",
+        o->pseudo_fraction, "emphasis", o->emphasis, "jitter", o->jitter, "flip", o->flip, "shift",
+        (json_int_t)o->shift, "seed", (json_int_t)o->seed, "backend",
+        o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
 }
 
 // What is changed about one training sample; NONE for validation.
