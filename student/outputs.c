@@ -10,9 +10,9 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "student/moments.h"
 #include "student/report.h"
-#include "student/text.h"
 #include "video/overlay.h"
 
 enum { NPY_HEADER = 128, MAP_VALUES = SAC_MAP_FINE * SAC_MAP_FINE };

@@ -94,7 +94,7 @@ Test(eval_truth, components_are_the_flood_filled_ones) {
         uint8_t masks[3][H * W];
         const double density = 0.05 + 0.9 * sac_rng_uniform(&rng);
         for (int i = 0; i < 3 * H * W; i++)
-            (&masks[0][0])[i] = sac_rng_uniform(&rng) < density ? (uint8_t)(1 + i % 255) : 0;
+            (&masks[0][0])[i] = (uint8_t)(sac_rng_uniform(&rng) < density ? 1 + i % 255 : 0);
         const int least = 1 + (int)sac_rng_below(&rng, 4);
         sac_truth truth;
         sac_error error = {0};

@@ -10,12 +10,12 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/npy.h"
+#include "core/text.h"
 #include "helper.h"
 #include "student/moments.h"
 #include "student/output_names.h"
 #include "student/outputs.h"
 #include "student/report.h"
-#include "student/text.h"
 
 // ---- events -------------------------------------------------------------------------------------
 

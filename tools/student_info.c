@@ -10,12 +10,12 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "core/tool.h"
 #include "nn/infer.h"
 #include "saccade/version.h"
 #include "student/model.h"
-#include "student/text.h"
 
 typedef struct settings {
     sac_tool_settings tool;

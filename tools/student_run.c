@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/number.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "core/tool.h"
 #include "nn/infer.h"
@@ -22,7 +23,6 @@
 #include "student/events.h"
 #include "student/outputs.h"
 #include "student/runtime.h"
-#include "student/text.h"
 
 typedef struct settings {
     sac_tool_settings tool;

@@ -1,6 +1,6 @@
 // Texts of foreign origin (file names, metadata) made safe for JSON and HTML.
-#ifndef SAC_STUDENT_TEXT_H
-#define SAC_STUDENT_TEXT_H
+#ifndef SAC_CORE_TEXT_H
+#define SAC_CORE_TEXT_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
 // UTF-8 repair and durations for people. No locale: the same text everywhere.
-#include "student/text.h"
+#include "core/text.h"
 
 #include <inttypes.h>
 #include <math.h>
