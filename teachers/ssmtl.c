@@ -1,4 +1,4 @@
-// Network of the SSMTL teacher, task scores, calibration and the teacher file. Does not learn.
+// Network of the SSMTL teacher, task scores and the teacher file. Does not learn.
 #include "teachers/ssmtl.h"
 
 #include <math.h>
@@ -7,15 +7,13 @@
 #include <string.h>
 
 #include "core/check.h"
-#include "core/json.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "nn/infer.h"
+#include "teachers/family.h"
 
-enum { CONTEXT = SAC_SEQUENCE_LENGTH - 1, FILE_VERSION = 1, HEAD_WIDTH = 32 };
+enum { CONTEXT = SAC_SEQUENCE_LENGTH - 1, HEAD_WIDTH = 32 };
 static const double HEAD_DROPOUT = 0.3;
-// Task scores further out add nothing; the limit keeps the sum finite.
-static const double MOST_Z = 20;
 // Added to the contrast of a crop, so that a flat one does not turn noise into an error.
 static const double LEAST_CONTRAST = 0.05;
 
@@ -209,73 +207,8 @@ fail:
     return sac_error_set(error, status, -1, "no memory for the network");
 }
 
-static int compare_float(const void *pa, const void *pb) {
-    float a = *(const float *)pa, b = *(const float *)pb;
-    return a < b ? -1 : a > b;
-}
-
-// Quantile with linear interpolation between order statistics.
-static double quantile(const float *sorted, int64_t n, double q) {
-    double at = q * (double)(n - 1);
-    int64_t low = (int64_t)at, high = low + 1 < n ? low + 1 : low;
-    return sorted[low] + (at - (double)low) * ((double)sorted[high] - sorted[low]);
-}
-
-// Median and 99 % quantile of values f32 [n], which get sorted.
-static void quantiles(double *median, double *high, float *values, int64_t n) {
-    qsort(values, (size_t)n, sizeof *values, compare_float);
-    *median = quantile(values, n, 0.5);
-    *high = quantile(values, n, 0.99);
-}
-
-// Equal quantiles (a few objects only) must not divide by zero.
-static double relative(double value, double median, double high) {
-    return fmin(fmax((value - median) / fmax(high - median, 1e-6), -MOST_Z), MOST_Z);
-}
-
-static double task_mean(const sac_ssmtl_calibration *c, const float tasks[SAC_SSMTL_TASKS]) {
-    double sum = 0;
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++)
-        sum += relative((double)tasks[k], c->median[k], c->high[k]);
-    return sum / SAC_SSMTL_TASKS;
-}
-
-sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *tasks,
-                               int64_t objects, sac_error *error) {
-    *calibration = (sac_ssmtl_calibration){0};
-    if (objects < 1) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "no held-back objects to calibrate the scores with");
-    }
-    float *values = sac_calloc(objects, sizeof *values);
-    if (values == NULL) {
-        return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the calibration");
-    }
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
-        for (int64_t i = 0; i < objects; i++) {
-            values[i] = tasks[i * SAC_SSMTL_TASKS + k];
-            if (!isfinite(values[i])) {
-                sac_free(values);
-                return sac_error_set(error, SAC_ERROR_NUMERIC, i,
-                                     "the %s score of held-back object %lld is not finite",
-                                     sac_ssmtl_task_name(k), (long long)i);
-            }
-        }
-        quantiles(&calibration->median[k], &calibration->high[k], values, objects);
-    }
-    for (int64_t i = 0; i < objects; i++)
-        values[i] = (float)task_mean(calibration, tasks + i * SAC_SSMTL_TASKS);
-    quantiles(&calibration->mean_median, &calibration->mean_high, values, objects);
-    calibration->objects = objects;
-    sac_free(values);
-    return SAC_OK;
-}
-
-float sac_ssmtl_object_score(const sac_ssmtl_calibration *calibration,
-                             const float tasks[SAC_SSMTL_TASKS]) {
-    const double u =
-        relative(task_mean(calibration, tasks), calibration->mean_median, calibration->mean_high);
-    return (float)(1 / (1 + exp(2 - 2 * u)));
+void sac_ssmtl_calibration_init(sac_calibration *calibration) {
+    sac_calibration_init(calibration, SAC_SSMTL_TASKS, sac_ssmtl_task_name, SAC_COMBINE_MEAN);
 }
 
 void sac_ssmtl_model_close(sac_ssmtl_model **slot) {
@@ -286,83 +219,24 @@ void sac_ssmtl_model_close(sac_ssmtl_model **slot) {
     *slot = NULL;
 }
 
-static sac_status set_json(sac_safetensors *st, const char *key, const json_t *json,
-                           sac_error *error) {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-    if (text == NULL) return SAC_ERROR_MEMORY;
-    sac_status status = sac_safetensors_set_metadata(st, key, text, error);
-    free(text); // of Jansson
-    return status;
-}
-
-static json_t *calibration_to_json(const sac_ssmtl_calibration *c) {
-    json_t *json = json_pack("{s:I, s:{}, s:{s:f, s:f}}", "objects", (json_int_t)c->objects,
-                             "tasks", "mean", "median", c->mean_median, "q99", c->mean_high);
-    json_t *tasks = json_object_get(json, "tasks");
-    for (int k = 0; json != NULL && k < SAC_SSMTL_TASKS; k++) {
-        json_t *row = json_pack("{s:f, s:f}", "median", c->median[k], "q99", c->high[k]);
-        if (row == NULL || json_object_set_new(tasks, sac_ssmtl_task_name(k), row) != 0) {
-            json_decref(json);
-            return NULL;
-        }
-    }
-    return json;
-}
-
 sac_status sac_ssmtl_model_write(const sac_ssmtl_model *model, const char *path,
                                  const json_t *provenance, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
     json_t *network = sac_net_to_json(model->net);
-    json_t *calibration = calibration_to_json(&model->calibration);
     char number[24];
-    SAC_TRY_ALLOC(network);
-    SAC_TRY_ALLOC(calibration);
     SAC_TRY(sac_safetensors_create(&st));
-    SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-teacher", error));
-    (void)snprintf(number, sizeof number, "%d", FILE_VERSION);
-    SAC_TRY(sac_safetensors_set_metadata(st, "version", number, error));
-    SAC_TRY(sac_safetensors_set_metadata(st, "teacher", "ssmtl", error));
+    SAC_TRY(sac_family_file_describe(st, "ssmtl", &model->calibration, provenance, error));
     (void)snprintf(number, sizeof number, "%lld", (long long)model->crop_size);
     SAC_TRY(sac_safetensors_set_metadata(st, "crop_size", number, error));
-    SAC_TRY(set_json(st, "network", network, error));
-    SAC_TRY(set_json(st, "calibration", calibration, error));
-    if (provenance != NULL) SAC_TRY(set_json(st, "provenance", provenance, error));
+    SAC_TRY(sac_family_set_json(st, "network", network, error));
     SAC_TRY(sac_params_store(model->params, st, NULL, error));
     SAC_TRY(sac_safetensors_write(st, path, error));
 fail:
     sac_safetensors_close(&st);
     json_decref(network);
-    json_decref(calibration);
     return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to write it", path)
                       : SAC_OK;
-}
-
-// Text of a metadata entry that must be there.
-static sac_status metadata(const sac_safetensors *st, const char *path, const char *key,
-                           const char **text, sac_error *error) {
-    *text = sac_safetensors_metadata(st, key);
-    if (*text != NULL) return SAC_OK;
-    return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                         "%s: not a teacher file (its metadata have no '%s')", path, key);
-}
-
-static sac_status read_calibration(sac_ssmtl_calibration *c, const json_t *json, const char *path,
-                                   sac_error *error) {
-    sac_status status = SAC_OK;
-    json_t *tasks = NULL, *row = NULL;
-    SAC_TRY(sac_json_get_int(json, "objects", 1, INT64_MAX, &c->objects, path, error));
-    SAC_TRY(sac_json_get_object(json, "tasks", &tasks, path, error));
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
-        SAC_TRY(sac_json_get_object(tasks, sac_ssmtl_task_name(k), &row, path, error));
-        SAC_TRY(sac_json_get_real(row, "median", -1e9, 1e9, &c->median[k], path, error));
-        SAC_TRY(sac_json_get_real(row, "q99", -1e9, 1e9, &c->high[k], path, error));
-    }
-    SAC_TRY(sac_json_get_object(json, "mean", &row, path, error));
-    SAC_TRY(sac_json_get_real(row, "median", -1e9, 1e9, &c->mean_median, path, error));
-    SAC_TRY(sac_json_get_real(row, "q99", -1e9, 1e9, &c->mean_high, path, error));
-fail:
-    return status;
 }
 
 // The inputs and outputs this code fills and reads must be there with their shapes.
@@ -406,29 +280,15 @@ fail:
     return status;
 }
 
-sac_status sac_ssmtl_model_read(sac_ssmtl_model **out, const char *path, sac_error *error) {
+sac_status sac_ssmtl_model_load(sac_ssmtl_model **out, const sac_safetensors *st, const char *path,
+                                sac_error *error) {
     sac_status status = SAC_OK;
-    sac_safetensors *st = NULL;
     json_t *json = NULL;
     const char *text = NULL;
     *out = NULL;
     sac_ssmtl_model *model = sac_calloc(1, sizeof *model);
     SAC_TRY_ALLOC(model);
-    SAC_TRY(sac_safetensors_read(&st, path, error));
-    SAC_TRY(metadata(st, path, "format", &text, error));
-    if (strcmp(text, "saccade-teacher") != 0) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                               "%s: its format is '%.40s', expected 'saccade-teacher'", path, text);
-        goto fail;
-    }
-    SAC_TRY(metadata(st, path, "version", &text, error));
-    if (strcmp(text, "1") != 0) {
-        status = sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                               "%s: version '%.20s', this program reads version %d", path, text,
-                               (int)FILE_VERSION);
-        goto fail;
-    }
-    SAC_TRY(metadata(st, path, "crop_size", &text, error));
+    SAC_TRY(sac_family_get_text(st, "crop_size", &text, path, error));
     char *end = NULL;
     model->crop_size = strtoll(text, &end, 10);
     if (end == text || *end != '\0' || model->crop_size < 16 || model->crop_size > 256) {
@@ -436,26 +296,32 @@ sac_status sac_ssmtl_model_read(sac_ssmtl_model **out, const char *path, sac_err
                                "%s: 'crop_size' is '%.20s', expected 16 to 256", path, text);
         goto fail;
     }
-    SAC_TRY(metadata(st, path, "network", &text, error));
-    SAC_TRY(sac_json_parse(&json, text, strlen(text), path, error));
+    SAC_TRY(sac_family_get_json(st, "network", &json, path, error));
     SAC_TRY(sac_net_from_json(&model->net, json, path, error));
     SAC_TRY(check_net(model->net, model->crop_size, path, error));
-    json_decref(json);
-    json = NULL;
-    SAC_TRY(metadata(st, path, "calibration", &text, error));
-    SAC_TRY(sac_json_parse(&json, text, strlen(text), path, error));
-    SAC_TRY(read_calibration(&model->calibration, json, path, error));
+    sac_ssmtl_calibration_init(&model->calibration);
+    SAC_TRY(sac_family_get_calibration(st, &model->calibration, path, error));
     SAC_TRY(sac_params_create(&model->params, model->net, error));
     SAC_TRY(sac_params_load(model->params, st, NULL, path, error));
     json_decref(json);
-    sac_safetensors_close(&st);
     *out = model;
     return SAC_OK;
 fail:
     json_decref(json);
-    sac_safetensors_close(&st);
     sac_ssmtl_model_close(&model);
     return sac_error_set(error, status, -1, "%s: no memory for a teacher", path);
+}
+
+sac_status sac_ssmtl_model_read(sac_ssmtl_model **out, const char *path, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_safetensors *st = NULL;
+    *out = NULL;
+    SAC_TRY(sac_safetensors_read(&st, path, error));
+    SAC_TRY(sac_family_file_check(st, path, error));
+    SAC_TRY(sac_ssmtl_model_load(out, st, path, error));
+fail:
+    sac_safetensors_close(&st);
+    return status;
 }
 
 struct sac_ssmtl_scorer {

@@ -13,8 +13,10 @@
 
 #include <jansson.h>
 
+#include "core/safetensors.h"
 #include "nn/train.h"
 #include "saccade/status.h"
+#include "teachers/calibration.h"
 #include "teachers/detections.h"
 #include "teachers/sequence.h"
 
@@ -51,41 +53,29 @@ const sac_ssmtl_backbone *sac_ssmtl_backbone_at(int index);
 SAC_NODISCARD sac_status sac_ssmtl_net(sac_net **net, int backbone, int64_t crop_size,
                                        sac_error *error);
 
-// Task scores of held-back training objects, the yardstick of what is normal.
-typedef struct sac_ssmtl_calibration {
-    int64_t objects;
-    double median[SAC_SSMTL_TASKS], high[SAC_SSMTL_TASKS]; // 50 % and 99 % quantile
-    double mean_median, mean_high;                         // the same of mean_k z_k below
-} sac_ssmtl_calibration;
-// From tasks f32 [objects][SAC_SSMTL_TASKS]. SAC_ERROR_ARGUMENT: no objects; SAC_ERROR_NUMERIC.
-SAC_NODISCARD sac_status sac_ssmtl_calibrate(sac_ssmtl_calibration *calibration, const float *tasks,
-                                             int64_t objects, sac_error *error);
-// z_k   = (task_k - median_k) / (high_k - median_k), cut to +-20
-// u     = (mean_k z_k - mean_median) / (mean_high - mean_median), cut to +-20
-// score = 1 / (1 + exp(2 - 2 u)), in [0,1]
-// A typical object gets 0.12, one at the 99 % quantile 0.5, one twice as far 0.88. Terms below the median
-// count as such, as in the paper's plain sum: the tasks' errors on normal objects partly cancel. The paper
-// normalises by the extremes of each test video instead, which needs the whole video and differs from one to
-// the next.
-float sac_ssmtl_object_score(const sac_ssmtl_calibration *calibration,
-                             const float tasks[SAC_SSMTL_TASKS]);
+// The yardstick of what is normal: the mean over the tasks. Terms below the median count as such, as in the
+// paper's plain sum: the tasks' errors on normal objects partly cancel.
+void sac_ssmtl_calibration_init(sac_calibration *calibration);
 
 // A trained network.
 typedef struct sac_ssmtl_model {
     sac_net *net;
     sac_params *params;
     int64_t crop_size;
-    sac_ssmtl_calibration calibration; // objects 0: not calibrated yet
+    sac_calibration calibration; // objects 0: not calibrated yet
 } sac_ssmtl_model;
 void sac_ssmtl_model_close(sac_ssmtl_model **model);
 // Teacher file: safetensors; metadata "format" "saccade-teacher", "version" "1", "teacher" "ssmtl",
 // "network" (description), "crop_size", "calibration", "provenance" (JSON texts). Atomic.
 SAC_NODISCARD sac_status sac_ssmtl_model_write(const sac_ssmtl_model *model, const char *path,
                                                const json_t *provenance, sac_error *error);
+// _load reads a parsed file that `path` stands for in messages and that passed sac_family_file_check.
 // SAC_ERROR_IO; SAC_ERROR_FORMAT: not a teacher file, damaged, or a network with other inputs and outputs;
 // SAC_ERROR_UNSUPPORTED: newer version; SAC_ERROR_NUMERIC: a weight is not finite.
 SAC_NODISCARD sac_status sac_ssmtl_model_read(sac_ssmtl_model **model, const char *path,
                                               sac_error *error);
+SAC_NODISCARD sac_status sac_ssmtl_model_load(sac_ssmtl_model **model, const sac_safetensors *st,
+                                              const char *path, sac_error *error);
 
 // An inference plan of a model and the crops it reads.
 typedef struct sac_ssmtl_scorer sac_ssmtl_scorer;

@@ -39,7 +39,7 @@ typedef struct state {
 } state;
 
 typedef struct trainer {
-    const sac_ssmtl_clip *clips;
+    const sac_family_clip *clips;
     sac_ssmtl_options options;
     object *train, *valid;
     int64_t train_count, valid_count;
@@ -58,11 +58,6 @@ typedef struct trainer {
     int64_t steps_per_epoch;
     double started; // clock at which this run would have begun had it learned `seconds` before
 } trainer;
-
-int64_t sac_ssmtl_train_count(int64_t objects) {
-    int64_t count = (int64_t)(0.85 * (double)objects);
-    return count == 0 && objects > 0 ? 1 : count;
-}
 
 sac_ssmtl_options sac_ssmtl_default_options(void) {
     return (sac_ssmtl_options){.crop_size = 64,
@@ -94,8 +89,8 @@ static sac_status collect_objects(trainer *tr, int64_t count, sac_error *error) 
     int64_t train = 0, valid = 0;
     for (int64_t c = 0; c < count; c++) {
         int64_t objects = tr->clips[c].detections->count;
-        train += sac_ssmtl_train_count(objects);
-        valid += objects - sac_ssmtl_train_count(objects);
+        train += sac_family_train_count(objects);
+        valid += objects - sac_family_train_count(objects);
     }
     if (train < 2 || valid < 1) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
@@ -109,7 +104,7 @@ static sac_status collect_objects(trainer *tr, int64_t count, sac_error *error) 
     if (tr->train == NULL || tr->valid == NULL) return SAC_ERROR_MEMORY;
     for (int64_t c = 0; c < count; c++) {
         const sac_detections *d = tr->clips[c].detections;
-        int64_t first = sac_ssmtl_train_count(d->count);
+        int64_t first = sac_family_train_count(d->count);
         for (int64_t t = 0; t < d->frames; t++) {
             for (int64_t i = d->start[t]; i < d->start[t + 1]; i++) {
                 object o = {.clip = (int32_t)c, .t = t, .box = i};
@@ -131,7 +126,7 @@ static sac_status collect_objects(trainer *tr, int64_t count, sac_error *error) 
 
 // Draws what is done to one object.
 static void draw(const trainer *tr, int64_t row, const object *o, sac_rng *rng) {
-    const sac_ssmtl_clip *clip = &tr->clips[o->clip];
+    const sac_family_clip *clip = &tr->clips[o->clip];
     sac_ssmtl_sample *s = &tr->samples[row];
     *s = (sac_ssmtl_sample){.pixels = clip->pixels,
                             .width = clip->width,
@@ -382,7 +377,7 @@ fail:
     return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to read it", path) : SAC_OK;
 }
 
-static sac_status open_trainer(trainer *tr, const sac_ssmtl_clip *clips, int64_t count,
+static sac_status open_trainer(trainer *tr, const sac_family_clip *clips, int64_t count,
                                const sac_ssmtl_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     tr->clips = clips;
@@ -510,7 +505,7 @@ fail:
 }
 
 sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
-                           const sac_ssmtl_clip *clips, int64_t count,
+                           const sac_family_clip *clips, int64_t count,
                            const sac_ssmtl_options *options, const char *checkpoint, bool resume,
                            const char *stamp, const sac_ssmtl_listener *listener,
                            sac_error *error) {

@@ -7,18 +7,8 @@
 #include <stdint.h>
 
 #include "saccade/status.h"
+#include "teachers/family.h"
 #include "teachers/ssmtl.h"
-
-// One training clip; everything is borrowed for the call.
-typedef struct sac_ssmtl_clip {
-    const uint8_t *pixels; // u8 gray [detections->frames][height][width]
-    int width, height;
-    const sac_detections *detections;
-} sac_ssmtl_clip;
-
-// Objects of a clip, in frame order, that train: the first 85 %. The rest is held back for validation and
-// calibration.
-int64_t sac_ssmtl_train_count(int64_t objects);
 
 typedef struct sac_ssmtl_options {
     int backbone;               // sac_ssmtl_backbone_at: 0, shallow-narrow
@@ -82,7 +72,7 @@ typedef struct sac_ssmtl_listener {
 // damaged or foreign checkpoint; SAC_ERROR_INTERRUPTED: `stop` said so, the checkpoint is written;
 // SAC_ERROR_NUMERIC: a loss or gradient is not finite, names the step; SAC_ERROR_IO; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_ssmtl_train(sac_ssmtl_model **model, sac_ssmtl_report *report,
-                                         const sac_ssmtl_clip *clips, int64_t count,
+                                         const sac_family_clip *clips, int64_t count,
                                          const sac_ssmtl_options *options, const char *checkpoint,
                                          bool resume, const char *stamp,
                                          const sac_ssmtl_listener *listener, sac_error *error);

@@ -49,7 +49,9 @@ static sac_box object_at(const store_kind *kind, int64_t t, int copy) {
 
 static void teacher_write(const char *folder, const store_kind *kind) {
     sac_error error = {0};
-    sac_ssmtl_model model = {.crop_size = 16, .calibration = {.objects = 100}};
+    sac_ssmtl_model model = {.crop_size = 16};
+    sac_ssmtl_calibration_init(&model.calibration);
+    model.calibration.objects = 100;
     for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
         model.calibration.median[k] = -1;
         model.calibration.high[k] = 1;

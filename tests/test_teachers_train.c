@@ -14,7 +14,7 @@
 enum { W = 64, H = 48, FRAMES = 40, CLIPS = 2, PER_FRAME = 3 };
 
 typedef struct scene {
-    sac_ssmtl_clip clips[CLIPS];
+    sac_family_clip clips[CLIPS];
     sac_detections detections[CLIPS];
 } scene;
 
@@ -43,7 +43,7 @@ static void make_scene(scene *s) {
             }
             d->start[t + 1] = d->count;
         }
-        s->clips[c] = (sac_ssmtl_clip){.pixels = pixels, .width = W, .height = H, .detections = d};
+        s->clips[c] = (sac_family_clip){.pixels = pixels, .width = W, .height = H, .detections = d};
     }
 }
 
@@ -75,10 +75,14 @@ static void assert_same_models(const sac_ssmtl_model *a, const sac_ssmtl_model *
 }
 
 Test(teachers_train, split) {
-    cr_assert_eq(sac_ssmtl_train_count(0), 0);
-    cr_assert_eq(sac_ssmtl_train_count(1), 1);
-    cr_assert_eq(sac_ssmtl_train_count(100), 85);
-    cr_assert_eq(sac_ssmtl_train_count(7), 5);
+    cr_assert_eq(sac_family_train_count(0), 0);
+    cr_assert_eq(sac_family_train_count(1), 1);
+    cr_assert_eq(sac_family_train_count(100), 85);
+    cr_assert_eq(sac_family_train_count(7), 5);
+}
+
+static double object_score(const sac_ssmtl_model *model, const float *tasks) {
+    return (double)sac_calibration_score(sac_calibration_combine(&model->calibration, tasks));
 }
 
 Test(teachers_train, learns_the_tasks) {
@@ -116,7 +120,8 @@ Test(teachers_train, learns_the_tasks) {
     sac_assert_ok(sac_ssmtl_scorer_run(scorer, tasks, &s.detections[0], s.clips[0].pixels, W, H,
                                        NULL, NULL, NULL, &error),
                   &error);
-    sac_assert_ok(sac_ssmtl_calibrate(&model->calibration, tasks, count, &error), &error);
+    sac_ssmtl_calibration_init(&model->calibration);
+    sac_assert_ok(sac_calibration_fit(&model->calibration, tasks, count, &error), &error);
     enum { FAST = FRAMES / 2 };
     uint8_t *fast = sac_calloc((int64_t)W * H * FAST, 1);
     for (int t = 0; t < FAST; t++) {
@@ -135,12 +140,10 @@ Test(teachers_train, learns_the_tasks) {
         sac_ssmtl_scorer_run(scorer, fast_tasks, &d, fast, W, H, NULL, NULL, NULL, &error), &error);
     double normal = 0, abnormal = 0;
     for (int64_t i = 0; i < count; i++) {
-        normal +=
-            (double)sac_ssmtl_object_score(&model->calibration, tasks + 3 * i) / (double)count;
+        normal += object_score(model, tasks + 3 * i) / (double)count;
     }
     for (int64_t i = 0; i < d.count; i++) {
-        abnormal += (double)sac_ssmtl_object_score(&model->calibration, fast_tasks + 3 * i) /
-                    (double)d.count;
+        abnormal += object_score(model, fast_tasks + 3 * i) / (double)d.count;
     }
     cr_assert_gt(abnormal, normal + 0.15, "normal %g, twice as fast %g", normal, abnormal);
     sac_ssmtl_scorer_close(&scorer);
@@ -295,7 +298,7 @@ Test(teachers_train, refuses_bad_options) {
     sac_ssmtl_options o = small_options();
     sac_error error = {0};
     sac_detections none = {.frames = FRAMES, .start = sac_calloc(FRAMES + 1, sizeof(int64_t))};
-    sac_ssmtl_clip clip = s.clips[0];
+    sac_family_clip clip = s.clips[0];
     clip.detections = &none;
     sac_assert_error(sac_ssmtl_train(&model, &report, &clip, 1, &o, NULL, false, "", NULL, &error),
                      SAC_ERROR_ARGUMENT, &error, "0 objects", "detector", NULL);

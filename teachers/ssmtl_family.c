@@ -1,0 +1,183 @@
+// SSMTL behind the interface of teacher families: runs the training, reports it, calibrates and writes the
+// teacher file. Holds no part of the method.
+#include "teachers/ssmtl_family.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "teachers/ssmtl_train.h"
+
+// Objects per run of the network: large enough to keep the cores busy, small enough for the cache of a few.
+enum { BATCH = 64 };
+
+typedef struct teacher {
+    sac_ssmtl_model *model;
+    sac_ssmtl_scorer *scorer;
+} teacher;
+
+static void close_teacher(void **slot) {
+    if (slot == NULL || *slot == NULL) return;
+    teacher *t = *slot;
+    sac_ssmtl_scorer_close(&t->scorer);
+    sac_ssmtl_model_close(&t->model);
+    sac_free(t);
+    *slot = NULL;
+}
+
+static sac_status open_teacher(void **state, sac_calibration *calibration,
+                               const sac_safetensors *st, const char *path, sac_backend backend,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    teacher *t = sac_calloc(1, sizeof *t);
+    *state = t;
+    SAC_TRY_ALLOC(t);
+    SAC_TRY(sac_ssmtl_model_load(&t->model, st, path, error));
+    SAC_TRY(sac_ssmtl_scorer_create(&t->scorer, t->model, BATCH, backend, error));
+    *calibration = t->model->calibration;
+fail:
+    return status;
+}
+
+static sac_status score_objects(void *state, float *tasks, const sac_detections *detections,
+                                const uint8_t *pixels, int width, int height, bool (*stop)(void),
+                                void (*progress)(void *user, int64_t objects_done), void *user,
+                                sac_error *error) {
+    teacher *t = state;
+    return sac_ssmtl_scorer_run(t->scorer, tasks, detections, pixels, width, height, stop, progress,
+                                user, error);
+}
+
+// ---- training ----------------------------------------------------------------------------------------------
+
+typedef struct training {
+    const sac_family_job *job;
+    const sac_ssmtl_options *options;
+    bool shown; // progress
+} training;
+
+static void on_progress(void *user, int64_t done, int64_t total, double loss) {
+    training *r = user;
+    char note[32];
+    if (!r->shown) {
+        sac_family_progress(&r->job->listener, "train", "samples", done - r->options->batch, total,
+                            NULL);
+    }
+    r->shown = true;
+    (void)snprintf(note, sizeof note, "loss %.4f", loss);
+    sac_family_progress(&r->job->listener, "train", "samples", done, total, note);
+}
+
+static sac_status write_metrics(const training *r, const sac_ssmtl_epoch *epochs, int64_t count,
+                                int64_t best, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_file_writer *writer = NULL;
+    char *path = sac_path_join(r->job->folder, "metrics.csv");
+    SAC_TRY_ALLOC(path);
+    SAC_TRY(sac_file_writer_open(&writer, path, error));
+    SAC_TRY(sac_file_printf(
+        writer, error,
+        "epoch,samples,learning_rate,seconds,train_loss,train_middle,train_arrow,"
+        "train_irregularity,train_arrow_accuracy,train_irregularity_accuracy,valid_loss,"
+        "valid_middle,valid_arrow,valid_irregularity,valid_arrow_accuracy,"
+        "valid_irregularity_accuracy,best\n"));
+    for (int64_t i = 0; i < count; i++) {
+        const sac_ssmtl_epoch *e = &epochs[i];
+        const sac_ssmtl_losses *t = &e->train, *v = &e->valid;
+        SAC_TRY(sac_file_printf(writer, error,
+                                "%lld,%lld,%.6g,%.1f,%.6g,%.6g,%.6g,%.6g,%.4f,%.4f,%.6g,%.6g,"
+                                "%.6g,%.6g,%.4f,%.4f,%d\n",
+                                (long long)e->epoch, (long long)e->samples, e->learning_rate,
+                                e->seconds, t->total, t->middle, t->arrow, t->irregularity,
+                                t->arrow_accuracy, t->irregularity_accuracy, v->total, v->middle,
+                                v->arrow, v->irregularity, v->arrow_accuracy,
+                                v->irregularity_accuracy, i == best));
+    }
+    SAC_TRY(sac_file_writer_commit(&writer, error));
+fail:
+    sac_file_writer_close(&writer);
+    sac_free(path);
+    return status;
+}
+
+static sac_status on_epoch(void *user, const sac_ssmtl_epoch *epochs, int64_t count, int64_t best,
+                           sac_error *error) {
+    const training *r = user;
+    const sac_ssmtl_epoch *e = &epochs[count - 1];
+    sac_family_say(
+        &r->job->listener,
+        "epoch %lld/%lld: train %.4f, valid %.4f (middle %.4f, arrow %.4f %.1f %%, irregularity "
+        "%.4f %.1f %%)%s",
+        (long long)e->epoch, (long long)r->options->epochs, e->train.total, e->valid.total,
+        e->valid.middle, e->valid.arrow, 100 * e->valid.arrow_accuracy, e->valid.irregularity,
+        100 * e->valid.irregularity_accuracy, best == count - 1 ? ", best" : "");
+    return write_metrics(r, epochs, count, best, error);
+}
+
+static json_t *losses_json(const sac_ssmtl_losses *l) {
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "total", sac_json_number(l->total), "middle",
+                     sac_json_number(l->middle), "arrow", sac_json_number(l->arrow), "irregularity",
+                     sac_json_number(l->irregularity), "arrow_accuracy",
+                     sac_json_number(l->arrow_accuracy), "irregularity_accuracy",
+                     sac_json_number(l->irregularity_accuracy));
+}
+
+static json_t *metrics_json(const sac_ssmtl_report *p, const sac_calibration *calibration) {
+    const sac_ssmtl_epoch *best = &p->epochs[p->best];
+    double rate = p->seconds > 0 ? (double)p->samples / p->seconds : NAN;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "epochs",
+                     (json_int_t)p->count, "best_epoch", (json_int_t)p->best + 1, "samples",
+                     (json_int_t)p->samples, "training_objects", (json_int_t)p->training_objects,
+                     "held_back_objects", (json_int_t)p->held_back_objects, "training_minutes",
+                     p->seconds / 60, "samples_per_s", sac_json_number(rate), "train",
+                     losses_json(&best->train), "valid", losses_json(&best->valid), "calibration",
+                     sac_calibration_tasks_json(calibration));
+}
+
+static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {
+    sac_status status = SAC_OK;
+    training r = {.job = job, .options = job->options};
+    teacher t = {0};
+    sac_ssmtl_report report = {0};
+    json_t *provenance = NULL;
+    sac_ssmtl_listener listener = {
+        .user = &r, .stop = job->listener.stop, .progress = on_progress, .epoch = on_epoch};
+    *metrics = NULL;
+    SAC_TRY(sac_ssmtl_train(&t.model, &report, job->clips, job->count, r.options, job->checkpoint,
+                            job->resume, job->stamp, &listener, error));
+    SAC_TRY(write_metrics(&r, report.epochs, report.count, report.best, error));
+    if (report.best < 0 || report.best >= report.count) {
+        status = sac_error_set(error, SAC_ERROR_NUMERIC, -1, "no epoch was finished");
+        goto fail;
+    }
+    sac_family_say(&job->listener, "trained on %lld samples in %.1f minutes, kept epoch %lld",
+                   (long long)report.samples, report.seconds / 60, (long long)report.best + 1);
+    SAC_TRY(sac_ssmtl_scorer_create(&t.scorer, t.model, BATCH, r.options->backend, error));
+    sac_ssmtl_calibration_init(&t.model->calibration);
+    SAC_TRY(sac_family_calibrate(&t.model->calibration, job, &sac_ssmtl_family, &t, error));
+    SAC_TRY_ALLOC(*metrics = metrics_json(&report, &t.model->calibration));
+    SAC_TRY_ALLOC(provenance = sac_family_provenance(job, *metrics));
+    SAC_TRY(sac_ssmtl_model_write(t.model, job->file, provenance, error));
+fail:
+    if (status < 0) {
+        json_decref(*metrics);
+        *metrics = NULL;
+    }
+    json_decref(provenance);
+    sac_free(report.epochs);
+    sac_ssmtl_scorer_close(&t.scorer);
+    sac_ssmtl_model_close(&t.model);
+    return status < 0 ? sac_error_set(error, status, -1, "no memory for the teacher") : SAC_OK;
+}
+
+const sac_family sac_ssmtl_family = {
+    .name = "ssmtl",
+    .summary = "proxy tasks learned on object-centric sequences by a 3D CNN",
+    .train = train,
+    .open = open_teacher,
+    .score = score_objects,
+    .close = close_teacher,
+};

@@ -1,0 +1,165 @@
+// The option table of `teach`, one group per teacher family. Does nothing but translate.
+#include "teach_options.h"
+
+#include <string.h>
+
+#define AT(member) .offset = offsetof(teach_settings, member)
+
+// A group titled "Teacher NAME: ..." belongs to that family: its values enter provenance and stamp of runs of
+// that family only.
+static const char GROUP[] = "Teacher ";
+
+// clang-format off
+static const sac_option options[] = {
+    {.name = "", .help = "What to learn from"},
+    {.name = "dataset", .letter = 'i', .type = SAC_OPTION_TEXT, AT(dataset),
+     .argument = "DIR", .help = "data set; auto:DIR, ucsd:DIR or generic:DIR names its layout"},
+    {.name = "detector", .type = SAC_OPTION_TEXT, AT(detector),
+     .text = "motion", .argument = "LIST",
+     .help = "motion, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), or several separated by "
+             "commas"},
+    {.name = "min-confidence", .type = SAC_OPTION_REAL, AT(detection.min_confidence),
+     .number = 0.5, .min = 0, .max = 1, .help = "boxes below are dropped"},
+    {.name = "motion-threshold", .type = SAC_OPTION_REAL, AT(detection.motion_threshold),
+     .number = 14, .min = 0.5, .max = 255, .help = "gray levels above the noise that count as motion"},
+    {.name = "min-area", .type = SAC_OPTION_REAL, AT(detection.min_area_px),
+     .number = 40, .min = 1, .max = 1e6, .argument = "PX", .help = "pixels of the smallest moving blob"},
+    {.name = "", .help = "The teacher"},
+    {.name = "teacher", .type = SAC_OPTION_CHOICE, AT(teacher),
+     .choices = SAC_FAMILIES, .help = "teacher family"},
+    {.name = "from", .type = SAC_OPTION_TEXT, AT(from), .argument = "FILE|MAPS",
+     .help = "score with this trained teacher (or that of a map store) instead of training one"},
+    {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend),
+     .choices = "onednn|ref", .help = "ref repeats the run on the plain reference (slow)"},
+    {.name = "", .help = "Learning, for families that learn in steps"},
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs),
+     .number = 6, .min = 1, .max = 100000, .help = "validations during training"},
+    {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples_per_epoch),
+     .number = 4096, .min = 0, .max = 1e9, .help = "objects trained on between validations; 0: all"},
+    {.name = "validation-samples", .type = SAC_OPTION_INT, AT(validation_samples),
+     .number = 1024, .min = 0, .max = 1e9, .help = "held-back objects per validation; 0: all"},
+    {.name = "batch", .type = SAC_OPTION_INT, AT(batch),
+     .number = 64, .min = 2, .max = 4096, .help = "objects per step"},
+    {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning_rate),
+     .number = 1e-3, .min = 1e-9, .max = 1, .help = "of Adam, at the start"},
+    {.name = "schedule", .type = SAC_OPTION_CHOICE, AT(schedule),
+     .choices = "cosine|constant", .help = "course of the learning rate"},
+    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes),
+     .number = 0, .min = 0, .max = 1e6, .help = "training ends after so long; 0: no limit"},
+    {.name = "checkpoint-minutes", .type = SAC_OPTION_REAL, AT(checkpoint_minutes),
+     .number = 2, .min = 0, .max = 1e6, .help = "between checkpoints; 0: after every step"},
+    {.name = "", .help = "Teacher ssmtl: proxy tasks on object-centric sequences"},
+    {.name = "backbone", .type = SAC_OPTION_CHOICE, AT(ssmtl.backbone),
+     .choices = SAC_SSMTL_BACKBONES, .help = "shared 3D network"},
+    {.name = "crop-size", .type = SAC_OPTION_INT, AT(ssmtl.crop_size),
+     .number = 64, .min = 16, .max = 256, .argument = "PX", .help = "side of an object's crops"},
+    {.name = "", .help = "What to write"},
+    {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output),
+     .argument = "DIR", .help = "map store to make"},
+    {.name = "block", .type = SAC_OPTION_INT, AT(block),
+     .number = 0, .min = 0, .max = 4096, .argument = "PX",
+     .help = "pixels per cell of the painted map; 0: an 80th of the height"},
+    {.name = "filter", .type = SAC_OPTION_INT, AT(filter),
+     .number = 9, .min = 1, .max = SAC_MAPS_MAX_FILTER, .argument = "N",
+     .help = "side of the mean filter over covered map cells and frames, odd; 1: none"},
+    {.name = "overlay", .type = SAC_OPTION_LIST, AT(overlay),
+     .argument = "CLIP=FILE", .help = "also write a video of this clip with its map and scored boxes"},
+    {.name = "overlays", .type = SAC_OPTION_TEXT, AT(overlays),
+     .argument = "DIR", .help = "such videos of all test clips"},
+    {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
+     .help = "continue an interrupted run of the same settings exactly"},
+    {.name = "overwrite", .type = SAC_OPTION_BOOL, AT(overwrite),
+     .help = "discard what the output folder holds"},
+    SAC_TOOL_OPTIONS(teach_settings),
+    {.name = NULL},
+};
+// clang-format on
+
+const sac_command teach_command = {
+    .name = "teach",
+    .usage = "--dataset DIR [--detector LIST] -o MAPS [options]",
+    .description =
+        "Trains a teacher on the training clips of a data set, or takes a trained one, and writes "
+        "its anomaly maps of every clip.\n\n"
+        "  teach --dataset UCSDped2 -o runs/motion\n"
+        "  teach --dataset UCSDped2 --detector boxes:train.csv,boxes:test.csv -o runs/yolo "
+        "--overlays runs/yolo/videos\n"
+        "  teach --dataset UCSDped2 --from runs/motion -o runs/again\n\n"
+        "A run that was stopped or killed continues with the same command and --resume.",
+    .options = options,
+    .min_positional = 0,
+    .max_positional = 0,
+};
+
+// ---- families ----------------------------------------------------------------------------------------------
+
+static const void *fill_ssmtl(teach_settings *set, sac_backend backend) {
+    sac_ssmtl_options *o = &set->ssmtl;
+    o->batch = set->batch;
+    o->epochs = set->epochs;
+    o->samples_per_epoch = set->samples_per_epoch;
+    o->validation_samples = set->validation_samples;
+    o->learning_rate = set->learning_rate;
+    o->cosine = set->schedule == 0;
+    o->max_minutes = set->max_minutes;
+    o->checkpoint_minutes = set->checkpoint_minutes;
+    o->seed = (uint64_t)set->tool.seed;
+    o->backend = backend;
+    return o;
+}
+
+static const struct {
+    const char *name;
+    const void *(*fill)(teach_settings *set, sac_backend backend);
+} FAMILIES[] = {
+    {"ssmtl", fill_ssmtl},
+};
+
+// Options that matter to a run of `family` (NULL: none is trained).
+static json_t *settings_json(const teach_settings *set, const char *family) {
+    // Where files lie on this machine is nobody's business, and no part of the method.
+    static const char *const local[] = {"dataset", "detector", "from",      "output",
+                                        "overlay", "overlays", "resume",    "json",
+                                        "progress", "quiet",   "overwrite", "config"};
+    json_t *all = sac_options_to_json(&teach_command, set);
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+        (void)json_object_del(all, local[i]);
+    }
+    bool foreign = false;
+    for (const sac_option *o = options; o->name != NULL; o++) {
+        if (o->name[0] == '\0') {
+            const char *owner = o->help + strlen(GROUP);
+            size_t length = strcspn(owner, ":");
+            foreign = strncmp(o->help, GROUP, strlen(GROUP)) == 0 &&
+                      (family == NULL || strlen(family) != length ||
+                       strncmp(owner, family, length) != 0);
+        } else if (foreign) {
+            (void)json_object_del(all, o->name);
+        }
+    }
+    return all;
+}
+
+sac_status teach_options_fill(sac_teaching_options *out, teach_settings *set) {
+    sac_backend backend = set->backend == 1 ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN;
+    const sac_family *family = sac_family_at(set->teacher);
+    *out = (sac_teaching_options){.dataset = set->dataset,
+                                  .detector = set->detector,
+                                  .detection = set->detection,
+                                  .output = set->output,
+                                  .family = family,
+                                  .from = set->from,
+                                  .backend = backend,
+                                  .block = (int)set->block,
+                                  .filter = (int)set->filter,
+                                  .overlay = set->overlay,
+                                  .overlays = set->overlays,
+                                  .resume = set->resume,
+                                  .overwrite = set->overwrite};
+    for (size_t i = 0; i < sizeof FAMILIES / sizeof FAMILIES[0]; i++) {
+        if (strcmp(FAMILIES[i].name, family->name) == 0)
+            out->family_options = FAMILIES[i].fill(set, backend);
+    }
+    out->settings = settings_json(set, set->from != NULL ? NULL : family->name);
+    return out->settings == NULL ? SAC_ERROR_MEMORY : SAC_OK;
+}

@@ -1,0 +1,32 @@
+// Command line of `teach`: the option table and what its values mean to the library.
+#ifndef SAC_TOOLS_TEACH_OPTIONS_H
+#define SAC_TOOLS_TEACH_OPTIONS_H
+
+#include "core/tool.h"
+#include "teachers/maps.h"
+#include "teachers/ssmtl_train.h"
+#include "teachers/teaching.h"
+
+typedef struct teach_settings {
+    sac_tool_settings tool;
+    const char *dataset, *detector, *from, *output, *overlays;
+    sac_text_list overlay;
+    sac_detector_options detection;
+    int teacher, backend;
+    bool resume, overwrite;
+    int64_t block, filter;
+    // Shared by the families that learn in steps.
+    int schedule;
+    int64_t epochs, samples_per_epoch, validation_samples, batch;
+    double learning_rate, max_minutes, checkpoint_minutes;
+    // Options of their own, one struct per family.
+    sac_ssmtl_options ssmtl;
+} teach_settings;
+
+extern const sac_command teach_command;
+
+// Hands the shared values to the family's options, which are borrowed from `set`, and makes options->settings
+// (a reference of the caller's). SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status teach_options_fill(sac_teaching_options *options, teach_settings *set);
+
+#endif
