@@ -173,6 +173,10 @@ int sac_csv_column(const sac_csv *csv, const char *name) {
     return -1;
 }
 
+const char *sac_csv_header(const sac_csv *csv, int column) {
+    return column >= 0 && column < csv->columns ? csv->fields[column] : NULL;
+}
+
 const char *sac_csv_text(const sac_csv *csv, int64_t row, int column) {
     if (row < 0 || row >= csv->rows || column < 0 || column >= csv->columns) return NULL;
     return csv->fields[(row + 1) * csv->columns + column];

@@ -30,6 +30,9 @@ int64_t sac_csv_rows(const sac_csv *csv);
 // Index of the column named `name` in the header, from 0; -1 when there is none.
 int sac_csv_column(const sac_csv *csv, const char *name);
 
+// Name of a column in the header, valid until close; NULL outside the table.
+const char *sac_csv_header(const sac_csv *csv, int column);
+
 // Text of a field, valid until close; NULL outside the table. Row 0 is line 2 of the file.
 const char *sac_csv_text(const sac_csv *csv, int64_t row, int column);
 

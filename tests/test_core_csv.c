@@ -28,6 +28,8 @@ Test(core_csv, reads_tables_as_they_come) {
         int frame = sac_csv_column(csv, "frame"), x = sac_csv_column(csv, "x");
         cr_assert(sac_csv_column(csv, "clip") == 0 && frame == 1 && x == 2 &&
                   sac_csv_column(csv, "y") == -1);
+        cr_assert_str_eq(sac_csv_header(csv, 2), "x");
+        cr_assert(sac_csv_header(csv, 3) == NULL && sac_csv_header(csv, -1) == NULL);
         cr_assert_str_eq(sac_csv_text(csv, 0, 0), "a");
         cr_assert_str_eq(sac_csv_text(csv, 1, 0), "b");
         double number;

@@ -364,14 +364,32 @@ Test(video_picture, overlay) {
     sac_assert_ok(
         sac_overlay_open(&overlay, sac_test_path("o.mp4"), PW, PH, 10, N, labels, 1, &error),
         &error);
+    static const char *const bars[] = {"arrow", "middle"};
+    cr_assert_eq(sac_overlay_name_bars(overlay, bars, 0), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_overlay_name_bars(overlay, bars, SAC_OVERLAY_BARS + 1), SAC_ERROR_ARGUMENT);
+    sac_assert_ok(sac_overlay_name_bars(overlay, bars, 2), &error);
     for (int t = 0; t < N; t++) {
         sac_overlay_box box = {10, 10, 30, 40, t < 12 ? 0.0f : 1.0f};
+        const float tasks[] = {1.0f, 0.25f};
+        // Frame 3 has no bars; those of frame 2 must not come back.
+        if (t != 3) sac_overlay_set_bars(overlay, tasks);
         sac_assert_ok(sac_overlay_frame(overlay, pixels, 1, map, 16, 16, &box, 1,
                                         t == 5 ? NAN : (float)t / N, "clip \xFF", &error),
                       &error);
         const sac_canvas *canvas = sac_overlay_canvas(overlay);
         (void)sac_canvas_pixels(canvas, &w, &h, &stride);
         cr_assert(w >= 480 && w % 2 == 0 && h % 2 == 0 && h > 320);
+        // Bars right of the box at 120..160: the first blue over the whole height, the second, yellow,
+        // over a quarter of it.
+        bool blue = false, yellow_low = false, yellow_high = false;
+        for (int x = 123; x < 134; x++) {
+            const uint32_t upper = pixel(canvas, x, 60), lower = pixel(canvas, x, 150);
+            blue = blue || ((upper & 255) > 200 && upper >> 16 < 120);
+            yellow_low = yellow_low || (lower >> 16 > 200 && (lower & 255) < 160);
+            yellow_high = yellow_high || (upper >> 16 > 200 && (upper & 255) < 160);
+        }
+        cr_assert(blue == (t != 3) && yellow_low == (t != 3) && !yellow_high,
+                  "bars of frame %d: %d %d %d", t, blue, yellow_low, yellow_high);
         uint32_t centre = pixel(canvas, w / 2, 160), box_edge = pixel(canvas, 40, 100);
         cr_assert_gt(centre >> 16, 120, "no heat in the middle: %06x", centre);
         if (t < 12)

@@ -14,6 +14,9 @@ enum { MIN_WIDTH = 480, SCROLL = 300 };
 
 static const uint32_t colour_panel = 0x14171C, colour_grid = 0x39404A, colour_text = 0xC9D1DB,
                       colour_curve = 0xFFB347, colour_label = 0xD93A3A, colour_now = 0xFFFFFF;
+// Apart in hue and brightness, and none of them taken by the scores' green to red.
+static const uint32_t colour_bars[SAC_OVERLAY_BARS] = {0x4FC3F7, 0xFFF176, 0xF06292, 0xFFFFFF,
+                                                       0xB388FF, 0xA1887F, 0x80CBC4, 0x90A4AE};
 
 struct sac_overlay {
     sac_canvas *canvas;
@@ -29,6 +32,9 @@ struct sac_overlay {
         *scores; // [score_room]; with a known number of frames all of them, else the latest SCROLL
     int64_t score_room, frame;
     bool scroll;
+    char *bar_names[SAC_OVERLAY_BARS]; // owned
+    int bar_count;
+    const float *bars; // [box_count][bar_count] of the next frame, borrowed
 };
 
 sac_status sac_overlay_open(sac_overlay **overlay, const char *path, int width, int height,
@@ -92,6 +98,7 @@ void sac_overlay_close(sac_overlay **overlay) {
     sac_overlay *o = *overlay;
     sac_video_writer_close(&o->writer);
     sac_canvas_close(&o->canvas);
+    for (int i = 0; i < SAC_OVERLAY_BARS; i++) sac_free(o->bar_names[i]);
     sac_free(o->labels);
     sac_free(o->scores);
     sac_free(o);
@@ -103,6 +110,20 @@ sac_status sac_overlay_commit(sac_overlay **overlay, sac_error *error) {
     if ((*overlay)->writer != NULL) status = sac_video_writer_commit(&(*overlay)->writer, error);
     sac_overlay_close(overlay);
     return status;
+}
+
+sac_status sac_overlay_name_bars(sac_overlay *overlay, const char *const *names, int count) {
+    if (count < 1 || count > SAC_OVERLAY_BARS || overlay->bar_count > 0) return SAC_ERROR_ARGUMENT;
+    for (int i = 0; i < count; i++) {
+        overlay->bar_names[i] = sac_strdup(names[i]);
+        if (overlay->bar_names[i] == NULL) return SAC_ERROR_MEMORY;
+    }
+    overlay->bar_count = count;
+    return SAC_OK;
+}
+
+void sac_overlay_set_bars(sac_overlay *overlay, const float *values) {
+    overlay->bars = values;
 }
 
 const sac_canvas *sac_overlay_canvas(const sac_overlay *overlay) {
@@ -136,6 +157,26 @@ static void draw_tag(sac_overlay *o, double x, double y, double size, uint32_t r
     sac_canvas_text(o->canvas, x + pad, y, size, rgb, text);
 }
 
+// Bars of one box, to its right, or to its left at the border of the picture; full height means
+// score_high.
+static void draw_bars(sac_overlay *o, const float *values, double left, double right, double top,
+                      double bottom) {
+    int width, height, stride;
+    (void)sac_canvas_pixels(o->canvas, &width, &height, &stride);
+    const double thick = fmax(2, round(2 * o->unit)), gap = fmax(1, floor(0.5 * o->unit));
+    const double total = o->bar_count * thick + gap, full = fmax(bottom - top, 16 * o->unit);
+    double x = right + 2 * gap;
+    if (x + total > width) x = left - 2 * gap - total;
+    sac_canvas_fill(o->canvas, x - gap, bottom - full, total + gap, full, 0x000000, 0.45);
+    for (int k = 0; k < o->bar_count; k++) {
+        const double part = fmin(fmax((double)values[k] / (double)o->score_high, 0), 1);
+        if (isnan(values[k])) continue;
+        const double h = fmax(part * full, 1);
+        sac_canvas_fill(o->canvas, x + k * thick, bottom - h, thick - gap * 0.5, h, colour_bars[k],
+                        1);
+    }
+}
+
 static void draw_boxes(sac_overlay *o, double left, const sac_overlay_box *boxes, int64_t count) {
     char text[32];
     double size = 9 * o->unit;
@@ -146,6 +187,9 @@ static void draw_boxes(sac_overlay *o, double left, const sac_overlay_box *boxes
         double k = o->factor, x = left + k * (double)b->x1, y = k * (double)b->y1;
         sac_canvas_box(o->canvas, x, y, k * (double)(b->x2 - b->x1), k * (double)(b->y2 - b->y1),
                        rgb, 1.5 * o->unit);
+        if (o->bars != NULL && o->bar_count > 0)
+            draw_bars(o, o->bars + i * o->bar_count, x, left + k * (double)b->x2, y,
+                      k * (double)b->y2);
         // Numbers on every quiet walker would hide the picture.
         if (isnan(b->score) || b->score < 0.5f * o->score_high) continue;
         (void)snprintf(text, sizeof text, "%.2f", (double)b->score);
@@ -194,6 +238,15 @@ static void draw_panel(sac_overlay *o, float score) {
         (void)snprintf(text, sizeof text, "score %.3f", (double)score);
     sac_canvas_text(c, left + 78 * u, o->panel_y + 15 * u, size, score_colour(score, o->score_high),
                     text);
+    double x_bars = left + 150 * u, x_end = right - (o->labels != NULL ? 100 * u : 0);
+    for (int i = 0; i < o->bar_count; i++) {
+        const double need = 9 * u + sac_canvas_text_width(c, 0.8 * size, o->bar_names[i]);
+        if (x_bars + need > x_end) break;
+        sac_canvas_fill(c, x_bars, o->panel_y + 8 * u, 6 * u, 7 * u, colour_bars[i], 1);
+        sac_canvas_text(c, x_bars + 9 * u, o->panel_y + 15 * u, 0.8 * size, colour_text,
+                        o->bar_names[i]);
+        x_bars += need + 8 * u;
+    }
     if (o->labels != NULL && !o->scroll) {
         const char *label = "abnormal (label)";
         double x = right - sac_canvas_text_width(c, size, label);
@@ -218,6 +271,7 @@ sac_status sac_overlay_frame(sac_overlay *o, const uint8_t *pixels, int channels
     sac_canvas_frame(o->canvas, pixels, o->width, o->height, channels, left, 0, w, h);
     if (map != NULL) sac_canvas_heat(o->canvas, map, rows, cols, o->score_high, left, 0, w, h);
     if (boxes != NULL) draw_boxes(o, left, boxes, box_count);
+    o->bars = NULL; // they belong to this frame only
     if (caption != NULL) draw_tag(o, 6 * o->unit, 17 * o->unit, 11 * o->unit, 0xFFFFFF, caption);
     draw_panel(o, score);
     if (o->writer != NULL) SAC_TRY(sac_video_writer_canvas(o->writer, o->canvas, error));
