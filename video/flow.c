@@ -33,6 +33,12 @@ typedef struct level {
     int columns, rows; // of patches
 } level;
 
+// Where a patch fits so far, and how well.
+typedef struct place {
+    float u, v;
+    sac_flow_sums sums;
+} place;
+
 struct sac_flow {
     sac_flow_options options;
     const sac_flow_kernels *kernels;
@@ -44,16 +50,17 @@ struct sac_flow {
     float *high_from, *high_to, *warped; // planes: pictures less their local mean
     float *stiff[2];                     // single rows
     float *a11, *a12, *a22, *b1, *b2, *right, *down, *inverse1, *inverse2; // planes
-    double *sums;                          // [width] columns of the local mean
-    float *patch_u, *patch_v, *patch_cost; // [rows][columns]
+    double *sums;         // [width] columns of the local mean
+    place *places;        // [rows][columns] of the patches
+    sac_flow_patch patch; // the one being moved
 };
 
 sac_flow_options sac_flow_default_options(void) {
     return (sac_flow_options){.finest_level = 0,
                               .stride_px = 4,
                               .search_steps = 8,
-                              .refine_rounds = 3,
-                              .smoothness = 0.5,
+                              .refine_rounds = 2,
+                              .smoothness = 0.4,
                               .reference = false};
 }
 
@@ -99,9 +106,7 @@ static sac_status create_planes(sac_flow *flow, const level *l) {
     SAC_TRY_ALLOC(flow->stiff[0] = sac_calloc(l->pitch, sizeof(float)));
     SAC_TRY_ALLOC(flow->stiff[1] = sac_calloc(l->pitch, sizeof(float)));
     SAC_TRY_ALLOC(flow->sums = sac_calloc(l->width, sizeof(double)));
-    SAC_TRY_ALLOC(flow->patch_u = sac_calloc(patches, sizeof(float)));
-    SAC_TRY_ALLOC(flow->patch_v = sac_calloc(patches, sizeof(float)));
-    SAC_TRY_ALLOC(flow->patch_cost = sac_calloc(patches, sizeof(float)));
+    SAC_TRY_ALLOC(flow->places = sac_calloc(patches, sizeof(place)));
 fail:
     return status;
 }
@@ -168,13 +173,13 @@ void sac_flow_close(sac_flow **slot) {
         sac_free(flow->level[i].u);
         sac_free(flow->level[i].v);
     }
-    float *blocks[] = {flow->dx,       flow->dy,      flow->weight,   flow->high_from,
-                       flow->high_to,  flow->warped,  flow->stiff[0], flow->stiff[1],
-                       flow->a11,      flow->a12,     flow->a22,      flow->b1,
-                       flow->b2,       flow->right,   flow->down,     flow->inverse1,
-                       flow->inverse2, flow->patch_u, flow->patch_v,  flow->patch_cost};
+    float *blocks[] = {
+        flow->dx,       flow->dy,       flow->weight, flow->high_from, flow->high_to, flow->warped,
+        flow->stiff[0], flow->stiff[1], flow->a11,    flow->a12,       flow->a22,     flow->b1,
+        flow->b2,       flow->right,    flow->down,   flow->inverse1,  flow->inverse2};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) sac_free(blocks[i]);
     sac_free(flow->sums);
+    sac_free(flow->places);
     sac_free(flow);
     *slot = NULL;
 }
@@ -300,149 +305,122 @@ static void take_off_mean(const sac_flow *flow, const level *l, float *plane, fl
 
 // ---- search ------------------------------------------------------------------------------------
 
-typedef struct place {
-    float u, v, cost, offset;
-} place;
-
 // Where a patch at (x, y) lands: its displacement is kept so that it stays within the padding.
 static const float *landing(const level *l, int x, int y, place *at, float *fx, float *fy) {
     const float px = fminf(fmaxf((float)x + at->u, -SIDE), (float)l->width);
     const float py = fminf(fmaxf((float)y + at->v, -SIDE), (float)l->height);
     at->u = px - (float)x;
     at->v = py - (float)y;
-    const float left = floorf(px), top = floorf(py);
-    *fx = px - left;
-    *fy = py - top;
-    return picture_at(l, l->to) + (int64_t)top * l->stride + (int64_t)left;
+    int left = (int)px, top = (int)py;
+    if ((float)left > px) left--;
+    if ((float)top > py) top--;
+    *fx = px - (float)left;
+    *fy = py - (float)top;
+    return picture_at(l, l->to) + top * l->stride + left;
 }
 
-static sac_flow_sums compare(const sac_flow *flow, const level *l, const sac_flow_patch *patch,
-                             int x, int y, place *at) {
+static void compare(const sac_flow *flow, const level *l, int x, int y, place *at) {
     float fx, fy;
     const float *image = landing(l, x, y, at, &fx, &fy);
-    sac_flow_sums sums;
-    flow->kernels->match(&sums, patch, image, l->stride, fx, fy);
-    at->cost = sums.cost;
-    at->offset = sums.offset;
-    return sums;
+    flow->kernels->match(&at->sums, &flow->patch, image, l->stride, fx, fy);
 }
 
 // Flow of a coarser level at the centre of a patch, in pixels of the level of the patch.
-static void coarse_flow(const level *coarse, int x, int y, float *u, float *v) {
-    const float cx =
-        fminf(fmaxf(0.5f * ((float)x + 0.5f * SIDE) - 0.5f, 0), (float)(coarse->width - 1));
-    const float cy =
-        fminf(fmaxf(0.5f * ((float)y + 0.5f * SIDE) - 0.5f, 0), (float)(coarse->height - 1));
+static void coarse_flow(const level *coarse, int x, int y, place *at) {
+    const float most_x = (float)(coarse->width - 1), most_y = (float)(coarse->height - 1);
+    const float cx = fminf(0.5f * ((float)x + 0.5f * SIDE) - 0.5f, most_x);
+    const float cy = fminf(0.5f * ((float)y + 0.5f * SIDE) - 0.5f, most_y);
     const int left = (int)cx < coarse->width - 2 ? (int)cx : coarse->width - 2;
     const int top = (int)cy < coarse->height - 2 ? (int)cy : coarse->height - 2;
     const float fx = cx - (float)left, fy = cy - (float)top;
     const float a = (1 - fx) * (1 - fy), b = fx * (1 - fy), c = (1 - fx) * fy, d = fx * fy;
-    const float *pu = plane_at(coarse, coarse->u) + top * coarse->pitch + left;
-    const float *pv = plane_at(coarse, coarse->v) + top * coarse->pitch + left;
-    const int64_t p = coarse->pitch;
-    *u = 2 * (a * pu[0] + b * pu[1] + c * pu[p] + d * pu[p + 1]);
-    *v = 2 * (a * pv[0] + b * pv[1] + c * pv[p] + d * pv[p + 1]);
+    const int64_t pitch = coarse->pitch, p = top * pitch + left;
+    const float *u = plane_at(coarse, coarse->u) + p, *v = plane_at(coarse, coarse->v) + p;
+    at->u = 2 * (a * u[0] + b * u[1] + c * u[pitch] + d * u[pitch + 1]);
+    at->v = 2 * (a * v[0] + b * v[1] + c * v[pitch] + d * v[pitch + 1]);
 }
 
-static void try_place(const sac_flow *flow, const level *l, const sac_flow_patch *patch, int x,
-                      int y, float u, float v, place *best, sac_flow_sums *sums) {
+// Replaces *best when the patch fits better at (u, v).
+static void try_place(const sac_flow *flow, const level *l, int x, int y, float u, float v,
+                      place *best) {
     if (fabsf(u - best->u) < SAME_PLACE && fabsf(v - best->v) < SAME_PLACE) return;
     place at = {.u = u, .v = v};
-    const sac_flow_sums found = compare(flow, l, patch, x, y, &at);
-    if (at.cost >= best->cost) return;
-    *best = at;
-    *sums = found;
+    compare(flow, l, x, y, &at);
+    if (at.sums.cost < best->sums.cost) *best = at;
 }
 
-// Inverse search from a place (Baker and Matthews): the patch's own gradients stay, only residuals change.
-static void descend(const sac_flow *flow, const level *l, const sac_flow_patch *patch, int x, int y,
-                    place *best, sac_flow_sums sums) {
+// Inverse search: the gradients stay those of the patch, only the residuals change from step to step.
+static void descend(const sac_flow *flow, const level *l, int x, int y, place *best) {
     const place start = *best;
-    const float *m = patch->inverse;
+    const float *m = flow->patch.inverse;
     for (int step = 0; step < flow->options.search_steps; step++) {
-        const float du = m[0] * sums.x + m[1] * sums.y, dv = m[1] * sums.x + m[2] * sums.y;
+        const float du = m[0] * best->sums.x + m[1] * best->sums.y;
+        const float dv = m[1] * best->sums.x + m[2] * best->sums.y;
         place next = {.u = best->u - du, .v = best->v - dv};
-        sums = compare(flow, l, patch, x, y, &next);
-        if (!(next.cost < best->cost)) break;
+        compare(flow, l, x, y, &next);
+        if (!(next.sums.cost < best->sums.cost)) break;
         *best = next;
         if (fabsf(du) < SHORT_STEP && fabsf(dv) < SHORT_STEP) break;
     }
     if (fabsf(best->u - start.u) > SIDE || fabsf(best->v - start.v) > SIDE) *best = start;
 }
 
-// Forward over the patches with candidates from the coarser level, rest, and the neighbours before; then back
-// with those behind. The neighbours carry motion that coarser levels are too small to show.
-static void search(const sac_flow *flow, const level *l, const level *coarse) {
+static void prepare(sac_flow *flow, const level *l, int x, int y) {
+    const int64_t at = y * l->pitch + x;
+    flow->kernels->prepare(&flow->patch, picture_at(l, l->from) + y * l->stride + x, l->stride,
+                           plane_at(l, flow->dx) + at, plane_at(l, flow->dy) + at, l->pitch);
+}
+
+// Forward over the patches with the flow of the coarser level, rest and the neighbours before as places to start
+// from; then back with the neighbours behind. Neighbours hand on motion of things too small for coarser levels.
+static void search(sac_flow *flow, const level *l, const level *coarse) {
     const int stride = flow->options.stride_px;
     const int64_t columns = l->columns;
-    sac_flow_patch patch;
     for (int j = 0; j < l->rows; j++) {
         const int y = patch_place(j, l->height, stride);
         for (int i = 0; i < l->columns; i++) {
             const int x = patch_place(i, l->width, stride);
-            const int64_t p = j * columns + i;
-            flow->kernels->prepare(&patch, picture_at(l, l->from) + y * l->stride + x, l->stride,
-                                   plane_at(l, flow->dx) + y * l->pitch + x,
-                                   plane_at(l, flow->dy) + y * l->pitch + x, l->pitch);
-            place best = {0};
-            if (coarse != NULL) coarse_flow(coarse, x, y, &best.u, &best.v);
-            sac_flow_sums sums = compare(flow, l, &patch, x, y, &best);
-            try_place(flow, l, &patch, x, y, 0, 0, &best, &sums);
-            if (i > 0) {
-                try_place(flow, l, &patch, x, y, flow->patch_u[p - 1], flow->patch_v[p - 1], &best,
-                          &sums);
-            }
-            if (j > 0) {
-                try_place(flow, l, &patch, x, y, flow->patch_u[p - columns],
-                          flow->patch_v[p - columns], &best, &sums);
-            }
-            descend(flow, l, &patch, x, y, &best, sums);
-            flow->patch_u[p] = best.u;
-            flow->patch_v[p] = best.v;
-            flow->patch_cost[p] = best.cost;
+            place *best = &flow->places[j * columns + i];
+            *best = (place){0};
+            prepare(flow, l, x, y);
+            if (coarse != NULL) coarse_flow(coarse, x, y, best);
+            compare(flow, l, x, y, best);
+            try_place(flow, l, x, y, 0, 0, best);
+            if (i > 0) try_place(flow, l, x, y, best[-1].u, best[-1].v, best);
+            if (j > 0) try_place(flow, l, x, y, best[-columns].u, best[-columns].v, best);
+            descend(flow, l, x, y, best);
         }
     }
     float *weight = plane_at(l, flow->weight), *u = plane_at(l, l->u), *v = plane_at(l, l->v);
-    memset(flow->weight, 0, (size_t)plane_size(l) * sizeof(float));
-    memset(l->u, 0, (size_t)plane_size(l) * sizeof(float));
-    memset(l->v, 0, (size_t)plane_size(l) * sizeof(float));
+    const size_t bytes = (size_t)plane_size(l) * sizeof(float);
+    memset(flow->weight, 0, bytes);
+    memset(l->u, 0, bytes);
+    memset(l->v, 0, bytes);
     for (int j = l->rows - 1; j >= 0; j--) {
         const int y = patch_place(j, l->height, stride);
         for (int i = l->columns - 1; i >= 0; i--) {
             const int x = patch_place(i, l->width, stride);
-            const int64_t p = j * columns + i;
-            flow->kernels->prepare(&patch, picture_at(l, l->from) + y * l->stride + x, l->stride,
-                                   plane_at(l, flow->dx) + y * l->pitch + x,
-                                   plane_at(l, flow->dy) + y * l->pitch + x, l->pitch);
-            place best = {
-                .u = flow->patch_u[p], .v = flow->patch_v[p], .cost = flow->patch_cost[p]};
-            sac_flow_sums sums = {0};
-            if (i + 1 < l->columns) {
-                try_place(flow, l, &patch, x, y, flow->patch_u[p + 1], flow->patch_v[p + 1], &best,
-                          &sums);
-            }
+            place *best = &flow->places[j * columns + i];
+            const float before = best->sums.cost;
+            prepare(flow, l, x, y);
+            if (i + 1 < l->columns) try_place(flow, l, x, y, best[1].u, best[1].v, best);
             if (j + 1 < l->rows) {
-                try_place(flow, l, &patch, x, y, flow->patch_u[p + columns],
-                          flow->patch_v[p + columns], &best, &sums);
+                try_place(flow, l, x, y, best[columns].u, best[columns].v, best);
             }
-            if (best.cost < flow->patch_cost[p]) {
-                descend(flow, l, &patch, x, y, &best, sums);
-                flow->patch_u[p] = best.u;
-                flow->patch_v[p] = best.v;
-            }
+            if (best->sums.cost < before) descend(flow, l, x, y, best);
             float fx, fy;
-            const float *image = landing(l, x, y, &best, &fx, &fy);
-            sums = compare(flow, l, &patch, x, y, &best);
+            const float *image = landing(l, x, y, best, &fx, &fy);
             const int64_t at = y * l->pitch + x;
-            flow->kernels->spread(weight + at, u + at, v + at, l->pitch, &patch, image, l->stride,
-                                  fx, fy, sums.offset, best.u, best.v);
+            flow->kernels->spread(weight + at, u + at, v + at, l->pitch, &flow->patch, image,
+                                  l->stride, fx, fy, best->sums.offset, best->u, best->v);
         }
     }
     for (int y = 0; y < l->height; y++) {
+        float *row_u = u + y * l->pitch, *row_v = v + y * l->pitch;
+        const float *row = weight + y * l->pitch;
         for (int x = 0; x < l->width; x++) {
-            const int64_t at = y * l->pitch + x;
-            u[at] /= weight[at];
-            v[at] /= weight[at];
+            row_u[x] /= row[x];
+            row_v[x] /= row[x];
         }
     }
 }
@@ -477,9 +455,6 @@ static void refine(sac_flow *flow, const level *l) {
     float *warped = plane_at(l, flow->warped);
     take_off_mean(flow, l, flow->high_from, l->from);
     take_off_mean(flow, l, flow->high_to, l->to);
-    // Levels share the planes: what a larger one left before column 0 and row 0 must not count as weights.
-    memset(flow->right, 0, (size_t)plane_size(l) * sizeof(float));
-    memset(flow->down, 0, (size_t)plane_size(l) * sizeof(float));
     for (int round = 0; round < flow->options.refine_rounds; round++) {
         for (int y = 0; y < h; y++) {
             const sac_flow_row row = row_at(flow, l, y);
@@ -565,8 +540,9 @@ sac_status sac_flow_run(sac_flow *flow, float *dst, const uint8_t *from, const u
         const level *l = &flow->level[i];
         gradients(flow, l);
         search(flow, l, i + 1 < flow->levels ? &flow->level[i + 1] : NULL);
-        if (flow->options.refine_rounds > 0) refine(flow, l);
     }
+    // Not between levels: its smoothness would wipe out things that are small there before the search sees them.
+    if (flow->options.refine_rounds > 0) refine(flow, &flow->level[flow->finest]);
     enlarge(flow, dst);
     return SAC_OK;
 }

@@ -171,59 +171,56 @@ const sac_flow_kernels sac_flow_plain = {
 
 // ---- fast --------------------------------------------------------------------------------------
 
-// Columns are summed side by side and only then with each other: eight lanes of one vector.
-SAC_CLONES_INLINE float add_lanes(const float lane[SIDE]) {
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
-           ((lane[1] + lane[5]) + (lane[3] + lane[7]));
-}
+// A row of a patch: eight columns side by side. Loops would leave the compiler the choice to put other things side by
+// side, and it chooses badly. The type may lie at any address and is only used inside functions.
+typedef float row8 __attribute__((vector_size(4 * SAC_FLOW_SIDE), aligned(4), may_alias));
+typedef int32_t mask8 __attribute__((vector_size(4 * SAC_FLOW_SIDE)));
+#define ROW8(pointer) (*(const row8 *)(pointer))
+#define ADD_LANES(r)                                                                               \
+    (((r)[0] + (r)[4]) + ((r)[2] + (r)[6])) + (((r)[1] + (r)[5]) + ((r)[3] + (r)[7]))
 
 SAC_CLONES static void prepare_fast(sac_flow_patch *restrict patch, const float *restrict image,
                                     int64_t image_stride, const float *restrict dx,
                                     const float *restrict dy, int64_t stride) {
-    float sum_x[SIDE] = {0}, sum_y[SIDE] = {0};
+    row8 sum_x = {0}, sum_y = {0};
     for (int y = 0; y < SIDE; y++) {
-        for (int x = 0; x < SIDE; x++) {
-            patch->value[y * SIDE + x] = image[y * image_stride + x];
-            sum_x[x] += dx[y * stride + x];
-            sum_y[x] += dy[y * stride + x];
-        }
+        sum_x += ROW8(dx + y * stride);
+        sum_y += ROW8(dy + y * stride);
     }
-    const float mean_x = add_lanes(sum_x) * (1.0f / AREA),
-                mean_y = add_lanes(sum_y) * (1.0f / AREA);
-    float xx[SIDE] = {0}, xy[SIDE] = {0}, yy[SIDE] = {0};
+    const float mean_x = ADD_LANES(sum_x), mean_y = ADD_LANES(sum_y);
+    row8 xx = {0}, xy = {0}, yy = {0};
     for (int y = 0; y < SIDE; y++) {
-        for (int x = 0; x < SIDE; x++) {
-            const float gx = dx[y * stride + x] - mean_x, gy = dy[y * stride + x] - mean_y;
-            patch->dx[y * SIDE + x] = gx;
-            patch->dy[y * SIDE + x] = gy;
-            xx[x] += gx * gx;
-            xy[x] += gx * gy;
-            yy[x] += gy * gy;
-        }
+        const row8 gx = ROW8(dx + y * stride) - mean_x * (1.0f / AREA);
+        const row8 gy = ROW8(dy + y * stride) - mean_y * (1.0f / AREA);
+        *(row8 *)(patch->value + y * SIDE) = ROW8(image + y * image_stride);
+        *(row8 *)(patch->dx + y * SIDE) = gx;
+        *(row8 *)(patch->dy + y * SIDE) = gy;
+        xx += gx * gx;
+        xy += gx * gy;
+        yy += gy * gy;
     }
-    invert_2x2(patch->inverse, add_lanes(xx), add_lanes(xy), add_lanes(yy));
+    const float mxx = ADD_LANES(xx), mxy = ADD_LANES(xy), myy = ADD_LANES(yy);
+    invert_2x2(patch->inverse, mxx, mxy, myy);
 }
 
 SAC_CLONES static void match_fast(sac_flow_sums *restrict sums,
                                   const sac_flow_patch *restrict patch, const float *restrict image,
                                   int64_t image_stride, float fx, float fy) {
     const float a = (1 - fx) * (1 - fy), b = fx * (1 - fy), c = (1 - fx) * fy, d = fx * fy;
-    float sx[SIDE] = {0}, sy[SIDE] = {0}, sr[SIDE] = {0}, srr[SIDE] = {0};
+    row8 sx = {0}, sy = {0}, sr = {0}, srr = {0};
     for (int y = 0; y < SIDE; y++) {
         const float *above = image + y * image_stride, *below = above + image_stride;
-        for (int x = 0; x < SIDE; x++) {
-            const float r = (a * above[x] + b * above[x + 1]) + (c * below[x] + d * below[x + 1]) -
-                            patch->value[y * SIDE + x];
-            sx[x] += patch->dx[y * SIDE + x] * r;
-            sy[x] += patch->dy[y * SIDE + x] * r;
-            sr[x] += r;
-            srr[x] += r * r;
-        }
+        const row8 r = (a * ROW8(above) + b * ROW8(above + 1)) +
+                       (c * ROW8(below) + d * ROW8(below + 1)) - ROW8(patch->value + y * SIDE);
+        sx += ROW8(patch->dx + y * SIDE) * r;
+        sy += ROW8(patch->dy + y * SIDE) * r;
+        sr += r;
+        srr += r * r;
     }
-    const float sum = add_lanes(sr), offset = sum * (1.0f / AREA);
-    const float cost = add_lanes(srr) - sum * offset;
-    sums->x = add_lanes(sx);
-    sums->y = add_lanes(sy);
+    const float sum = ADD_LANES(sr), square = ADD_LANES(srr), offset = sum * (1.0f / AREA);
+    const float cost = square - sum * offset;
+    sums->x = ADD_LANES(sx);
+    sums->y = ADD_LANES(sy);
     sums->offset = offset;
     sums->cost = cost > 0 ? cost : 0; // rounding may leave a little less than nothing
 }
@@ -236,16 +233,15 @@ SAC_CLONES static void spread_fast(float *restrict weight, float *restrict sum_u
     const float a = (1 - fx) * (1 - fy), b = fx * (1 - fy), c = (1 - fx) * fy, d = fx * fy;
     for (int y = 0; y < SIDE; y++) {
         const float *above = image + y * image_stride, *below = above + image_stride;
-        float *to_weight = weight + y * stride, *to_u = sum_u + y * stride,
-              *to_v = sum_v + y * stride;
-        for (int x = 0; x < SIDE; x++) {
-            const float r = (a * above[x] + b * above[x + 1]) + (c * below[x] + d * below[x + 1]) -
-                            patch->value[y * SIDE + x] - offset;
-            const float q = 1.0f / (r * r > 1.0f ? r * r : 1.0f);
-            to_weight[x] += q;
-            to_u[x] += q * u;
-            to_v[x] += q * v;
-        }
+        const row8 r = (a * ROW8(above) + b * ROW8(above + 1)) +
+                       (c * ROW8(below) + d * ROW8(below + 1)) - ROW8(patch->value + y * SIDE) -
+                       offset;
+        const row8 square = r * r, one = {1, 1, 1, 1, 1, 1, 1, 1};
+        const mask8 large = square > one;
+        const row8 q = one / (row8)(((mask8)square & large) | ((mask8)one & ~large));
+        *(row8 *)(weight + y * stride) += q;
+        *(row8 *)(sum_u + y * stride) += q * u;
+        *(row8 *)(sum_v + y * stride) += q * v;
     }
 }
 
@@ -281,6 +277,7 @@ SAC_CLONES static void linearise_fast(const sac_flow_row *row, const float *cons
     const float *restrict u = row->u, *restrict v = row->v;
     float *restrict a11 = row->a11, *restrict a12 = row->a12, *restrict a22 = row->a22,
                     *restrict b1 = row->b1, *restrict b2 = row->b2;
+#pragma GCC ivdep
     for (int x = 0; x < n; x++) {
         const float ix = 0.25f * ((f1[x + 1] - f1[x - 1]) + (w1[x + 1] - w1[x - 1]));
         const float iy = 0.25f * ((f2[x] - f0[x]) + (w2[x] - w0[x]));
@@ -301,6 +298,7 @@ SAC_CLONES static void stiffen_fast(float *restrict s, const sac_flow_row *row, 
     const float knee = (float)(SAC_FLOW_SMOOTH_KNEE * SAC_FLOW_SMOOTH_KNEE);
     const float *u = row->u, *v = row->v, *ua = row->u_above, *va = row->v_above,
                 *ub = row->u_below, *vb = row->v_below;
+#pragma GCC ivdep
     for (int x = 0; x < n; x++) {
         const float ux = u[x + 1] - u[x - 1], uy = ub[x] - ua[x];
         const float vx = v[x + 1] - v[x - 1], vy = vb[x] - va[x];
@@ -312,8 +310,10 @@ SAC_CLONES static void stiffen_fast(float *restrict s, const sac_flow_row *row, 
 SAC_CLONES static void join_fast(const sac_flow_row *row, const float *restrict s,
                                  const float *restrict below, int n) {
     float *restrict right = row->right, *restrict down = row->down;
+#pragma GCC ivdep
     for (int x = 0; x < n; x++) right[x] = s[x] + s[x + 1];
     right[n - 1] = 0;
+#pragma GCC ivdep
     for (int x = 0; x < n; x++) down[x] = below != NULL ? s[x] + below[x] : 0;
 }
 
@@ -321,6 +321,7 @@ SAC_CLONES static void invert_fast(const sac_flow_row *row, int n) {
     const float *restrict right = row->right, *restrict up = row->up, *restrict down = row->down,
                           *restrict a11 = row->a11, *restrict a22 = row->a22;
     float *restrict inverse1 = row->inverse1, *restrict inverse2 = row->inverse2;
+#pragma GCC ivdep
     for (int x = 0; x < n; x++) {
         const float sum = (right[x - 1] + right[x]) + (up[x] + down[x]);
         inverse1[x] = 1.0f / (a11[x] + sum);
@@ -342,6 +343,7 @@ SAC_CLONES static void relax_fast(const sac_flow_row *row, int parity, int n) {
                     *inverse1 = row->inverse1 + from, *inverse2 = row->inverse2 + from,
                     *ua = row->u_above + from, *va = row->v_above + from, *ub = row->u_below + from,
                     *vb = row->v_below + from;
+#pragma GCC ivdep
         for (int x = 0; x < m; x++) {
             const float sum_u =
                 (right[x - 1] * u[x - 1] + right[x] * u[x + 1]) + (up[x] * ua[x] + down[x] * ub[x]);
@@ -354,6 +356,7 @@ SAC_CLONES static void relax_fast(const sac_flow_row *row, int parity, int n) {
             keep_v[x] = v[x] + w * (to_v - v[x]);
         }
         const int odd = (from + parity) & 1;
+#pragma GCC ivdep
         for (int x = 0; x < m; x++) {
             const int kept = (x + odd) & 1;
             u[x] = kept ? u[x] : keep_u[x];

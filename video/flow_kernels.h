@@ -35,12 +35,12 @@ typedef struct sac_flow_row {
 } sac_flow_row;
 
 // Damping of a patch's normal matrix, (gray levels / px)^2: motion across an edge is left where it is along it.
-#define SAC_FLOW_DAMPING 16.0
+#define SAC_FLOW_DAMPING 100.0
 // Gradients (gray levels / px) well below this say nothing in the data term.
-#define SAC_FLOW_WEAK_GRADIENT 2.0
+#define SAC_FLOW_WEAK_GRADIENT 16.0
 // Where the penalties of data and smoothness turn from squares to lines, px.
 #define SAC_FLOW_DATA_KNEE   0.1
-#define SAC_FLOW_SMOOTH_KNEE 0.05
+#define SAC_FLOW_SMOOTH_KNEE 0.01
 // Over-relaxation factor.
 #define SAC_FLOW_RELAXATION 1.8
 
@@ -63,7 +63,7 @@ typedef struct sac_flow_kernels {
                  int y, const float *u, const float *v, int n);
     // Data term of one row, linear around the flow now, from the row itself, the ones above and below of both
     // pictures ([0] above, [1] this, [2] below; columns -1 and n readable):
-    //   ix, iy = half the central differences of (from + warped) / 2, it = warped - from
+    //   ix, iy = central differences of (from + warped) / 2, it = warped - from
     //   k = 1 / (ix^2 + iy^2 + weak^2), t = inside k / sqrt(it^2 k + knee^2)
     //   a11 = t ix^2, a12 = t ix iy, a22 = t iy^2
     //   b1 = a11 u + a12 v - t ix it, b2 = a12 u + a22 v - t iy it
