@@ -5,14 +5,20 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "nn/infer.h"
 #include "video/digest.h"
 
-#define MOST_BATCH 64
+#define MOST_BATCH     64
+#define MOST_CFG_BYTES ((size_t)4 << 20)
 
 typedef struct yolo {
     sac_darknet *darknet;
+    uint8_t *cfg; // text, to build the network again for another input size
+    size_t cfg_size;
+    char *path; // of it
+    sac_plan_options options;
     sac_infer *infer;
     int64_t picture; // elements of one
 } yolo;
@@ -106,7 +112,32 @@ static void yolo_close(void *user) {
     if (y == NULL) return;
     sac_infer_close(&y->infer);
     sac_darknet_close(&y->darknet);
+    sac_free(y->cfg);
+    sac_free(y->path);
     sac_free(y);
+}
+
+static sac_status yolo_resize(sac_box_network *network, int width, int height, sac_error *error) {
+    sac_status status = SAC_OK;
+    yolo *y = network->user;
+    sac_darknet *d = NULL;
+    sac_infer *infer = NULL;
+    SAC_TRY(sac_darknet_parse(&d, y->cfg, y->cfg_size, y->path, width, height, error));
+    SAC_TRY(sac_infer_create(&infer, d->net, y->darknet->params, &y->options, error));
+    d->params = y->darknet->params;
+    y->darknet->params = NULL;
+    sac_darknet_close(&y->darknet);
+    sac_infer_close(&y->infer);
+    y->darknet = d;
+    y->infer = infer;
+    y->picture = d->channels * d->width * d->height;
+    network->input.width = width;
+    network->input.height = height;
+    return SAC_OK;
+fail:
+    sac_infer_close(&infer);
+    sac_darknet_close(&d);
+    return status;
 }
 
 static const char *file_name(const char *path) {
@@ -133,12 +164,22 @@ static sac_status make_stamp(sac_box_network *network, const char *cfg, const ch
     SAC_TRY(sac_digest_file(digest, weights, error));
     char text[SAC_DIGEST_TEXT];
     sac_digest_finish(digest, text);
-    network->stamp =
-        sac_format("darknet %dx%d %s", network->input.width, network->input.height, text);
+    network->stamp = sac_format("darknet %s", text);
     SAC_TRY_ALLOC(network->stamp);
 fail:
     sac_digest_close(&digest);
     return status;
+}
+
+// Input sizes must be multiples of the coarsest head's cells.
+static int64_t stride_of(const sac_darknet *d) {
+    int64_t stride = 1;
+    for (int h = 0; h < d->head_count; h++) {
+        const int64_t x = d->width / d->heads[h].grid_w, y = d->height / d->heads[h].grid_h;
+        if (x > stride) stride = x;
+        if (y > stride) stride = y;
+    }
+    return stride;
 }
 
 sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, const char *weights,
@@ -155,7 +196,9 @@ sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, cons
     network->close = yolo_close;
     yolo *y = network->user = sac_calloc(1, sizeof *y);
     SAC_TRY_ALLOC(y);
-    SAC_TRY(sac_darknet_read(&y->darknet, cfg, width, height, error));
+    SAC_TRY_ALLOC(y->path = sac_strdup(cfg));
+    SAC_TRY(sac_file_read(&y->cfg, &y->cfg_size, cfg, MOST_CFG_BYTES, error));
+    SAC_TRY(sac_darknet_parse(&y->darknet, y->cfg, y->cfg_size, cfg, width, height, error));
     sac_darknet *d = y->darknet;
     if (d->head_count == 0 || d->channels != 3) {
         status =
@@ -168,9 +211,14 @@ sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, cons
     network->classes = d->heads[0].classes;
     SAC_TRY(read_names(network, cfg, names, error));
     SAC_TRY(sac_darknet_read_weights(d, weights, error));
-    const sac_plan_options options = {.batch = batch, .backend = backend};
-    SAC_TRY(sac_infer_create(&y->infer, d->net, d->params, &options, error));
-    sac_params_close(&d->params); // the plan has its own
+    y->options = (sac_plan_options){.batch = batch, .backend = backend};
+    SAC_TRY(sac_infer_create(&y->infer, d->net, d->params, &y->options, error));
+    if (width == 0 && height == 0) {
+        network->resize = yolo_resize;
+        network->stride = (int)stride_of(d);
+    } else {
+        sac_params_close(&d->params); // the plan has its own
+    }
     y->picture = d->channels * d->width * d->height;
     network->input = (sac_network_input){.width = (int)d->width,
                                          .height = (int)d->height,

@@ -25,7 +25,7 @@ SAC_NODISCARD sac_status sac_darknet_decode(sac_box_list *boxes, const sac_darkn
 
 // A detector from a cfg and its weights. Gray or RGB frames, letterboxed in the middle of gray 127.5, values in [0,1].
 //   names          file with a name per class; NULL: unknown
-//   width, height  px of the input, multiples of the network's stride (32); 0: the cfg's
+//   width, height  px of the input, multiples of the network's stride (32), fixed; 0: the cfg's, and resizable
 //   batch          pictures per run, 1..64
 // SAC_ERROR_FORMAT: the cfg has no [yolo] section or not 3 channels, the number of names is not that of the classes;
 // SAC_ERROR_ARGUMENT: batch out of range; whatever sac_darknet_read, sac_darknet_read_weights, sac_class_names_read and

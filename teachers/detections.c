@@ -9,10 +9,14 @@
 #include "core/check.h"
 #include "core/csv.h"
 #include "core/memory.h"
+#include "core/number.h"
 #include "core/safetensors.h"
+#include "teachers/detect_darknet.h"
 #include "teachers/motion.h"
+#include "teachers/network_clip.h"
 
-static const char KNOWN[] = "known detectors are motion and boxes:FILE.csv, separated by commas";
+static const char KNOWN[] = "known detectors are motion, boxes:FILE.csv and "
+                            "darknet:CFG:WEIGHTS[:NAMES], separated by commas";
 
 // Coordinates further out than this are damage, not video.
 #define MOST_PX 1e6
@@ -33,6 +37,10 @@ struct sac_detector {
     sac_csv **tables; // [files]
     table_row *rows;  // sorted by clip, frame, file, line
     int64_t row_count;
+    sac_box_network **networks; // [network_count]
+    int network_count;
+    char *network_size, *classes, *cache; // copies of the options' texts
+    sac_network_work *work;
     sac_size_samples samples;
     sac_person_size size; // of people in the clips shown, count 0: none
     char *text;
@@ -56,7 +64,11 @@ double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside) {
 }
 
 sac_detector_options sac_detector_default_options(void) {
-    return (sac_detector_options){.min_confidence = 0.5, .motion_threshold = 14, .min_area_px = 40};
+    return (sac_detector_options){.min_confidence = 0.5,
+                                  .motion_threshold = 14,
+                                  .min_area_px = 40,
+                                  .network_overlap = 0.25,
+                                  .network_nms = 0.45};
 }
 
 static int compare_rows(const void *pa, const void *pb) {
@@ -134,13 +146,84 @@ fail:
     return sac_error_set(error, status, -1, "%s: no memory for its boxes", path);
 }
 
+// Appends an item to the normalised specification.
+static sac_status append_text(sac_detector *detector, const char *item) {
+    char *longer = sac_format("%s%s%s", detector->text, detector->text[0] ? "," : "", item);
+    if (longer == NULL) return SAC_ERROR_MEMORY;
+    sac_free(detector->text);
+    detector->text = longer;
+    return SAC_OK;
+}
+
+// Takes the network over, also on failure.
+static sac_status add_network(sac_detector *detector, sac_box_network *network, sac_error *error) {
+    sac_status status = SAC_OK;
+    bool *keep = NULL;
+    sac_box_network **networks = sac_recalloc(detector->networks, detector->network_count,
+                                              detector->network_count + 1, sizeof(void *));
+    if (networks == NULL) {
+        sac_box_network_close(&network);
+        return SAC_ERROR_MEMORY;
+    }
+    detector->networks = networks;
+    detector->networks[detector->network_count++] = network;
+    SAC_TRY_ALLOC(keep = sac_calloc(network->classes, sizeof *keep));
+    SAC_TRY(sac_network_classes(keep, network, detector->classes, error));
+    SAC_TRY(append_text(detector, network->text));
+fail:
+    sac_free(keep);
+    return status;
+}
+
+// "WIDTHxHEIGHT", both 0 when there is none.
+static sac_status read_size(const char *text, int64_t *width, int64_t *height, sac_error *error) {
+    char part[32] = "";
+    *width = *height = 0;
+    if (text == NULL) return SAC_OK;
+    const size_t length = strcspn(text, "x");
+    if (length < sizeof part) memcpy(part, text, length);
+    if (text[length] != 'x' || !sac_number_integer(part, width) ||
+        !sac_number_integer(text + length + 1, height) || *width < 1 || *height < 1 ||
+        *width > 16384 || *height > 16384) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "network size '%.40s', expected WIDTHxHEIGHT such as 416x416", text);
+    }
+    return SAC_OK;
+}
+
+// "CFG:WEIGHTS" or "CFG:WEIGHTS:NAMES".
+static sac_status add_darknet(sac_detector *detector, const char *files, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_box_network *network = NULL;
+    int64_t width, height;
+    char *cfg = sac_strdup(files);
+    SAC_TRY_ALLOC(cfg);
+    char *weights = strchr(cfg, ':');
+    if (weights != NULL) *weights++ = '\0';
+    char *names = weights != NULL ? strchr(weights, ':') : NULL;
+    if (names != NULL) *names++ = '\0';
+    if (weights == NULL || cfg[0] == '\0' || weights[0] == '\0' ||
+        (names != NULL && (names[0] == '\0' || strchr(names, ':') != NULL))) {
+        status =
+            sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                          "detector 'darknet:%.200s', expected darknet:CFG:WEIGHTS[:NAMES]", files);
+        goto fail;
+    }
+    SAC_TRY(read_size(detector->network_size, &width, &height, error));
+    SAC_TRY(sac_darknet_network_open(&network, cfg, weights, names, width, height, 1,
+                                     SAC_BACKEND_ONEDNN, error));
+    SAC_TRY(add_network(detector, network, error));
+fail:
+    sac_free(cfg);
+    return status;
+}
+
 // One item of the specification.
 static sac_status add_item(sac_detector *detector, const char *item, size_t length,
                            sac_error *error) {
     sac_status status = SAC_OK;
-    char *text = sac_format("%.*s", (int)length, item);
+    char *name = NULL, *text = sac_format("%.*s", (int)length, item);
     SAC_TRY_ALLOC(text);
-    char *longer = NULL;
     if (strcmp(text, "motion") == 0) {
         if (detector->motion) {
             status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "detector 'motion' given twice");
@@ -158,17 +241,51 @@ static sac_status add_item(sac_detector *detector, const char *item, size_t leng
         SAC_TRY_ALLOC(detector->paths[n] = sac_strdup(text + 6));
         detector->files = n + 1;
         SAC_TRY(read_table(detector, n, error));
-        longer = sac_format("%s%sboxes:%s", detector->text, detector->text[0] ? "," : "",
-                            file_name(text + 6));
-        SAC_TRY_ALLOC(longer);
-        sac_free(detector->text);
-        detector->text = longer;
+        SAC_TRY_ALLOC(name = sac_format("boxes:%s", file_name(text + 6)));
+        SAC_TRY(append_text(detector, name));
+    } else if (strncmp(text, "darknet:", 8) == 0) {
+        SAC_TRY(add_darknet(detector, text + 8, error));
     } else {
         status =
             sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "unknown detector '%s'; %s", text, KNOWN);
     }
 fail:
     sac_free(text);
+    sac_free(name);
+    return status;
+}
+
+static sac_status check_options(const sac_detector_options *o, sac_error *error) {
+    if (!(o->min_confidence >= 0 && o->min_confidence <= 1) ||
+        !(o->motion_threshold > 0 && o->motion_threshold <= 255) ||
+        !(o->min_area_px >= 1 && o->min_area_px <= MOST_PX)) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "a detector option is out of range (confidence 0..1, motion "
+                             "threshold above 0, smallest area at least 1 px)");
+    }
+    if (!(o->network_scale >= 0 && o->network_scale <= 16) ||
+        !(o->network_overlap >= 0 && o->network_overlap <= 0.75) ||
+        !(o->network_nms >= 0 && o->network_nms <= 1)) {
+        return sac_error_set(
+            error, SAC_ERROR_ARGUMENT, -1,
+            "an option of detection networks is out of range (scale 0..16, overlap "
+            "0..0.75, suppression 0..1)");
+    }
+    return SAC_OK;
+}
+
+static sac_status copy_texts(sac_detector *detector, const sac_detector_options *o) {
+    sac_status status = SAC_OK;
+    if (o->network_size != NULL) {
+        SAC_TRY_ALLOC(detector->network_size = sac_strdup(o->network_size));
+    }
+    if (o->classes != NULL) SAC_TRY_ALLOC(detector->classes = sac_strdup(o->classes));
+    if (o->cache != NULL) SAC_TRY_ALLOC(detector->cache = sac_strdup(o->cache));
+    // The caller's may go away.
+    detector->options.network_size = detector->network_size;
+    detector->options.classes = detector->classes;
+    detector->options.cache = detector->cache;
+fail:
     return status;
 }
 
@@ -180,26 +297,16 @@ sac_status sac_detector_open(sac_detector **out, const char *specification,
     SAC_TRY_ALLOC(detector);
     SAC_TRY_ALLOC(detector->text = sac_strdup(""));
     detector->options = *options;
-    if (!(options->min_confidence >= 0 && options->min_confidence <= 1) ||
-        !(options->motion_threshold > 0 && options->motion_threshold <= 255) ||
-        !(options->min_area_px >= 1 && options->min_area_px <= MOST_PX)) {
-        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                               "a detector option is out of range (confidence 0..1, motion "
-                               "threshold above 0, smallest area at least 1 px)");
-        goto fail;
-    }
+    SAC_TRY(check_options(options, error));
+    SAC_TRY(copy_texts(detector, options));
+    SAC_TRY_ALLOC(detector->work = sac_calloc(1, sizeof *detector->work));
     for (const char *item = specification;;) {
         size_t length = strcspn(item, ",");
         SAC_TRY(add_item(detector, item, length, error));
         if (item[length] == '\0') break;
         item += length + 1;
     }
-    if (detector->motion) {
-        char *longer = sac_format("%s%smotion", detector->text, detector->text[0] ? "," : "");
-        SAC_TRY_ALLOC(longer);
-        sac_free(detector->text);
-        detector->text = longer;
-    }
+    if (detector->motion) SAC_TRY(append_text(detector, "motion"));
     if (detector->row_count > 1) {
         qsort(detector->rows, (size_t)detector->row_count, sizeof *detector->rows, compare_rows);
     }
@@ -258,7 +365,8 @@ static sac_status take_rows(const sac_detector *detector, sac_detections *detect
                             const sac_clip *clip, int width, int height, sac_error *error) {
     int64_t first = lower_bound(detector, clip->name), last = first;
     while (last < detector->row_count && strcmp(detector->rows[last].clip, clip->name) == 0) last++;
-    if (first == last && !detector->motion && !clip_is_named(detector, clip->name)) {
+    if (first == last && detector->files > 0 && !detector->motion && detector->network_count == 0 &&
+        !clip_is_named(detector, clip->name)) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: no boxes for clip %s",
                              detector->text, clip->name);
     }
@@ -303,7 +411,7 @@ static sac_status take_rows(const sac_detector *detector, sac_detections *detect
     return SAC_OK;
 }
 
-// Adds the blobs that are confident enough and that no box covers.
+// Adds the boxes that are confident enough and that none so far covers.
 static sac_status add_uncovered(sac_detections *detections, const sac_detections *extra,
                                 float least) {
     sac_box *boxes = sac_calloc(detections->count + extra->count, sizeof *boxes);
@@ -345,6 +453,20 @@ sac_status sac_detector_run(const sac_detector *detector, sac_detections *detect
     *detections = (sac_detections){.frames = clip->frames};
     SAC_TRY_ALLOC(detections->start = sac_calloc(clip->frames + 1, sizeof(int64_t)));
     SAC_TRY(take_rows(detector, detections, clip, width, height, error));
+    for (int i = 0; i < detector->network_count; i++) {
+        const sac_detector_options *o = &detector->options;
+        const sac_network_clip_options network = {.network = {.scale = o->network_scale,
+                                                              .overlap = o->network_overlap,
+                                                              .nms_iou = o->network_nms,
+                                                              .min_confidence = o->min_confidence},
+                                                  .classes = detector->classes,
+                                                  .cache = detector->cache,
+                                                  .stop = o->stop};
+        SAC_TRY(sac_network_clip(detector->networks[i], &extra, clip, pixels, width, height,
+                                 &network, detector->work, error));
+        SAC_TRY(add_uncovered(detections, &extra, (float)o->min_confidence));
+        sac_detections_close(&extra);
+    }
     if (detector->motion) {
         SAC_TRY(sac_motion_detect(&extra, pixels, clip->frames, width, height,
                                   detector->options.motion_threshold, detector->options.min_area_px,
@@ -357,6 +479,13 @@ fail:
     sac_detections_close(&extra);
     sac_detections_close(detections);
     return sac_error_set(error, status, -1, "no memory for the boxes of clip %s", clip->name);
+}
+
+void sac_detector_speed(const sac_detector *detector, int64_t *frames, double *seconds,
+                        int64_t *cached_clips) {
+    if (frames != NULL) *frames = detector->work->frames;
+    if (seconds != NULL) *seconds = detector->work->seconds;
+    if (cached_clips != NULL) *cached_clips = detector->work->cached;
 }
 
 const char *sac_detector_text(const sac_detector *detector) {
@@ -373,6 +502,12 @@ void sac_detector_close(sac_detector **slot) {
     sac_free(detector->paths);
     sac_free(detector->tables);
     sac_free(detector->rows);
+    for (int i = 0; i < detector->network_count; i++) sac_box_network_close(&detector->networks[i]);
+    sac_free(detector->networks);
+    sac_free(detector->network_size);
+    sac_free(detector->classes);
+    sac_free(detector->cache);
+    sac_free(detector->work);
     sac_size_samples_close(&detector->samples);
     sac_free(detector->text);
     sac_free(detector);

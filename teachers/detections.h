@@ -3,6 +3,7 @@
 #ifndef SAC_TEACHERS_DETECTIONS_H
 #define SAC_TEACHERS_DETECTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -33,21 +34,33 @@ double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside);
 //   boxes:FILE.csv  header with clip,frame,x1,y1,x2,y2 and optionally confidence, class; other columns are
 //                   ignored; frames from 1; x2, y2 exclusive. Several files form one table: rows of the same
 //                   clip in two files are joined, equal rows of a frame count once.
+//   darknet:CFG:WEIGHTS[:NAMES]
+//                   a YOLO network, teachers/detect_darknet.h; NAMES holds a class name per line
 //   motion          teachers/motion.h
-// With both, the rows of the files come first, then the blobs that no box so far covers: IoU < 0.3 and
-// less than half inside any one of them. The order on the command line does not matter.
+// With several, the rows of the files come first, then the networks' boxes in the order given, then the blobs
+// of the motion detector; of each those that no box so far covers: IoU < 0.3 and less than half inside any
+// one of them.
 typedef struct sac_detector sac_detector;
 typedef struct sac_detector_options {
     double min_confidence;   // boxes below are dropped, [0, 1]: 0.5
     double motion_threshold; // gray levels above the background noise, motion detector: 14
     double min_area_px;      // foreground pixels of the smallest blob: 40
+    // Detection networks, see teachers/network_boxes.h and teachers/network_clip.h.
+    double network_scale;     // network pixels per frame pixel, [0, 16]; 0: frames are fitted into the input
+    double network_overlap;   // of tiles, [0, 0.75]: 0.25
+    double network_nms;       // IoU, [0, 1]: 0.45
+    const char *network_size; // "WIDTHxHEIGHT" of the input; NULL: the network's own
+    const char *classes;      // names or numbers separated by commas; NULL: all
+    const char *cache;        // folder for the networks' boxes; NULL: none
+    bool (*stop)(void);       // asked before each frame of a network; NULL: never
 } sac_detector_options;
 sac_detector_options sac_detector_default_options(void);
 
 // Parses the specification and reads the CSV files.
+// The texts of `options` are copied.
 // SAC_ERROR_ARGUMENT: empty or unknown detector (the message lists the known ones), "motion" twice, an
 // option out of range; SAC_ERROR_IO; SAC_ERROR_FORMAT: a missing column, a value out of range, an empty box
-// (the message names file and line); SAC_ERROR_MEMORY.
+// (the message names file and line); what opening a network returns; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_detector_open(sac_detector **detector, const char *specification,
                                            const sac_detector_options *options, sac_error *error);
 // Optional, before the runs: shows the motion detector a training clip, so that it knows how large people are
@@ -59,12 +72,16 @@ SAC_NODISCARD sac_status sac_detector_learn(sac_detector *detector, const uint8_
                                             sac_error *error);
 // Boxes of a clip, cut to the picture; those less than a pixel wide or high after that are dropped.
 //   pixels  u8 gray [frames][height][width] of the whole clip
-// SAC_ERROR_FORMAT: without `motion`, no row of any file names the clip; a row names a frame outside the
-// clip or lies wholly outside the picture (it then belongs to other video); SAC_ERROR_MEMORY.
-// On failure *detections is left empty. Thread-safe.
+// SAC_ERROR_FORMAT: with files alone, no row of any names the clip; a row names a frame outside the
+// clip or lies wholly outside the picture (it then belongs to other video); what sac_network_clip returns;
+// SAC_ERROR_MEMORY.
+// On failure *detections is left empty. Thread-safe without networks, else one thread at a time.
 SAC_NODISCARD sac_status sac_detector_run(const sac_detector *detector, sac_detections *detections,
                                           const sac_clip *clip, const uint8_t *pixels, int width,
                                           int height, sac_error *error);
+// Frames that networks looked at so far in `seconds`, and clips found in the cache instead. Pointers may be NULL.
+void sac_detector_speed(const sac_detector *detector, int64_t *frames, double *seconds,
+                        int64_t *cached_clips);
 // Normalised specification for provenance (file names without folders). Borrowed.
 const char *sac_detector_text(const sac_detector *detector);
 void sac_detector_close(sac_detector **detector);

@@ -68,7 +68,8 @@ void sac_letterbox_map(const sac_letterbox *letterbox, sac_box *box);
 // ---- networks ----------------------------------------------------------------------------------------------
 
 // A detection network behind one face, filled in by its opener. One thread at a time.
-typedef struct sac_box_network {
+typedef struct sac_box_network sac_box_network;
+struct sac_box_network {
     void *user;
     sac_network_input input;
     int batch;    // pictures a run takes at most, >= 1
@@ -76,7 +77,7 @@ typedef struct sac_box_network {
     char **names; // [classes] or NULL when unknown; owned
     char *
         text; // for provenance, file names without folders: "darknet:yolov3.cfg:yolov3.weights"; owned
-    char *stamp; // changes whenever the network's result may (hash of the files); owned
+    char *stamp; // changes whenever the result for an input may (hash of the files); owned
     // Where picture `index` of a run goes, f32 in the layout of `input`. Stable addresses.
     float *(*picture)(void *user, int index);
     // Runs pictures 0..count-1 (1 <= count <= batch) and appends to boxes[i] what was found on picture i
@@ -84,8 +85,12 @@ typedef struct sac_box_network {
     // finite. SAC_ERROR_NUMERIC: an output is not finite; SAC_ERROR_BACKEND; SAC_ERROR_MEMORY.
     sac_status (*run)(void *user, int count, double min_confidence, sac_box_list *boxes,
                       sac_error *error);
+    // Changes input.width and input.height, multiples of `stride`; NULL: the size is fixed. Afterwards the
+    // addresses of the pictures are others. On failure the network is as before.
+    sac_status (*resize)(sac_box_network *network, int width, int height, sac_error *error);
+    int stride;
     void (*close)(void *user);
-} sac_box_network;
+};
 
 // Closes the network through its own close, frees what it owns; NULL-safe, sets NULL.
 void sac_box_network_close(sac_box_network **network);
