@@ -10,9 +10,10 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "teachers/agnostic_family.h"
 #include "teachers/ssmtl_family.h"
 
-static const sac_family *const FAMILIES[] = {&sac_ssmtl_family};
+static const sac_family *const FAMILIES[] = {&sac_ssmtl_family, &sac_agnostic_family};
 
 const sac_family *sac_family_at(int index) {
     if (index < 0 || index >= (int)(sizeof FAMILIES / sizeof FAMILIES[0])) return NULL;

@@ -53,6 +53,13 @@ static const sac_option options[] = {
      .choices = SAC_SSMTL_BACKBONES, .help = "shared 3D network"},
     {.name = "crop-size", .type = SAC_OPTION_INT, AT(ssmtl.crop_size),
      .number = 64, .min = 16, .max = 256, .argument = "PX", .help = "side of an object's crops"},
+    {.name = "", .help = "Teacher background-agnostic: auto-encoders of appearance and optical flow"},
+    {.name = "agnostic-width", .type = SAC_OPTION_CHOICE, AT(agnostic.width),
+     .choices = SAC_AGNOSTIC_WIDTHS, .help = "of the auto-encoders: 16 or 32 channels"},
+    {.name = "agnostic-crop-size", .type = SAC_OPTION_INT, AT(agnostic.crop_size),
+     .number = 64, .min = 16, .max = 256, .argument = "PX", .help = "side of an object's crops, a multiple of 8"},
+    {.name = "agnostic-lambda", .type = SAC_OPTION_REAL, AT(agnostic.lambda),
+     .number = 1, .min = 0, .max = 1000, .help = "of the gradient reversed before the adversary; 0: plain auto-encoders"},
     {.name = "", .help = "What to write"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output),
      .argument = "DIR", .help = "map store to make"},
@@ -108,11 +115,27 @@ static const void *fill_ssmtl(teach_settings *set, sac_backend backend) {
     return o;
 }
 
+static const void *fill_agnostic(teach_settings *set, sac_backend backend) {
+    sac_agnostic_options *o = &set->agnostic;
+    o->batch = set->batch;
+    o->epochs = set->epochs;
+    o->samples_per_epoch = set->samples_per_epoch;
+    o->validation_samples = set->validation_samples;
+    o->learning_rate = set->learning_rate;
+    o->cosine = set->schedule == 0;
+    o->max_minutes = set->max_minutes;
+    o->checkpoint_minutes = set->checkpoint_minutes;
+    o->seed = (uint64_t)set->tool.seed;
+    o->backend = backend;
+    return o;
+}
+
 static const struct {
     const char *name;
     const void *(*fill)(teach_settings *set, sac_backend backend);
 } FAMILIES[] = {
     {"ssmtl", fill_ssmtl},
+    {"background-agnostic", fill_agnostic},
 };
 
 // Options that matter to a run of `family` (NULL: none is trained).

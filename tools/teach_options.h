@@ -3,6 +3,7 @@
 #define SAC_TOOLS_TEACH_OPTIONS_H
 
 #include "core/tool.h"
+#include "teachers/agnostic_train.h"
 #include "teachers/maps.h"
 #include "teachers/ssmtl_train.h"
 #include "teachers/teaching.h"
@@ -21,6 +22,7 @@ typedef struct teach_settings {
     double learning_rate, max_minutes, checkpoint_minutes;
     // Options of their own, one struct per family.
     sac_ssmtl_options ssmtl;
+    sac_agnostic_options agnostic;
 } teach_settings;
 
 extern const sac_command teach_command;
