@@ -16,14 +16,28 @@ static const sac_option options[] = {
      .argument = "DIR", .help = "data set; auto:DIR, ucsd:DIR or generic:DIR names its layout"},
     {.name = "detector", .type = SAC_OPTION_TEXT, AT(detector),
      .text = "motion", .argument = "LIST",
-     .help = "motion, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), or several separated by "
-             "commas"},
+     .help = "motion, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), "
+             "darknet:CFG:WEIGHTS[:NAMES], or several separated by commas"},
     {.name = "min-confidence", .type = SAC_OPTION_REAL, AT(detection.min_confidence),
      .number = 0.5, .min = 0, .max = 1, .help = "boxes below are dropped"},
     {.name = "motion-threshold", .type = SAC_OPTION_REAL, AT(detection.motion_threshold),
      .number = 14, .min = 0.5, .max = 255, .help = "gray levels above the noise that count as motion"},
     {.name = "min-area", .type = SAC_OPTION_REAL, AT(detection.min_area_px),
      .number = 40, .min = 1, .max = 1e6, .argument = "PX", .help = "pixels of the smallest moving blob"},
+    {.name = "network-scale", .type = SAC_OPTION_REAL, AT(detection.network_scale),
+     .number = 0, .min = 0, .max = 16,
+     .help = "pixels of a detection network per pixel of the frame, by a larger input or tiles: 2 or 3 for small "
+             "people; 0: the frame is fitted into the network's own input"},
+    {.name = "network-size", .type = SAC_OPTION_TEXT, AT(detection.network_size), .argument = "WxH",
+     .help = "input of detection networks instead of their own"},
+    {.name = "network-overlap", .type = SAC_OPTION_REAL, AT(detection.network_overlap),
+     .number = 0.25, .min = 0, .max = 0.75, .help = "of neighbouring tiles, as part of a tile"},
+    {.name = "network-nms", .type = SAC_OPTION_REAL, AT(detection.network_nms),
+     .number = 0.45, .min = 0, .max = 1, .help = "IoU above which a box suppresses weaker ones of its class"},
+    {.name = "classes", .type = SAC_OPTION_TEXT, AT(detection.classes), .argument = "LIST",
+     .help = "classes of detection networks to keep, names or numbers; all otherwise"},
+    {.name = "detections-cache", .type = SAC_OPTION_TEXT, AT(detection.cache), .argument = "DIR",
+     .help = "where boxes of detection networks are kept for other runs"},
     {.name = "", .help = "The teacher"},
     {.name = "teacher", .type = SAC_OPTION_CHOICE, AT(teacher),
      .choices = SAC_FAMILIES, .help = "teacher family"},
@@ -143,7 +157,8 @@ static json_t *settings_json(const teach_settings *set, const char *family) {
     // Where files lie on this machine is nobody's business, and no part of the method.
     static const char *const local[] = {"dataset", "detector", "from",      "output",
                                         "overlay", "overlays", "resume",    "json",
-                                        "progress", "quiet",   "overwrite", "config"};
+                                        "progress", "quiet",   "overwrite", "config",
+                                        "detections-cache"};
     json_t *all = sac_options_to_json(&teach_command, set);
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
         (void)json_object_del(all, local[i]);
