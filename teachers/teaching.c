@@ -228,7 +228,11 @@ static sac_status open_run(sac_teaching_run *r, sac_error *error) {
                                r->dataset->path);
         goto fail;
     }
-    SAC_TRY(sac_detector_open(&r->detector, r->set.detector, &r->set.detection, error));
+    sac_detector_options detection = r->set.detection;
+    detection.stop = r->listener.stop;
+    // Clips that an interrupted run has been through need no network again.
+    if (detection.cache == NULL) detection.cache = r->work;
+    SAC_TRY(sac_detector_open(&r->detector, r->set.detector, &detection, error));
     SAC_TRY_ALLOC(r->clips = sac_calloc(r->dataset->count, sizeof *r->clips));
     for (int64_t i = 0; i < r->dataset->count; i++) r->clips[i].clip = &r->dataset->clips[i];
     SAC_TRY(check_overlays(r, error));
@@ -269,6 +273,15 @@ static sac_status detect_all(sac_teaching_run *r, sac_error *error) {
             c->pixels = NULL;
         }
         sac_teaching_progress(r, "detect", "clips", i + 1, count, c->clip->name);
+    }
+    int64_t frames = 0, cached = 0;
+    double seconds = 0;
+    sac_detector_speed(r->detector, &frames, &seconds, &cached);
+    if (frames > 0 || cached > 0) {
+        sac_teaching_say(r, SAC_LOG_INFO,
+                         "detection networks: %lld frames at %.1f frames/s, %lld clips from the cache",
+                         (long long)frames, seconds > 0 ? (double)frames / seconds : 0.0,
+                         (long long)cached);
     }
 fail:
     sac_teaching_progress(r, NULL, NULL, 0, 0, NULL);
