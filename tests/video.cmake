@@ -8,3 +8,4 @@ endforeach()
 
 sac_fuzz(picture LIBS saccade_video saccade_ffmpeg SECONDS 4)
 sac_fuzz(video LIBS saccade_video saccade_ffmpeg SECONDS 6)
+sac_test(video_flow LIBS saccade_video saccade_core SOURCES flow_scenes.c)
