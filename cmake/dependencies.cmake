@@ -1,5 +1,5 @@
-# Targets for the libraries of others: saccade_jansson, saccade_ffmpeg, saccade_cairo, saccade_openmp,
-# saccade_onednn. Each is found on this machine; nothing is downloaded here.
+# Targets for the libraries of others: saccade_jansson, saccade_ffmpeg, saccade_cairo, saccade_protobuf_c,
+# saccade_openmp, saccade_onednn. Each is found on this machine; nothing is downloaded here.
 
 function(sac_pkg_config target)
     add_library(${target} INTERFACE)
@@ -15,6 +15,13 @@ sac_pkg_config(saccade_jansson jansson>=2.11)
 # The libraries of FFmpeg 5.1.
 sac_pkg_config(saccade_ffmpeg libavformat>=59.27 libavcodec>=59.37 libavutil>=57.28 libswscale>=6.7 libavdevice>=59.7)
 sac_pkg_config(saccade_cairo cairo>=1.16)
+
+# Reads ONNX files: the run-time in C, and the compiler of nn/onnx.proto.
+sac_pkg_config(saccade_protobuf_c libprotobuf-c>=1.3)
+find_program(SACCADE_PROTOC_C protoc-c)
+if(NOT SACCADE_PROTOC_C)
+    message(FATAL_ERROR "protoc-c is missing. Run tools/setup, which installs what the build needs.")
+endif()
 
 add_library(saccade_math INTERFACE)
 target_link_libraries(saccade_math INTERFACE m)
