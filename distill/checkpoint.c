@@ -15,9 +15,9 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 
-static const char *const columns[] = {"epoch",        "train_loss",    "validation_loss",
-                                      "pseudo_auc",   "learning_rate", "seconds",
-                                      "samples_per_s"};
+static const char *const columns[] = {
+    "epoch",   "train_loss",    "validation_loss",  "pseudo_auc",         "learning_rate",
+    "seconds", "samples_per_s", "adversarial_loss", "discriminator_real", "discriminator_own"};
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
 void sac_checkpoint_close(sac_checkpoint *state) {
@@ -27,10 +27,12 @@ void sac_checkpoint_close(sac_checkpoint *state) {
 }
 
 sac_status sac_checkpoint_row(sac_checkpoint *state, const sac_epoch_metrics *m) {
-    json_t *row = json_pack("[I, o, o, o, o, o, o]", (json_int_t)m->epoch,
-                            sac_json_number(m->train_loss), sac_json_number(m->validation_loss),
-                            sac_json_number(m->pseudo_auc), sac_json_number(m->learning_rate),
-                            sac_json_number(m->seconds), sac_json_number(m->samples_per_s));
+    json_t *row = json_pack(
+        "[I, o, o, o, o, o, o, o, o, o]", (json_int_t)m->epoch, sac_json_number(m->train_loss),
+        sac_json_number(m->validation_loss), sac_json_number(m->pseudo_auc),
+        sac_json_number(m->learning_rate), sac_json_number(m->seconds),
+        sac_json_number(m->samples_per_s), sac_json_number(m->adversarial_loss),
+        sac_json_number(m->discriminator_real), sac_json_number(m->discriminator_own));
     return row != NULL && json_array_append_new(state->rows, row) == 0 ? SAC_OK : SAC_ERROR_MEMORY;
 }
 
@@ -63,11 +65,13 @@ fail:
 }
 
 static json_t *state_to_json(const sac_checkpoint *s) {
-    return json_pack("{s:I, s:I, s:f, s:I, s:o, s:o, s:f, s:O}", "epoch", (json_int_t)s->epoch,
-                     "step", (json_int_t)s->step, "loss_sum", s->loss_sum, "best_epoch",
-                     (json_int_t)s->best_epoch, "best_validation_loss",
-                     sac_json_number(s->best_validation_loss), "best_pseudo_auc",
-                     sac_json_number(s->best_pseudo_auc), "seconds", s->seconds, "rows", s->rows);
+    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:o, s:o, s:f, s:O}", "epoch",
+                     (json_int_t)s->epoch, "step", (json_int_t)s->step, "loss_sum",
+                     s->sum.distillation, "adversarial_sum", s->sum.adversarial, "real_sum",
+                     s->sum.real, "own_sum", s->sum.own, "best_epoch", (json_int_t)s->best_epoch,
+                     "best_validation_loss", sac_json_number(s->best_validation_loss),
+                     "best_pseudo_auc", sac_json_number(s->best_pseudo_auc), "seconds", s->seconds,
+                     "rows", s->rows);
 }
 
 static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *json,
@@ -78,6 +82,10 @@ static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *jso
     const sac_status status = sac_safetensors_set_metadata(st, key, text, error);
     free(text);
     return status;
+}
+
+static void discriminator_prefix(char *prefix, size_t size, int teacher) {
+    (void)snprintf(prefix, size, "discriminator%d.", teacher);
 }
 
 sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
@@ -93,6 +101,11 @@ sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
     SAC_TRY(sac_params_store(parts->model->params, st, "model.", error));
     SAC_TRY(sac_params_store(parts->best, st, "best.", error));
     SAC_TRY(sac_adam_store(parts->adam, parts->model->params, st, "adam.", error));
+    for (int m = 0; m < parts->discriminator_count; m++) {
+        char prefix[32];
+        discriminator_prefix(prefix, sizeof prefix, m);
+        SAC_TRY(sac_discriminator_store(parts->discriminators[m], st, prefix, error));
+    }
     const sac_rng rng = sac_train_rng(parts->train);
     const int64_t words = 4;
     SAC_TRY(sac_safetensors_add(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, rng.state, error));
@@ -187,7 +200,10 @@ static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st,
     SAC_TRY(sac_json_get_int(json, "step", 0, most, &s->step, path, error));
     SAC_TRY(
         sac_json_get_int(json, "best_epoch", s->epoch > 0, s->epoch, &s->best_epoch, path, error));
-    SAC_TRY(sac_json_get_real(json, "loss_sum", 0, 1e300, &s->loss_sum, path, error));
+    SAC_TRY(sac_json_get_real(json, "loss_sum", 0, 1e300, &s->sum.distillation, path, error));
+    SAC_TRY(sac_json_get_real(json, "adversarial_sum", 0, 1e300, &s->sum.adversarial, path, error));
+    SAC_TRY(sac_json_get_real(json, "real_sum", 0, 1e300, &s->sum.real, path, error));
+    SAC_TRY(sac_json_get_real(json, "own_sum", 0, 1e300, &s->sum.own, path, error));
     SAC_TRY(sac_json_get_real(json, "seconds", 0, 1e12, &s->seconds, path, error));
     if (s->best_epoch > 0) {
         SAC_TRY(sac_json_get_real(json, "best_validation_loss", 0, 1e300, &s->best_validation_loss,
@@ -254,6 +270,11 @@ sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder,
     SAC_TRY(sac_params_load(parts->model->params, st, "model.", path, error));
     SAC_TRY(sac_params_load(parts->best, st, "best.", path, error));
     SAC_TRY(sac_adam_load(parts->adam, parts->model->params, st, "adam.", path, error));
+    for (int m = 0; m < parts->discriminator_count; m++) {
+        char prefix[32];
+        discriminator_prefix(prefix, sizeof prefix, m);
+        SAC_TRY(sac_discriminator_load(parts->discriminators[m], st, prefix, path, error));
+    }
     SAC_TRY(rng_load(parts->train, st, path, error));
     const int64_t steps = state->epoch * parts->steps_per_epoch + state->step;
     if (sac_adam_steps(parts->adam) != steps) {

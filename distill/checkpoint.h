@@ -4,13 +4,14 @@
 
 #include <jansson.h>
 
+#include "distill/discriminator.h"
 #include "distill/trainer.h"
 #include "nn/optim.h"
 #include "nn/train.h"
 
 typedef struct sac_checkpoint {
     int64_t epoch, step; // finished epochs; finished steps of the next one
-    double loss_sum;     // of those steps
+    sac_step_losses sum; // over those steps
     int64_t best_epoch;  // from 1; 0: none yet
     double best_validation_loss, best_pseudo_auc;
     double seconds; // of training, over all resumed parts
@@ -27,6 +28,8 @@ typedef struct sac_checkpoint_parts {
     const sac_samples *samples;
     const sac_trainer_options *options;
     int64_t steps_per_epoch;
+    sac_discriminator *const *discriminators; // [discriminator_count], one a teacher
+    int discriminator_count;                  // 0: no adversarial term
 } sac_checkpoint_parts;
 
 // SAC_OK when FOLDER/checkpoint.safetensors is there exactly if `resume`, else SAC_ERROR_ARGUMENT

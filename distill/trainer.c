@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "core/time.h"
 #include "distill/checkpoint.h"
+#include "distill/discriminator.h"
 #include "distill/loss.h"
 #include "nn/infer.h"
 #include "saccade/metrics.h"
@@ -33,18 +34,21 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .jitter = 0.1,
                                  .flip = 0,
                                  .shift = 0,
+                                 .adversarial = 0,
+                                 .adversarial_warmup = 2,
                                  .checkpoint_s = 60,
                                  .seed = 1};
 }
 
 json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
     return json_pack(
-        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "epochs",
-        (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch, "batch",
-        (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay", o->weight_decay,
-        "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience, "pseudo_fraction",
-        o->pseudo_fraction, "emphasis", o->emphasis, "jitter", o->jitter, "flip", o->flip, "shift",
-        (json_int_t)o->shift, "seed", (json_int_t)o->seed, "backend",
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I, s:s}",
+        "epochs", (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
+        "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay",
+        o->weight_decay, "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience,
+        "pseudo_fraction", o->pseudo_fraction, "emphasis", o->emphasis, "jitter", o->jitter, "flip",
+        o->flip, "shift", (json_int_t)o->shift, "adversarial", o->adversarial, "adversarial_warmup",
+        (json_int_t)o->adversarial_warmup, "seed", (json_int_t)o->seed, "backend",
         o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
 }
 
@@ -69,8 +73,10 @@ typedef struct trainer {
     sac_sample_ref *validation; // fixed
     int64_t validation_count;
     int64_t steps_per_epoch;
-    augment *augments; // of the current batch
-    float *targets[3]; // one teacher, one batch
+    augment *augments;                                   // of the current batch
+    float *targets[3];                                   // one teacher, one batch
+    sac_discriminator *discriminators[SAC_MAX_TEACHERS]; // without an adversarial term: none
+    int discriminator_count;
     sac_checkpoint state;
     const char *folder;
 } trainer;
@@ -235,8 +241,28 @@ static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *r
         input_fill(input + i * size, t->samples, refs[i], augments != NULL ? augments[i] : NONE);
 }
 
-static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate, double *loss,
-                           sac_error *error) {
+// The discriminator of one teacher learns from the batch; after the warm-up the student's gradient
+// receives its judgement.
+static sac_status oppose(trainer *t, sac_step_losses *losses, int teacher, float *const grad[3],
+                         const float *const student[3], const float *const target[3], int64_t epoch,
+                         double rate, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_discriminator *d = t->discriminators[teacher];
+    sac_discriminator_step_result result;
+    double loss = 0;
+    const double weight = t->options->adversarial * t->samples->weights[teacher];
+    const bool warm = epoch >= t->options->adversarial_warmup;
+    SAC_TRY(sac_discriminator_step(d, &result, target, student, rate, error));
+    SAC_TRY(sac_discriminator_judge(d, &loss, warm ? grad : NULL, student, weight, error));
+    losses->adversarial += loss / t->discriminator_count;
+    losses->real += result.real / t->discriminator_count;
+    losses->own += result.own / t->discriminator_count;
+fail:
+    return status;
+}
+
+static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
+                           sac_step_losses *losses, sac_error *error) {
     sac_status status = SAC_OK;
     const int64_t batch = t->options->batch;
     const sac_sample_ref *refs = t->order + step * batch;
@@ -251,15 +277,21 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
         student[k] = sac_train_output(t->train, outputs[k]);
         grad[k] = sac_train_output_grad(t->train, outputs[k]);
     }
-    *loss = 0;
+    *losses = (sac_step_losses){0};
     for (int m = 0; m < t->samples->teacher_count; m++) {
         targets_fill(t->targets, t->samples, refs, batch, m, t->augments);
         const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
         const double weight = t->samples->weights[m];
-        *loss +=
+        losses->distillation +=
             weight * sac_distill_loss(grad, student, target, batch, t->options->emphasis, weight);
+        if (t->discriminator_count == 0 || !isfinite(losses->distillation)) continue;
+        status = oppose(t, losses, m, grad, student, target, epoch, rate, &why);
+        if (status != SAC_OK) {
+            return sac_error_set(error, status, step, "epoch %" PRId64 " step %" PRId64 ": %s",
+                                 epoch + 1, step + 1, why.message);
+        }
     }
-    if (!isfinite(*loss)) {
+    if (!isfinite(losses->distillation)) {
         return sac_error_set(error, SAC_ERROR_NUMERIC, step,
                              "epoch %" PRId64 " step %" PRId64
                              ": the distillation loss is not finite",
@@ -325,6 +357,7 @@ static void trainer_close(trainer *t) {
     sac_infer_close(&t->infer);
     sac_adam_close(&t->adam);
     sac_params_close(&t->best);
+    for (int m = 0; m < t->discriminator_count; m++) sac_discriminator_close(&t->discriminators[m]);
     sac_free(t->order);
     sac_free(t->augments);
     sac_free(t->validation);
@@ -351,6 +384,9 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
         {o->jitter >= 0 && o->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
         {o->flip >= 0 && o->flip <= 1, "the part of flipped samples must be in [0, 1]"},
         {o->shift >= 0 && o->shift <= 64, "the shift must be 0 to 64 pixels"},
+        {o->adversarial >= 0 && o->adversarial <= 100,
+         "the weight of the adversarial term must be in [0, 100]"},
+        {o->adversarial_warmup >= 0, "the adversarial warm-up must not be negative"},
         {o->max_minutes >= 0, "the time limit must not be negative"},
         {o->checkpoint_s >= 0, "the time between checkpoints must not be negative"},
     };
@@ -384,7 +420,9 @@ static sac_checkpoint_parts parts_of(const trainer *t) {
                                   .train = t->train,
                                   .samples = t->samples,
                                   .options = t->options,
-                                  .steps_per_epoch = t->steps_per_epoch};
+                                  .steps_per_epoch = t->steps_per_epoch,
+                                  .discriminators = t->discriminators,
+                                  .discriminator_count = t->discriminator_count};
 }
 
 static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
@@ -420,6 +458,11 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     SAC_TRY(sac_adam_create(&t->adam, t->model->params, &adam));
     SAC_TRY(sac_train_create(&t->train, t->model->net, t->model->params, &plan, error));
     SAC_TRY(sac_infer_create(&t->infer, t->model->net, t->model->params, &check, error));
+    for (int m = 0; o->adversarial > 0 && m < t->samples->teacher_count; m++) {
+        SAC_TRY(sac_discriminator_create(&t->discriminators[m], o->batch, o->seed + (uint64_t)m,
+                                         o->backend, error));
+        t->discriminator_count++;
+    }
     const sac_checkpoint_parts parts = parts_of(t);
     SAC_TRY(sac_checkpoint_begin(&t->state, t->folder, &parts, resume, error));
 fail:
@@ -444,16 +487,19 @@ static sac_status epoch_run(trainer *t, const sac_schedule *schedule, sac_error 
     SAC_TRY(sac_trainer_order(t->order, t->samples, t->options, s->epoch, error));
     double last = sac_time_s(), saved = last;
     while (s->step < t->steps_per_epoch && !time_is_up(t)) {
-        double loss = 0;
+        sac_step_losses losses;
         const int64_t at = s->epoch * t->steps_per_epoch + s->step;
-        SAC_TRY(step_run(t, s->epoch, s->step, sac_schedule_rate(schedule, at), &loss, error));
+        SAC_TRY(step_run(t, s->epoch, s->step, sac_schedule_rate(schedule, at), &losses, error));
         s->step++;
-        s->loss_sum += loss;
+        s->sum.distillation += losses.distillation;
+        s->sum.adversarial += losses.adversarial;
+        s->sum.real += losses.real;
+        s->sum.own += losses.own;
         const double now = sac_time_s();
         s->seconds += now - last;
         last = now;
         if (t->hooks->step != NULL) {
-            t->hooks->step(t->hooks->user, at + 1, steps, s->loss_sum / (double)s->step);
+            t->hooks->step(t->hooks->user, at + 1, steps, s->sum.distillation / (double)s->step);
         }
         const bool stop = t->hooks->stop != NULL && t->hooks->stop();
         if (stop || now - saved > t->options->checkpoint_s) {
@@ -482,7 +528,13 @@ static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_err
     const int64_t steps = s->epoch * t->steps_per_epoch + s->step;
     if (cut) SAC_TRY(checkpoint(t, error));
     const double begun = sac_time_s();
-    sac_epoch_metrics m = {.epoch = s->epoch + 1, .train_loss = s->loss_sum / (double)s->step};
+    const double n = (double)s->step;
+    const bool opposed = t->discriminator_count > 0;
+    sac_epoch_metrics m = {.epoch = s->epoch + 1,
+                           .train_loss = s->sum.distillation / n,
+                           .adversarial_loss = opposed ? s->sum.adversarial / n : NAN,
+                           .discriminator_real = opposed ? s->sum.real / n : NAN,
+                           .discriminator_own = opposed ? s->sum.own / n : NAN};
     m.learning_rate = sac_schedule_rate(schedule, steps - 1);
     SAC_TRY(validate(t, &m.validation_loss, &m.pseudo_auc, error));
     s->seconds += sac_time_s() - begun;
@@ -498,7 +550,7 @@ static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_err
     SAC_TRY(sac_checkpoint_row(s, &m));
     s->epoch++;
     s->step = 0;
-    s->loss_sum = 0;
+    s->sum = (sac_step_losses){0};
     if (!cut) SAC_TRY(checkpoint(t, error));
     SAC_TRY(sac_checkpoint_write_metrics(s, t->folder, error));
     if (t->hooks->epoch != NULL) t->hooks->epoch(t->hooks->user, &m, best);

@@ -29,6 +29,10 @@ typedef struct sac_trainer_options {
     // way, 0..64; their maps stay as they are, so keep it well below a cell of the finest map (1/16
     // of the width)
     int64_t shift;
+    // weight of the adversarial term of each teacher (distill/discriminator.h), 0: none, and no
+    // discriminators; 0.1 in the paper
+    double adversarial;
+    int64_t adversarial_warmup; // epochs in which the discriminators learn alone, 2
     // training stops gracefully at the end of the step that exceeds it; 0: no limit
     double max_minutes;
     double checkpoint_s; // seconds between checkpoints within an epoch, 60; 0: after every step
@@ -40,10 +44,21 @@ sac_trainer_options sac_trainer_default_options(void);
 // reference, NULL on lack of memory.
 json_t *sac_trainer_options_to_json(const sac_trainer_options *options);
 
+// Means over steps; the last three are sums over teachers of weighted means, 0 without
+// discriminators.
+typedef struct sac_step_losses {
+    double distillation; // what train_loss and the validation loss are
+    double adversarial;  // L_G, before its weight
+    double real, own;    // mean D of the teachers' and of the student's maps
+} sac_step_losses;
+
 // One row of metrics.csv.
 typedef struct sac_epoch_metrics {
     int64_t epoch; // from 1
     double train_loss, validation_loss;
+    // L_G and mean D of the teachers' and of the student's maps (0.5 both: it cannot tell), means
+    // over teachers; NaN without an adversarial term
+    double adversarial_loss, discriminator_real, discriminator_own;
     double pseudo_auc;    // frame AUC of the student's score on the held-back clips: altered frames
                           // against all others; NaN without pseudo-anomalies
     double learning_rate; // of the last step
@@ -73,7 +88,8 @@ SAC_NODISCARD sac_status sac_trainer_check(const char *folder, const sac_trainer
 
 // Trains model->params; on success they are those of the epoch with the lowest validation loss (at
 // most 2000 frames, spread evenly over what is held back). FOLDER receives checkpoint.safetensors
-// (weights, best weights, optimiser moments, dropout generator, epoch and step, running sums) and
+// (weights, best weights, optimiser moments, discriminators, dropout generator, epoch and step,
+// running sums) and
 // metrics.csv, both written atomically.
 //   result   filled on success
 //   folder   must exist

@@ -21,8 +21,8 @@ typedef struct sac_plan_options {
 } sac_plan_options;
 
 typedef struct sac_train sac_train;
-// `params` is borrowed, read at each forward, its grad added to at each backward; it must outlive
-// the plan.
+// `net` and `params` are borrowed and must outlive the plan; params are read at each forward, their
+// grad is added to at each backward.
 SAC_NODISCARD sac_status sac_train_create(sac_train **train, const sac_net *net, sac_params *params,
                                           const sac_plan_options *options, sac_error *error);
 // Buffers to fill / read by name, f32, dense, channels-first [N][C][D][H][W] (inputs: channels-last

@@ -40,7 +40,7 @@ has err "4 clips and 4 altered ones"
 has err "1 teacher, tiny-m at 48x32, 3 epochs of 240 samples, seed 1"
 has err "epoch 3  train"
 [ "$(wc -l <whole/metrics.csv)" = 4 ] || fail "metrics.csv needs a header and three rows"
-[ "$(head -n 1 whole/metrics.csv)" = epoch,train_loss,validation_loss,pseudo_auc,learning_rate,seconds,samples_per_s ] ||
+[ "$(head -n 1 whole/metrics.csv)" = epoch,train_loss,validation_loss,pseudo_auc,learning_rate,seconds,samples_per_s,adversarial_loss,discriminator_real,discriminator_own ] ||
     fail "$(head -n 1 whole/metrics.csv)"
 no_rest whole
 run 0 "$SACCADE_BIN/student-info" whole/student.safetensors --verify -t 1

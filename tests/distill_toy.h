@@ -117,6 +117,8 @@ static inline sac_trainer_options toy_options(void) {
     o.samples_per_epoch = 50; // a remainder of two is left out
     o.checkpoint_s = 1e9;
     o.patience = 0;
+    o.adversarial = 0.1; // so that every test of resuming covers the discriminators
+    o.adversarial_warmup = 1;
     return o;
 }
 enum { TOY_STEPS = 6, TOY_EPOCHS = 3 };

@@ -327,10 +327,13 @@ Test(distill_checkpoint, contradicting_counters_are_refused) {
         {"best_validation_loss", "-1", "\"best_validation_loss\""},
         {"loss_sum", "-1", "\"loss_sum\""},
         {"loss_sum", NULL, "\"loss_sum\" is missing"},
+        {"adversarial_sum", "-1", "\"adversarial_sum\""},
+        {"real_sum", "\"1\"", "\"real_sum\""},
+        {"own_sum", NULL, "\"own_sum\" is missing"},
         {"seconds", "1e300", "\"seconds\""},
         {"rows", "[]", "0 metrics rows for 1"},
-        {"rows", "[[1]]", "row 1 needs 7 numbers"},
-        {"rows", "[7]", "row 1 needs 7 numbers"},
+        {"rows", "[[1]]", "row 1 needs 10 numbers"},
+        {"rows", "[7]", "row 1 needs 10 numbers"},
         {"rows", "{}", "\"rows\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -358,8 +361,9 @@ Test(distill_checkpoint, contradicting_counters_are_refused) {
 Test(distill_checkpoint, odd_metrics_cells_stay_empty) {
     fixture f = stopped_run();
     sac_safetensors *good = checkpoint_read(&f);
-    state_change(&f, good, "rows",
-                 json_loads("[[1, \"a,b\", null, {}, [], true, 3]]", JSON_DECODE_ANY, NULL));
+    state_change(
+        &f, good, "rows",
+        json_loads("[[1, \"a,b\", null, {}, [], true, 3, null, [], 4]]", JSON_DECODE_ANY, NULL));
     sac_error error = {0};
     sac_assert_ok(resume(&f, &error), &error);
     char path[600];
@@ -367,7 +371,7 @@ Test(distill_checkpoint, odd_metrics_cells_stay_empty) {
     uint8_t *text = NULL;
     size_t size = 0;
     sac_assert_ok(sac_file_read(&text, &size, path, 1 << 20, NULL), NULL);
-    cr_assert(strstr((const char *)text, "\n1,,,,,,3\n") != NULL, "%s", (const char *)text);
+    cr_assert(strstr((const char *)text, "\n1,,,,,,3,,,4\n") != NULL, "%s", (const char *)text);
     sac_free(text);
     sac_safetensors_close(&good);
     sac_samples_close(&f.samples);

@@ -109,9 +109,11 @@ Test(distill_trainer, order_of_nothing_is_an_error) {
 // ---- resume ------------------------------------------------------------------------------------
 
 // metrics.csv without the two columns that hold times.
-static void metrics_read(double rows[][5], int64_t *count, const char *folder) {
-    static const char *const wanted[5] = {"epoch", "train_loss", "validation_loss", "pseudo_auc",
-                                          "learning_rate"};
+enum { METRICS = 8 };
+static void metrics_read(double rows[][METRICS], int64_t *count, const char *folder) {
+    static const char *const wanted[METRICS] = {
+        "epoch",         "train_loss",       "validation_loss",    "pseudo_auc",
+        "learning_rate", "adversarial_loss", "discriminator_real", "discriminator_own"};
     sac_error error = {0};
     sac_csv *csv = NULL;
     char path[600];
@@ -120,7 +122,7 @@ static void metrics_read(double rows[][5], int64_t *count, const char *folder) {
     *count = sac_csv_rows(csv);
     cr_assert(*count <= 16);
     for (int64_t r = 0; r < *count; r++) {
-        for (int c = 0; c < 5; c++) {
+        for (int c = 0; c < METRICS; c++) {
             const int column = sac_csv_column(csv, wanted[c]);
             cr_assert(column >= 0);
             const char *text = sac_csv_text(csv, r, column);
@@ -131,14 +133,14 @@ static void metrics_read(double rows[][5], int64_t *count, const char *folder) {
 }
 
 static void metrics_same(const char *a, const char *b, const char *what) {
-    double x[16][5], y[16][5];
+    double x[16][METRICS], y[16][METRICS];
     int64_t n = 0, m = 0;
     metrics_read(x, &n, a);
     metrics_read(y, &m, b);
     cr_assert_eq(n, m, "%s: %lld and %lld rows", what, (long long)n, (long long)m);
     cr_assert(n > 0);
     for (int64_t r = 0; r < n; r++) {
-        for (int c = 0; c < 5; c++) {
+        for (int c = 0; c < METRICS; c++) {
             cr_assert(x[r][c] == y[r][c], "%s: row %lld column %d: %.9g, expected %.9g", what,
                       (long long)r, c, x[r][c], y[r][c]);
         }
@@ -444,30 +446,35 @@ Test(distill_trainer, patience_ends_the_run_and_resuming_adds_nothing) {
 // ---- several teachers --------------------------------------------------------------------------
 
 Test(distill_trainer, two_equal_teachers_of_half_weight_are_one) {
-    whole w = whole_run();
-    sac_samples two = toy_samples(4, 1, 12, true, 2);
+    sac_samples one = toy_samples(4, 1, 12, true, 1), two = toy_samples(4, 1, 12, true, 2);
     two.weights[0] = two.weights[1] = 0.5;
-    sac_trainer_result result;
+    sac_trainer_options options = toy_options();
+    options.adversarial = 0; // every teacher's discriminator begins elsewhere
+    sac_trainer_result single, result;
     sac_error error = {0};
     sac_model *model = toy_model(5);
-    sac_assert_ok(toy_run(model, folder_make("two"), &two, &w.options, -1, false, &result, &error),
+    sac_assert_ok(toy_run(model, folder_make("one"), &one, &options, -1, false, &single, &error),
+                  &error);
+    sac_model_close(&model);
+    model = toy_model(5);
+    sac_assert_ok(toy_run(model, folder_make("two"), &two, &options, -1, false, &result, &error),
                   &error);
     // Sums in another order: equal up to rounding, which training magnifies a little.
-    cr_assert_float_eq(result.best_validation_loss, w.result.best_validation_loss,
-                       1e-3 * w.result.best_validation_loss);
+    cr_assert_float_eq(result.best_validation_loss, single.best_validation_loss,
+                       1e-3 * single.best_validation_loss);
     sac_model_close(&model);
     // Another opinion of the second teacher matters.
     for (int64_t c = 0; c < two.count; c++) {
         memset(two.clips[c].maps[1].map1, 0, (size_t)two.clips[c].frames * sizeof(float));
     }
     model = toy_model(5);
-    sac_assert_ok(toy_run(model, folder_make("odd"), &two, &w.options, -1, false, &result, &error),
+    sac_assert_ok(toy_run(model, folder_make("odd"), &two, &options, -1, false, &result, &error),
                   &error);
-    cr_assert(fabs(result.best_validation_loss - w.result.best_validation_loss) >
-              1e-2 * w.result.best_validation_loss);
+    cr_assert(fabs(result.best_validation_loss - single.best_validation_loss) >
+              1e-2 * single.best_validation_loss);
     sac_model_close(&model);
     sac_samples_close(&two);
-    whole_close(&w);
+    sac_samples_close(&one);
 }
 
 // ---- learning ----------------------------------------------------------------------------------
@@ -507,7 +514,7 @@ Test(distill_trainer, a_student_learns_what_hurries) {
     const char *folder = folder_make("learn");
     sac_model *model = toy_model(5);
     sac_assert_ok(toy_run(model, folder, &samples, &options, -1, false, &result, &error), &error);
-    double rows[16][5];
+    double rows[16][METRICS];
     int64_t count = 0;
     metrics_read(rows, &count, folder);
     cr_assert_eq(count, 8);
@@ -604,6 +611,8 @@ Test(distill_trainer, options_out_of_range_say_which) {
         {FIELD(flip), false, 1.5, "flipped"},
         {FIELD(shift), true, -1, "shift"},
         {FIELD(shift), true, 65, "shift"},
+        {FIELD(adversarial), false, -0.1, "adversarial term"},
+        {FIELD(adversarial_warmup), true, -1, "warm-up"},
         {FIELD(max_minutes), false, NAN, "time limit"},
         {FIELD(checkpoint_s), false, -1, "checkpoints"},
 #undef FIELD
@@ -676,7 +685,7 @@ Test(distill_trainer, without_altered_clips_there_is_no_pseudo_auc) {
                                   false, &error),
                   &error);
     cr_assert(isnan(result.best_pseudo_auc));
-    double rows[16][5];
+    double rows[16][METRICS];
     int64_t count = 0;
     metrics_read(rows, &count, sac_test_path("plain"));
     cr_assert_eq(count, 1);

@@ -24,9 +24,9 @@ typedef struct settings {
     sac_tool_settings tool;
     const char *dataset, *output, *arch;
     sac_text_list teachers;
-    int64_t width, height, variants, epochs, samples, batch, patience, shift;
+    int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, flip,
-        max_minutes, checkpoint_s;
+        adversarial, max_minutes, checkpoint_s;
     bool resume;
     int backend;
 } settings;
@@ -83,6 +83,13 @@ static const sac_option options[] = {
     {.name = "emphasis", .type = SAC_OPTION_REAL, AT(emphasis), .number = 4, .min = 0, .max = 1000,
      .argument = "X",
      .help = "extra weight of map cells with a high target; 0: plain mean squared error"},
+    {.name = "adversarial", .type = SAC_OPTION_REAL, AT(adversarial), .number = 0, .min = 0,
+     .max = 100, .argument = "X",
+     .help = "weight of the adversarial term: a discriminator per teacher learns to tell its maps "
+             "from the student's (0.1 in the paper); 0: none"},
+    {.name = "adversarial-warmup", .type = SAC_OPTION_INT, AT(adversarial_warmup), .number = 2,
+     .min = 0, .max = 100000, .argument = "N",
+     .help = "epochs in which the discriminators learn alone"},
     {.name = "patience", .type = SAC_OPTION_INT, AT(patience), .number = 12, .min = 0,
      .max = 100000, .argument = "N",
      .help = "stop after so many epochs without a better validation loss; 0: never"},
@@ -238,6 +245,8 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.jitter = s->jitter;
     o.flip = s->flip;
     o.shift = s->shift;
+    o.adversarial = s->adversarial;
+    o.adversarial_warmup = s->adversarial_warmup;
     o.max_minutes = s->max_minutes;
     o.checkpoint_s = s->checkpoint_s;
     o.seed = (uint64_t)s->tool.seed;
