@@ -646,6 +646,15 @@ static sac_status read_layer(importer *im) {
                          im->section->line, im->section->name);
 }
 
+// A builder of the network failed: its first error explains the negative node.
+static sac_status check_built(const importer *im) {
+    if (im->last.node >= 0 || strcmp(im->section->name, "yolo") == 0) return SAC_OK;
+    sac_error why = {0};
+    const sac_status status = sac_net_check(im->d->net, &why);
+    return refuse(im, status == SAC_ERROR_MEMORY ? status : SAC_ERROR_FORMAT, NULL,
+                  "cannot be built: %.300s", why.message);
+}
+
 // The network says the same about its sizes as we do, or one of us is wrong.
 static sac_status check_shapes(const importer *im) {
     sac_status status = SAC_OK;
@@ -706,19 +715,11 @@ sac_status sac_darknet_parse(sac_darknet **out, const void *text, size_t size, c
     SAC_TRY_ALLOC(d->slots = sac_calloc(count, sizeof *d->slots));
     im.section = &cfg->sections[0];
     SAC_TRY(read_net(&im, width, height));
+    SAC_TRY(check_built(&im));
     for (im.index = 0; im.index < count; im.index++) {
         im.section = &cfg->sections[im.index + 1];
         SAC_TRY(read_layer(&im));
-        // A builder of the network failed: its first error explains the negative node.
-        sac_error why = {0};
-        const bool yolo = strcmp(im.section->name, "yolo") == 0;
-        if (im.last.node < 0 && !yolo) {
-            status = sac_net_check(d->net, &why);
-            if (status == SAC_OK) status = SAC_ERROR_FORMAT;
-            status = refuse(&im, status == SAC_ERROR_MEMORY ? status : SAC_ERROR_FORMAT, NULL,
-                            "cannot be built: %.300s", why.message);
-            goto fail;
-        }
+        SAC_TRY(check_built(&im));
         im.layers[im.index] = im.last;
         d->layers[im.index] = im.last.node;
         d->layer_count++;
