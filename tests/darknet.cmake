@@ -1,0 +1,4 @@
+# Darknet networks: the importer and detectors made of them.
+sac_test(nn_darknet LIBS saccade_nn saccade_onednn)
+sac_fuzz(darknet_cfg LIBS saccade_nn)
+sac_fuzz(darknet_weights LIBS saccade_nn)
