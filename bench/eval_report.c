@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/json.h"
 #include "core/memory.h"
 
 sac_status sac_eval_report_make(sac_eval_report *report, const sac_dataset *dataset,
-                                const sac_clip_selection *selection, const sac_score_set *sets,
-                                int64_t set_count, const sac_eval_options *options,
-                                int option_count, sac_error *error) {
+                                const sac_clip_selection *selection, const sac_region_truth *truth,
+                                const sac_score_set *sets, int64_t set_count,
+                                const sac_eval_options *options, int option_count,
+                                sac_error *error) {
     memset(report, 0, sizeof *report);
     sac_eval_clip *clips = NULL;
     sac_status status;
@@ -46,6 +48,14 @@ sac_status sac_eval_report_make(sac_eval_report *report, const sac_dataset *data
             }
         }
     }
+    if (truth != NULL && truth->clips != NULL) {
+        SAC_TRY_ALLOC(report->regions = sac_calloc(set_count, sizeof *report->regions));
+        report->truth = truth;
+        for (int64_t s = 0; s < set_count; s++)
+            if (sets[s].regions != NULL)
+                SAC_TRY(sac_region_truth_measure(&report->regions[s], truth, &sets[s], selection,
+                                                 error));
+    }
     sac_free(clips);
     return SAC_OK;
 fail:
@@ -59,6 +69,9 @@ void sac_eval_report_close(sac_eval_report *report) {
     if (report == NULL) return;
     for (int64_t i = 0; i < report->set_count * report->option_count; i++)
         sac_eval_result_close(&report->results[i]);
+    for (int64_t s = 0; report->regions != NULL && s < report->set_count; s++)
+        sac_region_result_close(&report->regions[s]);
+    sac_free(report->regions);
     sac_free(report->results);
     memset(report, 0, sizeof *report);
 }
@@ -130,6 +143,76 @@ static void print_clips(FILE *out, const sac_eval_report *report, int64_t set) {
     }
 }
 
+// ---- one line a scorer -------------------------------------------------------------------------
+
+static bool has_training(const sac_eval_report *report) {
+    for (int64_t s = 0; s < report->set_count; s++)
+        if (!isnan(report->sets[s].training_minutes) || !isnan(report->sets[s].objects_per_s))
+            return true;
+    return false;
+}
+
+static bool has_parts(const sac_eval_report *report) {
+    for (int64_t s = 0; s < report->set_count; s++)
+        if (report->sets[s].part) return true;
+    return false;
+}
+
+static void print_number(FILE *out, double value, int decimals) {
+    if (isnan(value))
+        fputs(" - |", out);
+    else
+        fprintf(out, " %.*f |", decimals, value);
+}
+
+static void print_all(FILE *out, const sac_eval_report *report) {
+    const bool regions = report->regions != NULL, training = has_training(report);
+    if (!regions && !training && !has_parts(report)) return;
+    fputs("\nAll scorers, in percent; a single task is painted and filtered like its teacher, "
+          "several teachers are\ntheir mean.",
+          out);
+    if (regions)
+        fprintf(out,
+                " RBDC and TBDC: %lld region%s in %lld track%s from %s, never smoothed in time; of "
+                "objects, or\nof the connected cells of a 16x16 map at every threshold.",
+                (long long)report->truth->regions, report->truth->regions == 1 ? "" : "s",
+                (long long)report->truth->tracks, report->truth->tracks == 1 ? "" : "s",
+                report->truth->origin);
+    fputs("\n\n| scorer |", out);
+    for (int kind = 0; kind < 2; kind++)
+        for (int o = 0; o < report->option_count; o++)
+            fprintf(out, " %s, %s |", kind == 0 ? "micro" : "macro",
+                    sac_smoothing_name(report->options[o].smoothing.kind));
+    if (regions) fputs(" RBDC | TBDC | regions |", out);
+    if (training) fputs(" training min | objects/s |", out);
+    fputs("\n|---|", out);
+    for (int o = 0; o < 2 * report->option_count; o++) fputs("---:|", out);
+    if (regions) fputs("---:|---:|---|", out);
+    if (training) fputs("---:|---:|", out);
+    fputc('\n', out);
+    for (int64_t s = 0; s < report->set_count; s++) {
+        const sac_score_set *set = &report->sets[s];
+        fputs("| ", out);
+        print_cell(out, set->name);
+        fputs(" |", out);
+        for (int o = 0; o < report->option_count; o++)
+            print_percent(out, result_of(report, s, o)->micro);
+        for (int o = 0; o < report->option_count; o++)
+            print_percent(out, result_of(report, s, o)->macro);
+        if (regions) {
+            const sac_region_result *r = &report->regions[s];
+            print_percent(out, set->regions != NULL ? r->rbdc : (double)NAN);
+            print_percent(out, set->regions != NULL ? r->tbdc : (double)NAN);
+            fprintf(out, " %s |", sac_region_kind_name(set->region_kind));
+        }
+        if (training) {
+            print_number(out, set->training_minutes, 1);
+            print_number(out, set->objects_per_s, 0);
+        }
+        fputc('\n', out);
+    }
+}
+
 char *sac_eval_report_markdown(const sac_eval_report *report) {
     char *text = NULL, *copy = NULL;
     size_t size = 0;
@@ -137,10 +220,10 @@ char *sac_eval_report_markdown(const sac_eval_report *report) {
     if (out == NULL) return NULL;
     print_head(out, report);
     for (int64_t s = 0; s < report->set_count; s++)
-        if (!report->sets[s].baseline) print_clips(out, report, s);
+        if (!report->sets[s].baseline && !report->sets[s].part) print_clips(out, report, s);
     fputs("\n| scorer | smoothing | micro | macro |\n|---|---|---:|---:|\n", out);
     for (int64_t s = 0; s < report->set_count; s++)
-        for (int o = 0; o < report->option_count; o++) {
+        for (int o = 0; o < report->option_count && !report->sets[s].part; o++) {
             char smoothing[80];
             fputs("| ", out);
             print_cell(out, report->sets[s].name);
@@ -155,6 +238,7 @@ char *sac_eval_report_markdown(const sac_eval_report *report) {
     print_percent(out, result_of(report, 0, 0)->constant_micro);
     print_percent(out, result_of(report, 0, 0)->constant_macro);
     fputc('\n', out);
+    print_all(out, report);
     const bool complete = !ferror(out);
     if (fclose(out) == 0 && complete) copy = sac_strdup(text);
     free(text);
@@ -175,18 +259,31 @@ json_t *sac_eval_report_json(const sac_eval_report *report) {
         for (int o = 0; o < report->option_count; o++)
             json_array_append_new(results,
                                   sac_eval_to_json(result_of(report, s, o), &report->options[o]));
-        json_t *scorer = json_pack("{s:o, s:b, s:o}", "name", text_or_null(report->sets[s].name),
-                                   "baseline", (int)report->sets[s].baseline, "results", results);
+        const sac_score_set *set = &report->sets[s];
+        json_t *regions = report->regions != NULL && set->regions != NULL
+                              ? sac_region_to_json(&report->regions[s])
+                              : json_null();
+        json_t *scorer =
+            json_pack("{s:o, s:b, s:b, s:o, s:s, s:o, s:o, s:o}", "name", text_or_null(set->name),
+                      "baseline", (int)set->baseline, "part", (int)set->part, "results", results,
+                      "region_kind", sac_region_kind_name(set->region_kind), "regions", regions,
+                      "training_minutes", sac_json_number(set->training_minutes), "objects_per_s",
+                      sac_json_number(set->objects_per_s));
         json_array_append_new(scorers, scorer);
         if (json_array_size(json_object_get(scorer, "results")) != (size_t)report->option_count) {
             json_decref(scorers);
             return NULL;
         }
     }
-    return json_pack("{s:{s:o, s:s, s:I, s:I, s:I, s:I}, s:o}", "dataset", "name",
+    json_t *truth = json_null();
+    if (report->truth != NULL)
+        truth = json_pack("{s:s, s:I, s:I}", "origin", report->truth->origin, "regions",
+                          (json_int_t)report->truth->regions, "tracks",
+                          (json_int_t)report->truth->tracks);
+    return json_pack("{s:{s:o, s:s, s:I, s:I, s:I, s:I}, s:o, s:o}", "dataset", "name",
                      text_or_null(report->dataset->name), "fingerprint",
                      report->dataset->fingerprint, "test_clips", (json_int_t)first->clips,
                      "one_class_clips", (json_int_t)first->one_class_clips, "frames",
-                     (json_int_t)first->frames, "abnormal", (json_int_t)first->abnormal, "scorers",
-                     scorers);
+                     (json_int_t)first->frames, "abnormal", (json_int_t)first->abnormal, "truth",
+                     truth, "scorers", scorers);
 }

@@ -1,8 +1,9 @@
-// Collects frame scores for evaluation from files, map stores, models and the baseline.
+// Collects frame scores for evaluation from files, models and the baseline.
 // Checks counts against the clips; values are checked where they are evaluated.
 #include "bench/scores.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,10 +13,9 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/npy.h"
+#include "eval/map_regions.h"
 #include "saccade/student.h"
 #include "saccade/video.h"
-#include "student/model.h"
-#include "teachers/maps.h"
 
 // ---- selection ---------------------------------------------------------------------------------
 
@@ -106,6 +106,9 @@ void sac_score_set_close(sac_score_set *set) {
     if (set == NULL) return;
     if (set->scores != NULL)
         for (int64_t c = 0; c < set->count; c++) sac_free(set->scores[c]);
+    if (set->regions != NULL)
+        for (int64_t c = 0; c < set->count; c++) sac_detected_close(&set->regions[c]);
+    sac_free(set->regions);
     sac_free(set->scores);
     sac_free(set->name);
     memset(set, 0, sizeof *set);
@@ -116,10 +119,14 @@ static const char *last_component(const char *path) {
     return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
-// Empty scores of the selection's shape. Takes `name` over, also on failure.
-static sac_status set_create(sac_score_set *set, char *name, const sac_clip_selection *selection,
-                             sac_error *error) {
-    *set = (sac_score_set){.name = name};
+const char *sac_region_kind_name(sac_region_kind kind) {
+    return kind == SAC_REGIONS_OBJECTS ? "objects" : kind == SAC_REGIONS_MAP ? "16x16 map" : "-";
+}
+
+sac_status sac_score_set_create(sac_score_set *set, char *name, const sac_clip_selection *selection,
+                                sac_error *error) {
+    *set = (sac_score_set){
+        .name = name, .training_minutes = (double)NAN, .objects_per_s = (double)NAN};
     sac_status status;
     SAC_TRY_ALLOC(set->name);
     SAC_TRY_ALLOC(set->scores = sac_calloc(selection->count, sizeof *set->scores));
@@ -301,7 +308,8 @@ static bool ends_with(const char *text, const char *ending) {
 sac_status sac_score_set_read(sac_score_set *set, const char *path, const char *column,
                               const sac_clip_selection *selection, sac_error *error) {
     sac_status status;
-    SAC_TRY(set_create(set, sac_format("scores %s", last_component(path)), selection, error));
+    SAC_TRY(
+        sac_score_set_create(set, sac_format("scores %s", last_component(path)), selection, error));
     if (sac_is_folder(path)) {
         SAC_TRY(read_folder(set, path, column, selection, error));
     } else if (ends_with(path, ".npy")) {
@@ -321,61 +329,17 @@ fail:
     return status;
 }
 
-// ---- teacher maps ------------------------------------------------------------------------------
-
-static void warn_other_data(const sac_map_store *store, const char *folder,
-                            const sac_dataset *dataset, const sac_logger *logger) {
-    const json_t *made_from = json_object_get(sac_map_store_provenance(store), "dataset");
-    const char *fingerprint = json_string_value(json_object_get(made_from, "fingerprint"));
-    if (logger == NULL || logger->write == NULL || fingerprint == NULL ||
-        strcmp(fingerprint, dataset->fingerprint) == 0)
-        return;
-    char *message = sac_format("%s was made from another data set than %s (fingerprints differ)",
-                               folder, dataset->path);
-    if (message != NULL) logger->write(logger->user, SAC_LOG_WARNING, message);
-    sac_free(message);
-}
-
-sac_status sac_score_set_maps(sac_score_set *set, const char *folder, bool pooled,
-                              const sac_dataset *dataset, const sac_clip_selection *selection,
-                              const sac_logger *logger, sac_error *error) {
-    sac_map_store *store = NULL;
-    sac_maps maps = {0};
-    sac_status status;
-    SAC_TRY(set_create(
-        set, sac_format("maps %s%s", last_component(folder), pooled ? ", mean of scales" : ""),
-        selection, error));
-    SAC_TRY(sac_map_store_open(&store, folder, error));
-    warn_other_data(store, folder, dataset, logger);
-    for (int64_t c = 0; c < selection->count; c++) {
-        const sac_clip *clip = selection->clips[c];
-        SAC_TRY(sac_map_store_get(store, &maps, clip->name, clip->frames, error));
-        for (int64_t t = 0; t < clip->frames; t++)
-            set->scores[c][t] =
-                pooled
-                    ? sac_frame_score(maps.map16 + t * SAC_MAP_FINE * SAC_MAP_FINE,
-                                      maps.map4 + t * SAC_MAP_COARSE * SAC_MAP_COARSE, maps.map1[t])
-                    : maps.map1[t];
-        sac_maps_close(&maps);
-    }
-    sac_map_store_close(&store);
-    return SAC_OK;
-fail:
-    sac_maps_close(&maps);
-    sac_map_store_close(&store);
-    sac_score_set_close(set);
-    return status;
-}
-
 // ---- a model run here --------------------------------------------------------------------------
+
+enum { CELLS = SAC_MAP_FINE * SAC_MAP_FINE };
 
 static int report(const sac_score_progress *progress, int64_t done, int64_t total) {
     if (progress == NULL || progress->report == NULL) return 0;
     return progress->report(progress->user, done, total);
 }
 
-// Hands out what is ready; one score per frame, in order.
-static sac_status pull_scores(float *scores, int64_t *pulled, sac_student *student,
+// Hands out what is ready; one score (and, unless `maps` is NULL, one map) per frame, in order.
+static sac_status pull_scores(float *scores, float *maps, int64_t *pulled, sac_student *student,
                               const sac_clip *clip, sac_error *error) {
     sac_status status;
     sac_result result;
@@ -386,25 +350,32 @@ static sac_status pull_scores(float *scores, int64_t *pulled, sac_student *stude
             return sac_error_set(error, SAC_ERROR_BACKEND, *pulled,
                                  "clip %s: the student returned frame %lld, expected %lld",
                                  clip->name, (long long)result.frame, (long long)*pulled);
-        if (*pulled < clip->frames) scores[*pulled] = result.score;
+        if (*pulled < clip->frames) {
+            scores[*pulled] = result.score;
+            if (maps != NULL) memcpy(maps + *pulled * CELLS, result.map16, CELLS * sizeof *maps);
+        }
         ++*pulled;
     }
 fail:
     return status;
 }
 
-static sac_status run_clip(float *scores, sac_student *student, const sac_clip *clip,
-                           int64_t before, int64_t total, const sac_score_progress *progress,
-                           sac_error *error) {
+// `regions` may be NULL.
+static sac_status run_clip(float *scores, sac_detected *regions, sac_student *student,
+                           const sac_clip *clip, int64_t before, int64_t total,
+                           const sac_score_progress *progress, sac_error *error) {
     sac_video *video = NULL;
     sac_frame frame;
     sac_status status;
     int64_t pulled = 0, pushed = 0;
+    int width = 0, height = 0;
+    float *maps = NULL;
     sac_student_info info;
     sac_video_options options = sac_video_default_options();
     sac_student_reset(student);
     sac_student_get_info(student, &info);
     options.channels = info.channels;
+    if (regions != NULL) SAC_TRY_ALLOC(maps = sac_calloc(clip->frames, CELLS * sizeof *maps));
     SAC_TRY(sac_video_open(&video, clip->source, &options, error));
     while (true) {
         SAC_TRY(sac_video_read(video, &frame, error));
@@ -414,21 +385,27 @@ static sac_status run_clip(float *scores, sac_student *student, const sac_clip *
         SAC_TRY(sac_student_push(student, frame.data, frame.width, frame.height, frame.channels,
                                  frame.time_s, error));
         pushed++;
-        SAC_TRY(pull_scores(scores, &pulled, student, clip, error));
+        width = frame.width;
+        height = frame.height;
+        SAC_TRY(pull_scores(scores, maps, &pulled, student, clip, error));
     }
     SAC_TRY(sac_student_finish(student, error));
-    SAC_TRY(pull_scores(scores, &pulled, student, clip, error));
+    SAC_TRY(pull_scores(scores, maps, &pulled, student, clip, error));
     if (pulled != clip->frames)
         SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, pushed,
                               "clip %s: %s gives %lld scores, expected %lld", clip->name,
                               clip->source, (long long)pulled, (long long)clip->frames));
+    if (regions != NULL)
+        SAC_TRY(sac_map_regions(regions, maps, clip->frames, SAC_MAP_FINE, SAC_MAP_FINE, width,
+                                height, error));
     status = SAC_OK;
 fail:
+    sac_free(maps);
     sac_video_close(&video);
     return status;
 }
 
-sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads,
+sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads, bool regions,
                                const sac_clip_selection *selection, const sac_logger *logger,
                                const sac_score_progress *progress, sac_error *error) {
     sac_student *student = NULL;
@@ -436,17 +413,23 @@ sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads
     sac_status status;
     options.threads = threads;
     if (logger != NULL) options.logger = *logger;
-    SAC_TRY(set_create(set, sac_format("model %s", last_component(path)), selection, error));
+    SAC_TRY(
+        sac_score_set_create(set, sac_format("model %s", last_component(path)), selection, error));
     SAC_TRY(sac_student_open(&student, path, &options, error));
+    if (regions) {
+        SAC_TRY_ALLOC(set->regions = sac_calloc(selection->count, sizeof *set->regions));
+        set->region_kind = SAC_REGIONS_MAP;
+    }
     int64_t before = 0;
     for (int64_t c = 0; c < selection->count; c++) {
-        SAC_TRY(run_clip(set->scores[c], student, selection->clips[c], before, selection->frames,
-                         progress, error));
+        SAC_TRY(run_clip(set->scores[c], regions ? &set->regions[c] : NULL, student,
+                         selection->clips[c], before, selection->frames, progress, error));
         before += selection->clips[c]->frames;
     }
     sac_student_close(&student);
     return SAC_OK;
 fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "%s: no memory", path);
     sac_student_close(&student);
     sac_score_set_close(set);
     return status;
@@ -471,8 +454,8 @@ sac_status sac_score_set_baseline(sac_score_set *mean, sac_score_set *block,
     sac_status status;
     memset(mean, 0, sizeof *mean);
     memset(block, 0, sizeof *block);
-    SAC_TRY(set_create(mean, sac_strdup("frame difference, mean"), selection, error));
-    SAC_TRY(set_create(
+    SAC_TRY(sac_score_set_create(mean, sac_strdup("frame difference, mean"), selection, error));
+    SAC_TRY(sac_score_set_create(
         block,
         sac_format("frame difference, largest %dx%d block", SAC_BASELINE_BLOCK, SAC_BASELINE_BLOCK),
         selection, error));

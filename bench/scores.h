@@ -1,13 +1,14 @@
 // Where frame scores to be evaluated come from: tables and arrays written by other programs, a
-// teacher's map store, a student model run here, or the frame-difference baseline. Every source
-// ends up as one score set aligned with the data set's labelled test clips; a count that does not
-// match is an error.
+// student model run here, or the frame-difference baseline (map stores: bench/map_scores.h). Every
+// source ends up as one score set aligned with the data set's labelled test clips; a count that does
+// not match is an error.
 #ifndef SAC_BENCH_SCORES_H
 #define SAC_BENCH_SCORES_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "eval/regions.h"
 #include "saccade/status.h"
 #include "video/dataset.h"
 
@@ -25,13 +26,30 @@ SAC_NODISCARD sac_status sac_clip_select(sac_clip_selection *selection, const sa
                                          const char *names, sac_error *error);
 void sac_clip_selection_close(sac_clip_selection *selection);
 
+// What regions of a score set are.
+typedef enum sac_region_kind {
+    SAC_REGIONS_NONE,    // frame scores only
+    SAC_REGIONS_OBJECTS, // boxes of a teacher with the objects' scores
+    SAC_REGIONS_MAP,     // connected cells of 16x16 maps (eval/map_regions.h)
+} sac_region_kind;
+const char *sac_region_kind_name(sac_region_kind kind); // "-", "objects", "16x16 map"
+
 typedef struct sac_score_set {
     char *name;     // for tables: "model ped2.safetensors"
     int64_t count;  // clips of the selection
     float **scores; // [count][frames of that clip], raw; owned
     bool baseline;  // the frame-difference scorers; tables keep them apart
+    bool part;      // a single task or a mixture of others: only in the table of all scorers
+    sac_region_kind region_kind;
+    sac_detected *regions; // [count] detected regions of each clip; NULL: none; owned
+    double training_minutes, objects_per_s; // of a teacher; NaN: not known or not one
 } sac_score_set;
-void sac_score_set_close(sac_score_set *set);
+void sac_score_set_close(sac_score_set *set); // NULL-safe
+// A set of the selection's shape with scores 0 and without regions. Takes `name` (sac_free) over,
+// also on failure, which leaves an empty set; a NULL name counts as lack of memory.
+SAC_NODISCARD sac_status sac_score_set_create(sac_score_set *set, char *name,
+                                              const sac_clip_selection *selection,
+                                              sac_error *error);
 
 // Called after each frame or file; nonzero stops with SAC_ERROR_INTERRUPTED. NULL callback: silent.
 typedef struct sac_score_progress {
@@ -51,17 +69,10 @@ SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path
                                             const char *column, const sac_clip_selection *selection,
                                             sac_error *error);
 
-// Frame scores of a teacher's map store. `pooled` false: its 1x1 array, the largest object score of
-// the frame; true: mean of 1x1, largest 4x4 and largest 16x16 cell, as a student's frame score is
-// made. A store made from another data set is reported as a warning to `logger` (may be NULL).
-SAC_NODISCARD sac_status sac_score_set_maps(sac_score_set *set, const char *folder, bool pooled,
-                                            const sac_dataset *dataset,
-                                            const sac_clip_selection *selection,
-                                            const sac_logger *logger, sac_error *error);
-
-// Runs a student model over the clips. threads 0: all cores.
+// Runs a student model over the clips. threads 0: all cores. `regions`: keep the regions of its
+// 16x16 maps too.
 SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads,
-                                             const sac_clip_selection *selection,
+                                             bool regions, const sac_clip_selection *selection,
                                              const sac_logger *logger,
                                              const sac_score_progress *progress, sac_error *error);
 

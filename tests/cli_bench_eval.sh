@@ -1,4 +1,4 @@
-# student-bench eval on a small data set made here, with scores whose AUC is known by counting.
+# student-bench eval on a small data set made here, with scores whose AUC is known by counting, and regions.
 set -u
 bench="$SACCADE_BIN/student-bench"
 failures=0
@@ -108,5 +108,35 @@ expect 1 'nowhere' "$bench" eval --dataset set --scores nowhere
 expect 1 'nowhere' "$bench" eval --dataset set --maps nowhere
 expect 1 'nowhere' "$bench" eval --dataset set -m nowhere
 expect 1 'no-folder' "$bench" eval --dataset set --scores scores -o no-folder/result.json
+
+# Regions: of a student against masks and track files. Test002 has no masks at first.
+cp "$SACCADE_SOURCE/models/ped2.safetensors" m.safetensors || fail "the shipped model is missing"
+masks() { # folder frames first-abnormal last-abnormal
+    mkdir -p "$1"
+    ffmpeg -v error -nostdin -f lavfi -i "color=c=black:s=64x48:r=10,format=gray" -frames:v "$2" -vf \
+        "geq=lum='255*between(N,$3-1,$4-1)*between(X-mod(N*17,48),0,15)*between(Y-mod(N*29,32),0,15)'" \
+        "$1/%03d.png" || exit 1
+}
+masks set/Test/Test001_gt 20 9 16
+masks set/Test/Test003_gt 12 7 12
+expect 0 'clip Test002 has abnormal frames but no masks' "$bench" eval --dataset set -m m.safetensors
+masks set/Test/Test002_gt 10 1 10
+expect 0 '24 regions in [0-9]* tracks from pixel masks' "$bench" eval --dataset set -m m.safetensors
+expect 0 '| model m.safetensors | [-0-9. |]* | 16x16 map |' "$bench" eval --dataset set -m m.safetensors
+expect 0 '| scores scores | [-0-9. |]* | - | - | - |' \
+    "$bench" eval --dataset set -m m.safetensors --scores scores -o regions.json
+grep -q '"tbdc"' regions.json || fail "regions.json lacks TBDC"
+mkdir tracks
+expect 1 'no track file of clip Test001' "$bench" eval --dataset set -m m.safetensors --tracks tracks
+for c in 1 2 3; do printf '4,8,0,0,16,16\n4,9,1,1,17,17\n' >tracks/Test00$c.txt; done
+expect 0 '6 regions in 3 tracks from track files' \
+    "$bench" eval --dataset set -m m.safetensors --tracks tracks
+expect 0 '6 regions in 3 tracks from track files' \
+    "$bench" eval --dataset set -m m.safetensors --tracks tracks --tracks-from 1
+echo '4,10,0,0,16,16' >>tracks/Test002.txt
+expect 1 "Test002.txt: line 3: frame '10', expected an integer from 0 to 9" \
+    "$bench" eval --dataset set -m m.safetensors --tracks tracks
+expect 1 'nowhere' "$bench" eval --dataset set -m m.safetensors --tracks nowhere
+expect 2 'needs at least two' "$bench" eval --dataset set --baseline --ensembles
 
 [ "$failures" = 0 ] && echo "all passed" || exit 1

@@ -41,8 +41,12 @@ static void set_up(fixture *f) {
     f->dataset = (sac_dataset){.path = f->path, .name = f->path, .clips = f->clips, .count = 2};
     f->selection = (sac_clip_selection){.clips = f->chosen, .count = 2, .frames = 8};
     for (int s = 0; s < 2; s++)
-        f->sets[s] = (sac_score_set){
-            .name = f->titles[s], .count = 2, .scores = f->rows[s], .baseline = s == 1};
+        f->sets[s] = (sac_score_set){.name = f->titles[s],
+                                     .count = 2,
+                                     .scores = f->rows[s],
+                                     .baseline = s == 1,
+                                     .training_minutes = (double)NAN,
+                                     .objects_per_s = (double)NAN};
 }
 
 Test(bench_report, tables_and_json) {
@@ -53,9 +57,9 @@ Test(bench_report, tables_and_json) {
         {.smoothing = {.kind = SAC_SMOOTHING_PAPER}, .count_one_class = true}};
     sac_eval_report report;
     sac_error error = {0};
-    cr_assert_eq(
-        sac_eval_report_make(&report, &f.dataset, &f.selection, f.sets, 2, options, 2, &error),
-        SAC_OK, "%s", error.message);
+    cr_assert_eq(sac_eval_report_make(&report, &f.dataset, &f.selection, NULL, f.sets, 2, options,
+                                      2, &error),
+                 SAC_OK, "%s", error.message);
     char *text = sac_eval_report_markdown(&report);
     cr_assert_not_null(text);
     // Micro without smoothing: of 12 pairs only 0.35 < 0.4 is lost.
@@ -80,6 +84,52 @@ Test(bench_report, tables_and_json) {
     cr_assert_null(report.results);
 }
 
+Test(bench_report, regions_and_parts_have_a_table_of_their_own) {
+    fixture f;
+    set_up(&f);
+    // One region a frame in the abnormal half of Test001; the first scorer finds one of the two.
+    sac_truth_region regions[2] = {{2, 0, 0, 0, 9, 9}, {3, 0, 0, 0, 9, 9}};
+    sac_truth truths[2] = {{.frames = 4, .count = 2, .tracks = 1, .regions = regions},
+                           {.frames = 4}};
+    const sac_region_truth truth = {
+        .clips = truths, .count = 2, .regions = 2, .tracks = 1, .origin = "pixel masks"};
+    sac_detected_region one = {2, 0, 0, 9, 9, 0.5F, -(float)INFINITY};
+    sac_detected detected[2] = {{.count = 1, .regions = &one}, {0}};
+    f.sets[0].regions = detected;
+    f.sets[0].region_kind = SAC_REGIONS_OBJECTS;
+    f.sets[0].training_minutes = 12.34;
+    f.sets[0].objects_per_s = 256.4;
+    f.sets[1].part = true;
+    const sac_eval_options options = {0};
+    sac_eval_report report;
+    sac_error error = {0};
+    cr_assert_eq(sac_eval_report_make(&report, &f.dataset, &f.selection, &truth, f.sets, 2,
+                                      &options, 1, &error),
+                 SAC_OK, "%s", error.message);
+    char *text = sac_eval_report_markdown(&report);
+    cr_assert_not_null(strstr(text,
+                              "| scorer | micro, none | macro, none | RBDC | TBDC | regions | "
+                              "training min | objects/s |"),
+                       "%s", text);
+    cr_assert_not_null(
+        strstr(text, "| mine\\|yours | 91.67 | 75.00 | 50.00 | 100.00 | objects | 12.3 | 256 |"),
+        "%s", text);
+    cr_assert_not_null(strstr(text, "| trivial | 50.00 | 50.00 | - | - | - | - | - |"), "%s", text);
+    cr_assert_null(strstr(text, "| trivial | none |"), "a part stands in the last table only");
+    cr_assert_not_null(strstr(text, "2 regions in 1 track from pixel masks"), "%s", text);
+    sac_free(text);
+    json_t *json = sac_eval_report_json(&report);
+    const json_t *scorers = json_object_get(json, "scorers");
+    const json_t *measured = json_object_get(json_array_get(scorers, 0), "regions");
+    cr_assert_float_eq(json_real_value(json_object_get(measured, "rbdc")), 0.5, 1e-12);
+    cr_assert(json_is_null(json_object_get(json_array_get(scorers, 1), "regions")));
+    cr_assert(json_is_true(json_object_get(json_array_get(scorers, 1), "part")));
+    cr_assert_eq(json_integer_value(json_object_get(json_object_get(json, "truth"), "tracks")), 1);
+    json_decref(json);
+    sac_eval_report_close(&report);
+    cr_assert_null(report.regions);
+}
+
 Test(bench_report, errors_name_the_scorer) {
     fixture f;
     set_up(&f);
@@ -87,18 +137,18 @@ Test(bench_report, errors_name_the_scorer) {
     const sac_eval_options options = {0};
     sac_eval_report report;
     sac_error error = {0};
-    cr_assert_eq(
-        sac_eval_report_make(&report, &f.dataset, &f.selection, f.sets, 2, &options, 1, &error),
-        SAC_ERROR_NUMERIC);
+    cr_assert_eq(sac_eval_report_make(&report, &f.dataset, &f.selection, NULL, f.sets, 2, &options,
+                                      1, &error),
+                 SAC_ERROR_NUMERIC);
     cr_assert_not_null(strstr(error.message, "trivial"));
     cr_assert_not_null(strstr(error.message, "Test002"));
     cr_assert_not_null(strstr(error.message, "frame 2"));
     cr_assert_null(report.results);
     cr_assert_eq(
-        sac_eval_report_make(&report, &f.dataset, &f.selection, f.sets, 0, &options, 1, NULL),
+        sac_eval_report_make(&report, &f.dataset, &f.selection, NULL, f.sets, 0, &options, 1, NULL),
         SAC_ERROR_ARGUMENT);
     cr_assert_eq(
-        sac_eval_report_make(&report, &f.dataset, &f.selection, f.sets, 1, &options, 5, NULL),
+        sac_eval_report_make(&report, &f.dataset, &f.selection, NULL, f.sets, 1, &options, 5, NULL),
         SAC_ERROR_ARGUMENT);
 }
 

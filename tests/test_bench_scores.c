@@ -9,7 +9,6 @@
 #include "core/memory.h"
 #include "core/npy.h"
 #include "helper.h"
-#include "teachers/maps.h"
 
 enum { TRAIN = 1, CLIPS = 4 };
 
@@ -263,65 +262,5 @@ Test(bench_scores, every_lack_of_memory_is_reported) {
         sac_score_set_close(&set);
     }
     cr_assert(finished);
-    tear_down(&f);
-}
-
-static void count_warning(void *user, sac_log_level level, const char *message) {
-    if (level == SAC_LOG_WARNING && strstr(message, "another data set") != NULL) ++*(int *)user;
-}
-
-// Maps of one clip whose frame t has 1x1 value t/10, largest coarse cell t/20 and largest fine cell
-// t/40.
-static void put_maps(sac_map_store *store, const char *clip, int64_t frames) {
-    float map16[4 * 256] = {0}, map4[4 * 16] = {0}, map1[4];
-    for (int64_t t = 0; t < frames; t++) {
-        map1[t] = (float)t / 10.0F;
-        map4[t * 16 + 5] = (float)t / 20.0F;
-        map16[t * 256 + 77] = (float)t / 40.0F;
-    }
-    const sac_maps maps = {.frames = frames, .map16 = map16, .map4 = map4, .map1 = map1};
-    sac_error error = {0};
-    sac_assert_ok(sac_map_store_put(store, clip, true, &maps, &error), &error);
-}
-
-Test(bench_scores, map_store) {
-    fixture f;
-    set_up(&f);
-    sac_map_store *store = NULL;
-    sac_error error = {0};
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s", sac_test_path("maps"));
-    sac_assert_ok(sac_map_store_create(&store, folder, &error), &error);
-    put_maps(store, "Test001", 4);
-    put_maps(store, "Test002", 3);
-    json_t *provenance =
-        json_pack("{s:s, s:{s:s, s:s, s:i, s:i}, s:s, s:i, s:{}, s:{}}", "teacher", "ssmtl",
-                  "dataset", "name", "set", "fingerprint", "abc", "width", 64, "height", 48,
-                  "detector", "motion", "block", 3, "settings", "metrics");
-    sac_assert_ok(sac_map_store_commit(store, provenance, &error), &error);
-    json_decref(provenance);
-    sac_map_store_close(&store);
-
-    int warnings = 0;
-    const sac_logger logger = {.write = count_warning, .user = &warnings};
-    sac_score_set set;
-    sac_assert_ok(
-        sac_score_set_maps(&set, folder, false, &f.dataset, &f.selection, &logger, &error), &error);
-    cr_assert_eq(warnings, 1, "the fingerprints differ");
-    for (int t = 0; t < 4; t++) cr_assert_eq(set.scores[0][t], (float)t / 10.0F);
-    for (int t = 0; t < 3; t++) cr_assert_eq(set.scores[1][t], (float)t / 10.0F);
-    sac_score_set_close(&set);
-    snprintf(f.dataset.fingerprint, sizeof f.dataset.fingerprint, "abc");
-    sac_assert_ok(sac_score_set_maps(&set, folder, true, &f.dataset, &f.selection, &logger, &error),
-                  &error);
-    cr_assert_eq(warnings, 1, "the same data set");
-    for (int t = 0; t < 4; t++)
-        cr_assert_float_eq((double)set.scores[0][t], t * (0.1 + 0.05 + 0.025) / 3.0, 1e-6);
-    sac_score_set_close(&set);
-
-    f.clips[2].frames = 4;
-    sac_assert_error(
-        sac_score_set_maps(&set, folder, false, &f.dataset, &f.selection, NULL, &error),
-        SAC_ERROR_SHAPE, &error, "Test002", NULL);
     tear_down(&f);
 }

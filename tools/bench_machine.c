@@ -1,0 +1,114 @@
+// student-bench machine: the limits that timings are compared with.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/machine.h"
+#include "bench/speed.h"
+#include "core/check.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "nn/roofline.h"
+#include "saccade/version.h"
+#include "tools/bench_tool.h"
+
+typedef struct machine_settings {
+    sac_tool_settings tool;
+    const char *threads, *json;
+    double seconds;
+} machine_settings;
+
+static const sac_option machine_options[] = {
+    {.name = "threads",
+     .letter = 't',
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(machine_settings, threads),
+     .text = "1,2",
+     .argument = "N[,N]",
+     .help = "thread counts to measure"},
+    {.name = "seconds",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(machine_settings, seconds),
+     .number = 1,
+     .min = 0.001,
+     .max = 600,
+     .argument = "S",
+     .help = "length of one measurement"},
+    {.name = "json",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(machine_settings, json),
+     .argument = "FILE",
+     .help = "write the results as JSON; - for standard output instead of the table"},
+    BENCH_QUIET_OPTIONS(machine_settings),
+    {.name = NULL},
+};
+
+static const sac_command machine_command = {
+    .name = BENCH_NAME " machine",
+    .usage = "[-t N[,N]] [options]",
+    .description =
+        "The machine's limits: f32 matrix multiplication rate and memory copy rate, the\n"
+        "yardsticks for training and inference speed.",
+    .options = machine_options,
+};
+
+static sac_status machine(const machine_settings *settings, const sac_logger *logger,
+                          sac_error *error) {
+    sac_machine facts;
+    int threads[SAC_SPEED_MAX_RUNS], count;
+    double memory;
+    char *text = NULL, *copy = NULL;
+    size_t size = 0;
+    FILE *out = NULL;
+    json_t *rates = json_array(), *json = NULL;
+    sac_status status;
+    SAC_TRY(bench_parse_threads(threads, &count, SAC_SPEED_MAX_RUNS, settings->threads, error));
+    sac_machine_describe(&facts);
+    bench_warn_load(&facts, logger);
+    SAC_TRY_ALLOC(out = open_memstream(&text, &size));
+    fprintf(out, "%s, %d cores, %s, %s\n%s\n\n| limit | threads | rate |\n|---|---:|---:|\n",
+            facts.cpu, facts.cores, facts.instructions, facts.backend, facts.system);
+    for (int i = 0; i < count; i++) {
+        double gflops;
+        SAC_TRY(sac_matmul_rate(&gflops, threads[i], settings->seconds, error));
+        fprintf(out, "| f32 matmul 1024 | %d | %.1f GFLOP/s |\n", threads[i], gflops);
+        SAC_TRY(json_array_append_new(rates, json_pack("{s:i, s:o}", "threads", threads[i],
+                                                       "f32_gflops", sac_json_number(gflops))) < 0
+                    ? SAC_ERROR_MEMORY
+                    : SAC_OK);
+        if (sac_interrupted())
+            SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, i, "interrupted"));
+    }
+    SAC_TRY(sac_memory_rate(&memory, settings->seconds, error));
+    fprintf(out, "| memory copy, read and write | 1 | %.1f GB/s |\n", memory);
+    facts.load_after = sac_machine_load();
+    const bool complete = !ferror(out);
+    const int closed = fclose(out);
+    out = NULL;
+    if (!complete || closed != 0) SAC_TRY(SAC_ERROR_MEMORY);
+    SAC_TRY_ALLOC(copy = sac_strdup(text));
+    json = json_pack("{s:O, s:o, s:o, s:s}", "matmul", rates, "memory_gigabytes_s",
+                     sac_json_number(memory), "machine", sac_machine_json(&facts), "version",
+                     sac_version());
+    SAC_TRY(bench_hand_out(json, settings->json, copy, NULL, true, error));
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
+    if (out != NULL) fclose(out);
+    free(text);
+    sac_free(copy);
+    json_decref(json);
+    json_decref(rates);
+    return status;
+}
+
+int bench_main_machine(int argc, char **argv) {
+    machine_settings settings;
+    sac_options_result result;
+    sac_error error = {0};
+    const int code = sac_tool_start(&machine_command, &settings, argc, argv, &result);
+    if (code >= 0) return code;
+    sac_interrupt_install();
+    const sac_logger logger = sac_tool_logger(machine_command.name, settings.tool.quiet);
+    const sac_status status = machine(&settings, &logger, &error);
+    sac_options_close(&result);
+    return bench_finish(machine_command.name, status, &error, settings.tool.quiet);
+}
