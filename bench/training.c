@@ -17,7 +17,7 @@
 #include "nn/roofline.h"
 #include "nn/train.h"
 #include "student/model.h"
-#include "teachers/ssmtl.h"
+#include "teachers/ssmtl_net.h"
 
 #define MAX_ROUNDS 100
 #define CROP       64
@@ -117,7 +117,10 @@ static sac_status subjects_open(subject subjects[2], sac_training_result *result
     subject *teacher = &subjects[0], *student = &subjects[1];
     teacher->batch = o->teacher_batch;
     student->batch = o->student_batch;
-    SAC_TRY(sac_ssmtl_net(&teacher->net, o->backbone, CROP, error));
+    sac_ssmtl_design design = sac_ssmtl_default_design();
+    design.backbone = o->backbone;
+    design.crop_size = CROP;
+    SAC_TRY(sac_ssmtl_net(&teacher->net, &design, true, error));
     SAC_TRY(sac_params_create(&teacher->params, teacher->net, error));
     SAC_TRY(subject_plan(teacher, false, error));
     SAC_TRY(sac_model_create(&student->model, o->arch, &preprocess, error));

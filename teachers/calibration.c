@@ -13,6 +13,7 @@
 // Task scores further out add nothing; the limit keeps the sum finite.
 static const double MOST_Z = 20;
 static const char *const COMBINATIONS[] = {"mean", "max"};
+static const char *const NORMALISATIONS[] = {"training", "clip"};
 
 void sac_calibration_init(sac_calibration *c, int tasks, const char *(*name)(int task),
                           sac_combination combination) {
@@ -71,6 +72,60 @@ float sac_calibration_score(double u) {
     return (float)(1 / (1 + exp(2 - 2 * u)));
 }
 
+// values[i], i < count, to [0,1] by their extremes.
+static void stretch(float *values, int64_t count) {
+    float low = INFINITY, high = -INFINITY;
+    for (int64_t i = 0; i < count; i++) {
+        low = fminf(low, values[i]);
+        high = fmaxf(high, values[i]);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        double part = ((double)values[i] - (double)low) / ((double)high - (double)low);
+        values[i] = high > low ? (float)fmin(fmax(part, 0), 1) : 0;
+    }
+}
+
+void sac_calibration_task_scores(const sac_calibration *c, int task, float *scores,
+                                 const float *tasks, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        float value = tasks[i * c->tasks + task];
+        scores[i] = c->normalisation == SAC_NORMALISE_CLIP
+                        ? value
+                        : sac_calibration_score(sac_calibration_relative(c, task, value));
+    }
+    if (c->normalisation == SAC_NORMALISE_CLIP) stretch(scores, count);
+}
+
+void sac_calibration_scores(const sac_calibration *c, float *scores, const float *tasks,
+                            int64_t count) {
+    if (c->normalisation != SAC_NORMALISE_CLIP) {
+        for (int64_t i = 0; i < count; i++)
+            scores[i] = sac_calibration_score(sac_calibration_combine(c, tasks + i * c->tasks));
+        return;
+    }
+    double low[SAC_CALIBRATION_TASKS], high[SAC_CALIBRATION_TASKS];
+    for (int k = 0; k < c->tasks; k++) {
+        low[k] = INFINITY;
+        high[k] = -INFINITY;
+        for (int64_t i = 0; i < count; i++) {
+            low[k] = fmin(low[k], (double)tasks[i * c->tasks + k]);
+            high[k] = fmax(high[k], (double)tasks[i * c->tasks + k]);
+        }
+    }
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0, most = 0;
+        for (int k = 0; k < c->tasks; k++) {
+            double x = high[k] > low[k]
+                           ? ((double)tasks[i * c->tasks + k] - low[k]) / (high[k] - low[k])
+                           : 0;
+            sum += c->weight[k] * x;
+            most = fmax(most, c->weight[k] * x);
+        }
+        scores[i] = (float)(c->combination == SAC_COMBINE_MAX ? most : sum);
+    }
+    stretch(scores, count);
+}
+
 sac_status sac_calibration_fit(sac_calibration *c, const float *tasks, int64_t objects,
                                sac_error *error) {
     sac_status status = SAC_OK;
@@ -126,9 +181,15 @@ json_t *sac_calibration_tasks_json(const sac_calibration *c) {
 json_t *sac_calibration_to_json(const sac_calibration *c) {
     json_t *tasks = tasks_json(c, true);
     if (tasks == NULL) return NULL;
-    return json_pack("{s:I, s:s, s:o, s:{s:f, s:f}}", "objects", (json_int_t)c->objects,
-                     "combination", COMBINATIONS[c->combination], "tasks", tasks, "mean", "median",
-                     c->mean_median, "q99", c->mean_high);
+    json_t *json = json_pack("{s:I, s:s, s:o, s:{s:f, s:f}}", "objects", (json_int_t)c->objects,
+                             "combination", COMBINATIONS[c->combination], "tasks", tasks, "mean",
+                             "median", c->mean_median, "q99", c->mean_high);
+    if (json == NULL || c->normalisation == SAC_NORMALISE_TRAINING) return json;
+    if (json_object_set_new(json, "normalisation", json_string(NORMALISATIONS[c->normalisation])) ==
+        0)
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 sac_status sac_calibration_read(sac_calibration *c, const json_t *json, const char *path,
@@ -150,6 +211,18 @@ sac_status sac_calibration_read(sac_calibration *c, const json_t *json, const ch
                              combination);
     }
     c->combination = (sac_combination)found;
+    c->normalisation = SAC_NORMALISE_TRAINING;
+    if (json_object_get(json, "normalisation") != NULL) {
+        const char *normalisation = NULL;
+        SAC_TRY(sac_json_get_text(json, "normalisation", &normalisation, path, error));
+        if (strcmp(normalisation, NORMALISATIONS[SAC_NORMALISE_CLIP]) == 0) {
+            c->normalisation = SAC_NORMALISE_CLIP;
+        } else if (strcmp(normalisation, NORMALISATIONS[SAC_NORMALISE_TRAINING]) != 0) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                 "%s: 'normalisation' is '%.40s', expected training or clip", path,
+                                 normalisation);
+        }
+    }
     SAC_TRY(sac_json_get_int(json, "objects", 1, INT64_MAX, &c->objects, path, error));
     SAC_TRY(sac_json_get_object(json, "tasks", &tasks, path, error));
     for (int k = 0; k < c->tasks; k++) {

@@ -19,10 +19,18 @@ typedef enum sac_combination {
     SAC_COMBINE_MAX   // max_k w_k z_k: one task is enough to raise the alarm
 } sac_combination;
 
+// What an object is compared with.
+typedef enum sac_normalisation {
+    SAC_NORMALISE_TRAINING, // held-back training objects: a score means the same in every clip
+    SAC_NORMALISE_CLIP // the other objects of its clip, as in the paper: needs the whole clip, and the
+                       // highest score of every clip is 1
+} sac_normalisation;
+
 typedef struct sac_calibration {
     int tasks;
     char name[SAC_CALIBRATION_TASKS][SAC_CALIBRATION_NAME]; // of the tasks: a-z, 0-9, '.', '_', '-'
     sac_combination combination;
+    sac_normalisation normalisation;
     double weight[SAC_CALIBRATION_TASKS]; // > 0
     int64_t objects;                      // it was made from; 0: not calibrated yet
     double median[SAC_CALIBRATION_TASKS], high[SAC_CALIBRATION_TASKS]; // 50 % and 99 % quantile
@@ -53,10 +61,21 @@ double sac_calibration_combine(const sac_calibration *calibration, const float *
 //   score = 1 / (1 + exp(2 - 2 u)), in [0,1]
 // A typical object gets 0.12, one at the 99 % quantile 0.5, one twice as far 0.88.
 // Deviation: SSMTL (Georgescu et al., CVPR 2021) normalises by the extremes of each test video instead, which
-// needs the whole video and differs from one to the next.
+// needs the whole video and differs from one to the next; that is SAC_NORMALISE_CLIP below.
 float sac_calibration_score(double u);
 
-// {"objects": n, "combination": "mean", "tasks": {NAME: {"median", "q99", "weight"}}, "mean": {"median",
+// Scores in [0,1] of all objects of a clip, tasks f32 [count][calibration->tasks], finite:
+//   TRAINING  sac_calibration_score(sac_calibration_combine(tasks of the object))
+//   CLIP      minmax_i(combine_k minmax_i(task_ik)), minmax(x) = (x - min) / (max - min) over the clip, 0 where
+//             all are equal; combine is the weighted mean or the maximum. Source: Georgescu et al., CVPR 2021,
+//             section 3.3.
+void sac_calibration_scores(const sac_calibration *calibration, float *scores, const float *tasks,
+                            int64_t count);
+// The same of one task alone.
+void sac_calibration_task_scores(const sac_calibration *calibration, int task, float *scores,
+                                 const float *tasks, int64_t count);
+
+// {"objects": n, "combination": "mean", "normalisation": "clip" (left out: training), "tasks": {NAME: {"median", "q99", "weight"}}, "mean": {"median",
 // "q99"}}; a weight of 1 is left out. NULL when memory is short.
 json_t *sac_calibration_to_json(const sac_calibration *calibration);
 // {NAME: {"median", "q99"}} alone, for tables and provenance. NULL when memory is short.

@@ -56,6 +56,7 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
 typedef struct training {
     const sac_family_job *job;
     const sac_ssmtl_options *options;
+    unsigned tasks;
     bool shown; // progress
 } training;
 
@@ -71,6 +72,39 @@ static void on_progress(void *user, int64_t done, int64_t total, double loss) {
     sac_family_progress(&r->job->listener, "train", "samples", done, total, note);
 }
 
+static void on_say(void *user, const char *message) {
+    const training *r = user;
+    sac_family_say(&r->job->listener, "%s", message);
+}
+
+// Columns of one side of metrics.csv; `losses` NULL: their names.
+static sac_status write_losses(sac_file_writer *writer, const char *side, unsigned tasks,
+                               const sac_ssmtl_losses *losses, sac_error *error) {
+    sac_status status = SAC_OK;
+    if (losses == NULL) {
+        SAC_TRY(sac_file_printf(writer, error, ",%s_loss", side));
+    } else {
+        SAC_TRY(sac_file_printf(writer, error, ",%.6g", losses->total));
+    }
+    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+        if ((tasks & SAC_SSMTL_BIT(k)) == 0) continue;
+        const char *name = sac_ssmtl_task_name(k);
+        if (losses == NULL) {
+            SAC_TRY(sac_file_printf(writer, error, ",%s_%s", side, name));
+        } else {
+            SAC_TRY(sac_file_printf(writer, error, ",%.6g", losses->task[k]));
+        }
+        if (!sac_ssmtl_has_accuracy(k)) continue;
+        if (losses == NULL) {
+            SAC_TRY(sac_file_printf(writer, error, ",%s_%s_accuracy", side, name));
+        } else {
+            SAC_TRY(sac_file_printf(writer, error, ",%.4f", losses->accuracy[k]));
+        }
+    }
+fail:
+    return status;
+}
+
 static sac_status write_metrics(const training *r, const sac_ssmtl_epoch *epochs, int64_t count,
                                 int64_t best, sac_error *error) {
     sac_status status = SAC_OK;
@@ -78,23 +112,17 @@ static sac_status write_metrics(const training *r, const sac_ssmtl_epoch *epochs
     char *path = sac_path_join(r->job->folder, "metrics.csv");
     SAC_TRY_ALLOC(path);
     SAC_TRY(sac_file_writer_open(&writer, path, error));
-    SAC_TRY(sac_file_printf(
-        writer, error,
-        "epoch,samples,learning_rate,seconds,train_loss,train_middle,train_arrow,"
-        "train_irregularity,train_arrow_accuracy,train_irregularity_accuracy,valid_loss,"
-        "valid_middle,valid_arrow,valid_irregularity,valid_arrow_accuracy,"
-        "valid_irregularity_accuracy,best\n"));
+    SAC_TRY(sac_file_printf(writer, error, "epoch,samples,learning_rate,seconds"));
+    SAC_TRY(write_losses(writer, "train", r->tasks, NULL, error));
+    SAC_TRY(write_losses(writer, "valid", r->tasks, NULL, error));
+    SAC_TRY(sac_file_printf(writer, error, ",best\n"));
     for (int64_t i = 0; i < count; i++) {
         const sac_ssmtl_epoch *e = &epochs[i];
-        const sac_ssmtl_losses *t = &e->train, *v = &e->valid;
-        SAC_TRY(sac_file_printf(writer, error,
-                                "%lld,%lld,%.6g,%.1f,%.6g,%.6g,%.6g,%.6g,%.4f,%.4f,%.6g,%.6g,"
-                                "%.6g,%.6g,%.4f,%.4f,%d\n",
-                                (long long)e->epoch, (long long)e->samples, e->learning_rate,
-                                e->seconds, t->total, t->middle, t->arrow, t->irregularity,
-                                t->arrow_accuracy, t->irregularity_accuracy, v->total, v->middle,
-                                v->arrow, v->irregularity, v->arrow_accuracy,
-                                v->irregularity_accuracy, i == best));
+        SAC_TRY(sac_file_printf(writer, error, "%lld,%lld,%.6g,%.1f", (long long)e->epoch,
+                                (long long)e->samples, e->learning_rate, e->seconds));
+        SAC_TRY(write_losses(writer, "train", r->tasks, &e->train, error));
+        SAC_TRY(write_losses(writer, "valid", r->tasks, &e->valid, error));
+        SAC_TRY(sac_file_printf(writer, error, ",%d\n", i == best));
     }
     SAC_TRY(sac_file_writer_commit(&writer, error));
 fail:
@@ -107,33 +135,51 @@ static sac_status on_epoch(void *user, const sac_ssmtl_epoch *epochs, int64_t co
                            sac_error *error) {
     const training *r = user;
     const sac_ssmtl_epoch *e = &epochs[count - 1];
-    sac_family_say(
-        &r->job->listener,
-        "epoch %lld/%lld: train %.4f, valid %.4f (middle %.4f, arrow %.4f %.1f %%, irregularity "
-        "%.4f %.1f %%)%s",
-        (long long)e->epoch, (long long)r->options->epochs, e->train.total, e->valid.total,
-        e->valid.middle, e->valid.arrow, 100 * e->valid.arrow_accuracy, e->valid.irregularity,
-        100 * e->valid.irregularity_accuracy, best == count - 1 ? ", best" : "");
+    char text[400] = "";
+    size_t at = 0;
+    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+        if ((r->tasks & SAC_SSMTL_BIT(k)) == 0 || at >= sizeof text) continue;
+        int n = snprintf(text + at, sizeof text - at, "%s%s %.4f", at > 0 ? ", " : "",
+                         sac_ssmtl_task_name(k), e->valid.task[k]);
+        at += n > 0 ? (size_t)n : 0;
+        if (!sac_ssmtl_has_accuracy(k) || at >= sizeof text) continue;
+        n = snprintf(text + at, sizeof text - at, " %.1f %%", 100 * e->valid.accuracy[k]);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    sac_family_say(&r->job->listener, "epoch %lld/%lld: train %.4f, valid %.4f (%s)%s",
+                   (long long)e->epoch, (long long)r->options->epochs, e->train.total,
+                   e->valid.total, text, best == count - 1 ? ", best" : "");
     return write_metrics(r, epochs, count, best, error);
 }
 
-static json_t *losses_json(const sac_ssmtl_losses *l) {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "total", sac_json_number(l->total), "middle",
-                     sac_json_number(l->middle), "arrow", sac_json_number(l->arrow), "irregularity",
-                     sac_json_number(l->irregularity), "arrow_accuracy",
-                     sac_json_number(l->arrow_accuracy), "irregularity_accuracy",
-                     sac_json_number(l->irregularity_accuracy));
+static json_t *losses_json(const sac_ssmtl_losses *l, unsigned tasks) {
+    json_t *json = json_object();
+    bool good = json_object_set_new(json, "total", sac_json_number(l->total)) == 0;
+    for (int k = 0; good && k < SAC_SSMTL_TASKS; k++) {
+        if ((tasks & SAC_SSMTL_BIT(k)) == 0) continue;
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s", sac_ssmtl_task_name(k));
+        good = json_object_set_new(json, name, sac_json_number(l->task[k])) == 0;
+        if (!good || !sac_ssmtl_has_accuracy(k)) continue;
+        (void)snprintf(name, sizeof name, "%s_accuracy", sac_ssmtl_task_name(k));
+        good = json_object_set_new(json, name, sac_json_number(l->accuracy[k])) == 0;
+    }
+    if (good) return json;
+    json_decref(json);
+    return NULL;
 }
 
-static json_t *metrics_json(const sac_ssmtl_report *p, const sac_calibration *calibration) {
+static json_t *metrics_json(const sac_ssmtl_report *p, unsigned tasks,
+                            const sac_calibration *calibration) {
     const sac_ssmtl_epoch *best = &p->epochs[p->best];
     double rate = p->seconds > 0 ? (double)p->samples / p->seconds : NAN;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "epochs",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "epochs",
                      (json_int_t)p->count, "best_epoch", (json_int_t)p->best + 1, "samples",
                      (json_int_t)p->samples, "training_objects", (json_int_t)p->training_objects,
                      "held_back_objects", (json_int_t)p->held_back_objects, "training_minutes",
-                     p->seconds / 60, "samples_per_s", sac_json_number(rate), "train",
-                     losses_json(&best->train), "valid", losses_json(&best->valid), "calibration",
+                     p->seconds / 60, "waited_for_batches_s", p->waited, "samples_per_s",
+                     sac_json_number(rate), "train", losses_json(&best->train, tasks), "valid",
+                     losses_json(&best->valid, tasks), "calibration",
                      sac_calibration_tasks_json(calibration));
 }
 
@@ -143,9 +189,13 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     teacher t = {0};
     sac_ssmtl_report report = {0};
     json_t *provenance = NULL;
-    sac_ssmtl_listener listener = {
-        .user = &r, .stop = job->listener.stop, .progress = on_progress, .epoch = on_epoch};
+    sac_ssmtl_listener listener = {.user = &r,
+                                   .stop = job->listener.stop,
+                                   .say = on_say,
+                                   .progress = on_progress,
+                                   .epoch = on_epoch};
     *metrics = NULL;
+    SAC_TRY(sac_ssmtl_tasks_parse(&r.tasks, r.options->tasks, error));
     SAC_TRY(sac_ssmtl_train(&t.model, &report, job->clips, job->count, r.options, job->checkpoint,
                             job->resume, job->stamp, &listener, error));
     SAC_TRY(write_metrics(&r, report.epochs, report.count, report.best, error));
@@ -155,10 +205,10 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     }
     sac_family_say(&job->listener, "trained on %lld samples in %.1f minutes, kept epoch %lld",
                    (long long)report.samples, report.seconds / 60, (long long)report.best + 1);
+    t.model->calibration.normalisation = (sac_normalisation)r.options->normalisation;
     SAC_TRY(sac_ssmtl_scorer_create(&t.scorer, t.model, BATCH, r.options->backend, error));
-    sac_ssmtl_calibration_init(&t.model->calibration);
     SAC_TRY(sac_family_calibrate(&t.model->calibration, job, &sac_ssmtl_family, &t, error));
-    SAC_TRY_ALLOC(*metrics = metrics_json(&report, &t.model->calibration));
+    SAC_TRY_ALLOC(*metrics = metrics_json(&report, r.tasks, &t.model->calibration));
     SAC_TRY_ALLOC(provenance = sac_family_provenance(job, *metrics));
     SAC_TRY(sac_ssmtl_model_write(t.model, job->file, provenance, error));
 fail:

@@ -1,8 +1,11 @@
-// Training loop of the SSMTL teacher. Everything that influences the result is in `state`, which a checkpoint
-// holds completely; the clock only decides when checkpoints are written.
+// Training loop of the SSMTL teacher. Everything that influences the result is in `state` and the tensors, which
+// a checkpoint holds completely, or follows from the step (ssmtl_feed.h); the clock only decides when checkpoints
+// are written.
 #include "teachers/ssmtl_train.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -11,83 +14,101 @@
 #include "core/safetensors.h"
 #include "core/time.h"
 #include "nn/infer.h"
-#include "nn/loss.h"
 #include "nn/optim.h"
+#include "teachers/ssmtl_feed.h"
 
 // Independent random streams of one seed.
-enum { STREAM_INIT = 11, STREAM_SAMPLER = 12, STREAM_DROPOUT = 13, STREAM_VALIDATION = 14 };
-enum { LOSSES = 6, EPOCH_VALUES = 4 + 2 * LOSSES };
+enum { STREAM_INIT = 11, STREAM_DROPOUT = 13, STREAM_VALIDATION = 14 };
+enum { LOSSES = SAC_SSMTL_LOSS_VALUES, EPOCH_VALUES = 4 + 2 * LOSSES, COUNTS = 5 };
+// Room around the crops for augmentation, in parts of their side.
+enum { MARGIN_PART = 8 };
 static const double COSINE_FLOOR = 0.02;
-
-// An object of the training clips.
-typedef struct object {
-    int32_t clip;
-    int64_t t, box;
-} object;
 
 // Numbers a checkpoint carries besides tensors, as doubles (all counts are far below 2^53).
 typedef struct state {
     int64_t step;        // optimiser steps done
     int64_t epoch_step;  // of the running epoch
-    int64_t order_next;  // position in the shuffled order
     int64_t epochs_done; // rows of the history
     int64_t best;        // row kept, -1: none yet
     double best_loss;
     double seconds; // learned so far, over all runs
     bool finished;
-    double sums[LOSSES]; // of the running epoch, per step
+    sac_ssmtl_losses sums; // of the running epoch, per step
 } state;
 
 typedef struct trainer {
     const sac_family_clip *clips;
+    int64_t clip_count;
     sac_ssmtl_options options;
-    object *train, *valid;
-    int64_t train_count, valid_count;
+    sac_crop_object *objects; // [train_count + valid_count], those that train first
+    int64_t train_count, valid_count, held_back;
+    int64_t *rows; // [train_count] 0, 1, 2 ...
+    sac_crop_cache *cache;
+    sac_crop_source source;
     sac_net *net;
     sac_params *params, *best_params;
     sac_train *plan;
     sac_infer *validation;
+    sac_ssmtl_batch *held; // batch of the validation
+    sac_ssmtl_feed *feed;
+    sac_ssmtl_targets targets;
     sac_adam *adam;
-    sac_rng sampler;
-    int64_t *order; // [train_count]
     state state;
-    sac_ssmtl_epoch *history;               // [epochs]
-    sac_ssmtl_sample *samples;              // [batch]
-    float *residual;                        // [batch][S][S]
-    int32_t *arrow_class, *irregular_class; // [batch]
+    sac_ssmtl_epoch *history; // [epochs]
     int64_t steps_per_epoch;
     double started; // clock at which this run would have begun had it learned `seconds` before
 } trainer;
 
 sac_ssmtl_options sac_ssmtl_default_options(void) {
-    return (sac_ssmtl_options){.crop_size = 64,
+    return (sac_ssmtl_options){.design = sac_ssmtl_default_design(),
+                               .tasks = "middle,arrow,irregularity",
+                               .augmentation = {.mirror = true, .jitter = 1, .brightness = 1},
                                .batch = 64,
                                .epochs = 6,
                                .samples_per_epoch = 4096,
                                .validation_samples = 1024,
                                .learning_rate = 1e-3,
+                               .weight_decay = 0.01,
                                .cosine = true,
                                .checkpoint_minutes = 2,
+                               .cache = true,
                                .seed = 1,
                                .backend = SAC_BACKEND_ONEDNN};
 }
 
 static sac_status check_options(const sac_ssmtl_options *o, sac_error *error) {
+    const sac_ssmtl_augmentation *a = &o->augmentation;
     if (o->batch < 2 || o->batch > 4096 || o->epochs < 1 || o->epochs > 100000 ||
         o->samples_per_epoch < 0 || o->validation_samples < 0 || !(o->learning_rate > 0) ||
-        o->learning_rate > 1 || !(o->max_minutes >= 0) || !(o->checkpoint_minutes >= 0)) {
+        o->learning_rate > 1 || !(o->weight_decay >= 0) || o->weight_decay > 1 ||
+        !(o->max_minutes >= 0) || !(o->checkpoint_minutes >= 0) || !(a->jitter >= 0) ||
+        a->jitter > 1 || !(a->brightness >= 0) || a->brightness > 1) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "a training option is out of range (batch 2..4096, epochs from 1, "
-                             "learning rate above 0 and at most 1, counts and minutes not "
-                             "negative)");
+                             "learning rate above 0 and at most 1, weight decay, jitter and "
+                             "brightness 0 to 1, counts and minutes not negative)");
     }
     return SAC_OK;
 }
 
+static void say(const sac_ssmtl_listener *listener, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(const sac_ssmtl_listener *listener, const char *format, ...) {
+    char text[1200];
+    if (listener->say == NULL) return;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    listener->say(listener->user, text);
+}
+
+// ---- objects -----------------------------------------------------------------------------------------------
+
 // Splits the objects of every clip and thins the held-back ones evenly.
-static sac_status collect_objects(trainer *tr, int64_t count, sac_error *error) {
-    int64_t train = 0, valid = 0;
-    for (int64_t c = 0; c < count; c++) {
+static sac_status collect_objects(trainer *tr, sac_error *error) {
+    int64_t train = 0, valid = 0, wanted = tr->options.validation_samples;
+    for (int64_t c = 0; c < tr->clip_count; c++) {
         int64_t objects = tr->clips[c].detections->count;
         train += sac_family_train_count(objects);
         valid += objects - sac_family_train_count(objects);
@@ -97,77 +118,99 @@ static sac_status collect_objects(trainer *tr, int64_t count, sac_error *error) 
                              "%lld objects to train and %lld to validate were found in %lld "
                              "training clips; at least 2 and 1 are needed (is the detector right "
                              "for this video?)",
-                             (long long)train, (long long)valid, (long long)count);
+                             (long long)train, (long long)valid, (long long)tr->clip_count);
     }
-    tr->train = sac_calloc(train, sizeof *tr->train);
-    tr->valid = sac_calloc(valid, sizeof *tr->valid);
-    if (tr->train == NULL || tr->valid == NULL) return SAC_ERROR_MEMORY;
-    for (int64_t c = 0; c < count; c++) {
-        const sac_detections *d = tr->clips[c].detections;
+    tr->objects = sac_calloc(train + valid, sizeof *tr->objects);
+    tr->rows = sac_calloc(train, sizeof *tr->rows);
+    if (tr->objects == NULL || tr->rows == NULL) return SAC_ERROR_MEMORY;
+    for (int64_t i = 0; i < train; i++) tr->rows[i] = i;
+    sac_crop_object *next[2] = {tr->objects, tr->objects + train};
+    for (int64_t c = 0; c < tr->clip_count; c++) {
+        const sac_family_clip *clip = &tr->clips[c];
+        const sac_detections *d = clip->detections;
         int64_t first = sac_family_train_count(d->count);
         for (int64_t t = 0; t < d->frames; t++) {
             for (int64_t i = d->start[t]; i < d->start[t + 1]; i++) {
-                object o = {.clip = (int32_t)c, .t = t, .box = i};
-                if (i < first) {
-                    tr->train[tr->train_count++] = o;
-                } else {
-                    tr->valid[tr->valid_count++] = o;
-                }
+                *next[i >= first]++ = (sac_crop_object){.pixels = clip->pixels,
+                                                        .width = clip->width,
+                                                        .height = clip->height,
+                                                        .frames = d->frames,
+                                                        .t = t,
+                                                        .box = d->boxes[i]};
             }
         }
     }
-    int64_t wanted = tr->options.validation_samples;
+    tr->train_count = train;
+    tr->valid_count = tr->held_back = valid;
     if (wanted > 0 && wanted < valid) {
-        for (int64_t i = 0; i < wanted; i++) tr->valid[i] = tr->valid[i * valid / wanted];
+        sac_crop_object *held = tr->objects + train;
+        for (int64_t i = 0; i < wanted; i++) held[i] = held[i * valid / wanted];
         tr->valid_count = wanted;
     }
     return SAC_OK;
 }
 
-// Draws what is done to one object.
-static void draw(const trainer *tr, int64_t row, const object *o, sac_rng *rng) {
-    const sac_family_clip *clip = &tr->clips[o->clip];
-    sac_ssmtl_sample *s = &tr->samples[row];
-    *s = (sac_ssmtl_sample){.pixels = clip->pixels,
-                            .width = clip->width,
-                            .height = clip->height,
-                            .frames = clip->detections->frames,
-                            .t = o->t,
-                            .box = clip->detections->boxes[o->box]};
-    s->reversed = sac_rng_below(rng, 2) == 1;
-    s->intermittent = sac_rng_below(rng, 2) == 1;
-    if (s->intermittent) sac_sequence_intermittent(s->times, s->t, s->frames, rng);
-    tr->arrow_class[row] = s->reversed;
-    tr->irregular_class[row] = s->intermittent;
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
+    const uint8_t *b = bytes;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ b[i]) * 0x100000001b3u; // FNV-1a
+    return hash;
 }
 
-static double accuracy(const float *logits, const int32_t *target, int64_t n) {
-    int64_t right = 0;
-    for (int64_t i = 0; i < n; i++) right += (logits[2 * i + 1] > logits[2 * i]) == target[i];
-    return (double)right / (double)n;
+// Tells the crops of this run from those of another.
+static uint64_t digest(const trainer *tr, const char *stamp) {
+    uint64_t hash = mix(0xcbf29ce484222325u, stamp, strlen(stamp));
+    for (int64_t i = 0; i < tr->train_count + tr->valid_count; i++) {
+        const sac_crop_object *o = &tr->objects[i];
+        float box[4] = {o->box.x1, o->box.y1, o->box.x2, o->box.y2};
+        hash = mix(hash, &o->t, sizeof o->t);
+        hash = mix(hash, box, sizeof box);
+    }
+    return hash;
 }
 
-// Mean losses over n rows; gradients are added where wanted.
-static void take_losses(const trainer *tr, double losses[LOSSES], const float *residual,
-                        const float *arrow, const float *irregular, int64_t n, float *diff_residual,
-                        float *diff_arrow, float *diff_irregular) {
-    int64_t area = tr->options.crop_size * tr->options.crop_size;
-    losses[1] = sac_loss_l1(diff_residual, residual, tr->residual, n * area, 1);
-    losses[2] = sac_loss_cross_entropy(diff_arrow, arrow, tr->arrow_class, n, 2, 1);
-    losses[3] = sac_loss_cross_entropy(diff_irregular, irregular, tr->irregular_class, n, 2, 1);
-    losses[0] = losses[1] + losses[2] + losses[3];
-    losses[4] = accuracy(arrow, tr->arrow_class, n);
-    losses[5] = accuracy(irregular, tr->irregular_class, n);
+// Crops come from a file where there is room for one.
+static sac_status open_crops(trainer *tr, const char *checkpoint, bool resume, const char *stamp,
+                             const sac_ssmtl_listener *listener, sac_error *error) {
+    sac_status status = SAC_OK;
+    char *path = NULL;
+    const int64_t count = tr->train_count + tr->valid_count;
+    const int size = (int)tr->options.design.crop_size, side = size + 2 * (size / MARGIN_PART);
+    tr->source =
+        (sac_crop_source){.size = size, .margin = size / MARGIN_PART, .objects = tr->objects};
+    if (!tr->options.cache || checkpoint == NULL) return SAC_OK;
+    SAC_TRY_ALLOC(path = sac_format("%s.crops", checkpoint));
+    const uint64_t number = digest(tr, stamp);
+    sac_error refused = {0};
+    if (resume &&
+        sac_crop_cache_open(&tr->cache, path, count, side, 0, number, &refused) == SAC_OK) {
+        goto fail;
+    }
+    refused = (sac_error){0};
+    if (sac_crop_cache_create(&tr->cache, path, count, side, 0, number, &refused) < 0) {
+        say(listener, "%s; crops are cut when they are needed", refused.message);
+        goto fail;
+    }
+    double start = sac_time_s();
+    enum { PORTION = 4096 };
+    for (int64_t first = 0; first < count; first += PORTION) {
+        int64_t n = count - first < PORTION ? count - first : PORTION;
+        if (first > 0 && listener->stop != NULL && listener->stop()) {
+            status =
+                sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "interrupted while cutting crops");
+            goto fail;
+        }
+        SAC_TRY(sac_crop_cache_put(tr->cache, first, tr->objects + first, n, size));
+    }
+    SAC_TRY(sac_crop_cache_commit(tr->cache, error));
+    say(listener, "crops of %lld objects cached: %.2f GB in %.1f s", (long long)count,
+        (double)sac_crop_cache_bytes(count, side, 0) / 1e9, sac_time_s() - start);
+fail:
+    tr->source.cache = tr->cache;
+    sac_free(path);
+    return status;
 }
 
-static sac_ssmtl_losses named_losses(const double l[LOSSES], double divisor) {
-    return (sac_ssmtl_losses){.total = l[0] / divisor,
-                              .middle = l[1] / divisor,
-                              .arrow = l[2] / divisor,
-                              .irregularity = l[3] / divisor,
-                              .arrow_accuracy = l[4] / divisor,
-                              .irregularity_accuracy = l[5] / divisor};
-}
+// ---- one step ----------------------------------------------------------------------------------------------
 
 static double learning_rate(const trainer *tr) {
     sac_schedule schedule = {.kind = SAC_SCHEDULE_CONSTANT, .base = tr->options.learning_rate};
@@ -179,31 +222,74 @@ static double learning_rate(const trainer *tr) {
     return sac_schedule_rate(&schedule, tr->state.step);
 }
 
-static sac_status train_step(trainer *tr, double losses[LOSSES], sac_error *error) {
+// Copies the inputs of n rows into a plan.
+static void put_inputs(const sac_ssmtl_batch *b, int64_t n, void *plan,
+                       float *(*input)(void *plan, const char *name)) {
+    const int64_t area = b->size * b->size, six = (SAC_SEQUENCE_LENGTH - 1) * area,
+                  seven = SAC_SEQUENCE_LENGTH * area;
+    const struct {
+        const char *name;
+        const float *data;
+        int64_t length;
+    } inputs[] = {{"arrow", b->arrow, six},
+                  {"irregular", b->irregular, seven},
+                  {"jigsaw", b->jigsaw, seven},
+                  {"inpainting", b->inpainting, seven},
+                  {"pseudo", b->pseudo, six}};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        if (inputs[i].data == NULL) continue;
+        memcpy(input(plan, inputs[i].name), inputs[i].data,
+               (size_t)(n * inputs[i].length) * sizeof(float));
+    }
+}
+
+static float *train_input(void *plan, const char *name) {
+    return sac_train_input(plan, name);
+}
+static const float *train_output(const void *plan, const char *name) {
+    return sac_train_output(plan, name);
+}
+static float *train_grad(void *plan, const char *name) {
+    return sac_train_output_grad(plan, name);
+}
+static sac_shape train_shape(const void *plan, const char *name) {
+    return sac_train_output_shape(plan, name);
+}
+static float *infer_input(void *plan, const char *name) {
+    return sac_infer_input(plan, name);
+}
+static const float *infer_output(const void *plan, const char *name) {
+    return sac_infer_output(plan, name);
+}
+static sac_shape infer_shape(const void *plan, const char *name) {
+    return sac_infer_output_shape(plan, name);
+}
+
+static sac_status loss_error(const trainer *tr, const sac_ssmtl_losses *l, const char *which,
+                             sac_error *error) {
+    char text[512] = "";
+    size_t at = 0;
+    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+        if ((tr->options.design.tasks & SAC_SSMTL_BIT(k)) == 0 || at >= sizeof text) continue;
+        int n = snprintf(text + at, sizeof text - at, "%s%s %g", at > 0 ? ", " : "",
+                         sac_ssmtl_task_name(k), l->task[k]);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return sac_error_set(error, SAC_ERROR_NUMERIC, tr->state.step + 1,
+                         "the %s loss of step %lld is not finite (%s); a lower learning rate may "
+                         "help",
+                         which, (long long)tr->state.step + 1, text);
+}
+
+static sac_status train_step(trainer *tr, sac_ssmtl_losses *losses, sac_error *error) {
     sac_status status = SAC_OK;
-    int64_t batch = tr->options.batch;
-    for (int64_t i = 0; i < batch; i++) {
-        if (tr->state.order_next == tr->train_count) {
-            sac_rng_shuffle(&tr->sampler, tr->order, tr->train_count);
-            tr->state.order_next = 0;
-        }
-        draw(tr, i, &tr->train[tr->order[tr->state.order_next++]], &tr->sampler);
-    }
-    sac_ssmtl_fill(sac_train_input(tr->plan, "arrow"), sac_train_input(tr->plan, "irregular"),
-                   tr->residual, NULL, tr->samples, batch, tr->options.crop_size);
+    const sac_ssmtl_batch *batch = NULL;
+    const sac_ssmtl_ports ports = {tr->plan, train_output, train_grad, train_shape};
+    SAC_TRY(sac_ssmtl_feed_next(tr->feed, &batch, error));
+    put_inputs(batch, batch->n, tr->plan, train_input);
     SAC_TRY(sac_train_forward(tr->plan, error));
-    take_losses(tr, losses, sac_train_output(tr->plan, "middle.residual"),
-                sac_train_output(tr->plan, "arrow.logits"),
-                sac_train_output(tr->plan, "irregular.logits"), batch,
-                sac_train_output_grad(tr->plan, "middle.residual"),
-                sac_train_output_grad(tr->plan, "arrow.logits"),
-                sac_train_output_grad(tr->plan, "irregular.logits"));
-    if (!isfinite(losses[0])) {
-        return sac_error_set(error, SAC_ERROR_NUMERIC, tr->state.step + 1,
-                             "the loss of step %lld is not finite (middle %g, arrow %g, "
-                             "irregularity %g); a lower learning rate may help",
-                             (long long)tr->state.step + 1, losses[1], losses[2], losses[3]);
-    }
+    sac_ssmtl_loss(losses, &tr->options.design, batch, batch->n, &tr->targets, &ports);
+    if (!isfinite(losses->total)) SAC_TRY(loss_error(tr, losses, "training", error));
     sac_params_zero_grad(tr->params);
     SAC_TRY(sac_train_backward(tr->plan, error));
     SAC_TRY(sac_adam_step(tr->adam, tr->params, learning_rate(tr), NULL, error));
@@ -214,40 +300,33 @@ fail:
 
 static sac_status validate(trainer *tr, sac_ssmtl_losses *out, sac_error *error) {
     sac_status status = SAC_OK;
-    double sums[LOSSES] = {0};
+    const sac_ssmtl_ports ports = {tr->validation, infer_output, NULL, infer_shape};
     sac_rng rng;
+    *out = (sac_ssmtl_losses){0};
     // The same draws in every epoch, so that the losses can be compared.
     sac_rng_seed(&rng, tr->options.seed, STREAM_VALIDATION);
     SAC_TRY(sac_infer_update(tr->validation, tr->params, error));
     for (int64_t first = 0; first < tr->valid_count; first += tr->options.batch) {
         int64_t n = tr->valid_count - first;
         if (n > tr->options.batch) n = tr->options.batch;
-        for (int64_t i = 0; i < n; i++) draw(tr, i, &tr->valid[first + i], &rng);
-        sac_ssmtl_fill(sac_infer_input(tr->validation, "arrow"),
-                       sac_infer_input(tr->validation, "irregular"), tr->residual, NULL,
-                       tr->samples, n, tr->options.crop_size);
+        for (int64_t i = 0; i < n; i++) {
+            tr->held->samples[i] =
+                sac_ssmtl_sample_draw(tr->train_count + first + i, tr->options.design.tasks,
+                                      tr->rows, tr->train_count, NULL, &rng);
+        }
+        SAC_TRY(sac_ssmtl_batch_fill(tr->held, &tr->source, n, true));
+        put_inputs(tr->held, n, tr->validation, infer_input);
         SAC_TRY(sac_infer_run(tr->validation, error));
-        double losses[LOSSES];
-        take_losses(tr, losses, sac_infer_output(tr->validation, "middle.residual"),
-                    sac_infer_output(tr->validation, "arrow.logits"),
-                    sac_infer_output(tr->validation, "irregular.logits"), n, NULL, NULL, NULL);
-        for (int k = 0; k < LOSSES; k++) sums[k] += losses[k] * (double)n;
+        sac_ssmtl_losses losses;
+        sac_ssmtl_loss(&losses, &tr->options.design, tr->held, n, &tr->targets, &ports);
+        sac_ssmtl_losses_add(out, &losses, (double)n / (double)tr->valid_count);
     }
-    *out = named_losses(sums, (double)tr->valid_count);
-    if (!isfinite(out->total)) {
-        status = sac_error_set(error, SAC_ERROR_NUMERIC, tr->state.step,
-                               "the validation loss after step %lld is not finite",
-                               (long long)tr->state.step);
-    }
+    if (!isfinite(out->total)) SAC_TRY(loss_error(tr, out, "validation", error));
 fail:
     return status;
 }
 
-static void put_losses(double *row, const sac_ssmtl_losses *l) {
-    double values[LOSSES] = {l->total,        l->middle,         l->arrow,
-                             l->irregularity, l->arrow_accuracy, l->irregularity_accuracy};
-    memcpy(row, values, sizeof values);
-}
+// ---- checkpoint --------------------------------------------------------------------------------------------
 
 static sac_status save_checkpoint(trainer *tr, const char *path, const char *stamp,
                                   sac_error *error) {
@@ -257,23 +336,19 @@ static sac_status save_checkpoint(trainer *tr, const char *path, const char *sta
     if (path == NULL) return SAC_OK;
     const state *s = &tr->state;
     SAC_TRY(sac_safetensors_create(&st));
-    SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-ssmtl-checkpoint", error));
+    SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-ssmtl-checkpoint-2", error));
     SAC_TRY(sac_safetensors_set_metadata(st, "stamp", stamp, error));
     SAC_TRY(sac_params_store(tr->params, st, "model.", error));
     SAC_TRY(sac_params_store(tr->best_params, st, "best.", error));
     SAC_TRY(sac_adam_store(tr->adam, tr->params, st, "adam.", error));
-    int64_t four = 4;
-    SAC_TRY(
-        sac_safetensors_add(st, "rng.sampler", SAC_DTYPE_U64, 1, &four, tr->sampler.state, error));
+    int64_t n = 4;
     sac_rng dropout = sac_train_rng(tr->plan);
-    SAC_TRY(sac_safetensors_add(st, "rng.dropout", SAC_DTYPE_U64, 1, &four, dropout.state, error));
-    SAC_TRY(sac_safetensors_add(st, "order", SAC_DTYPE_I64, 1, &tr->train_count, tr->order, error));
-    int64_t counts[] = {s->step,        s->epoch_step, s->order_next,
-                        s->epochs_done, s->best,       s->finished};
-    int64_t n = sizeof counts / sizeof counts[0];
+    SAC_TRY(sac_safetensors_add(st, "rng.dropout", SAC_DTYPE_U64, 1, &n, dropout.state, error));
+    int64_t counts[COUNTS] = {s->step, s->epoch_step, s->epochs_done, s->best, s->finished};
+    n = COUNTS;
     SAC_TRY(sac_safetensors_add(st, "state.counts", SAC_DTYPE_I64, 1, &n, counts, error));
     double values[2 + LOSSES] = {s->best_loss, s->seconds};
-    memcpy(values + 2, s->sums, sizeof s->sums);
+    sac_ssmtl_losses_put(values + 2, &s->sums);
     n = 2 + LOSSES;
     SAC_TRY(sac_safetensors_add(st, "state.values", SAC_DTYPE_F64, 1, &n, values, error));
     SAC_TRY_ALLOC(rows = sac_calloc(s->epochs_done * EPOCH_VALUES, sizeof *rows));
@@ -284,8 +359,8 @@ static sac_status save_checkpoint(trainer *tr, const char *path, const char *sta
         row[1] = (double)e->samples;
         row[2] = e->learning_rate;
         row[3] = e->seconds;
-        put_losses(row + 4, &e->train);
-        put_losses(row + 4 + LOSSES, &e->valid);
+        sac_ssmtl_losses_put(row + 4, &e->train);
+        sac_ssmtl_losses_put(row + 4 + LOSSES, &e->valid);
     }
     int64_t dims[2] = {s->epochs_done, EPOCH_VALUES};
     SAC_TRY(sac_safetensors_add(st, "history", SAC_DTYPE_F64, 2, dims, rows, error));
@@ -297,15 +372,12 @@ fail:
                       : SAC_OK;
 }
 
-static sac_status check_state(const trainer *tr, const int64_t c[6], const double *values,
+static sac_status check_state(const trainer *tr, const int64_t c[COUNTS], const double *values,
                               const char *path, sac_error *error) {
-    bool good = c[0] >= 0 && c[1] >= 0 && c[1] <= tr->steps_per_epoch && c[2] >= 0 &&
-                c[2] <= tr->train_count && c[3] >= 0 && c[3] <= tr->options.epochs && c[4] >= -1 &&
-                c[4] < c[3] && isfinite(values[1]) && values[1] >= 0;
-    for (int64_t i = 0; good && i < tr->train_count; i++) {
-        good = tr->order[i] >= 0 && tr->order[i] < tr->train_count;
-    }
-    if (good && (c[5] == 0 || c[4] >= 0)) return SAC_OK;
+    bool good = c[0] >= 0 && c[0] <= tr->options.epochs * tr->steps_per_epoch && c[1] >= 0 &&
+                c[1] <= tr->steps_per_epoch && c[2] >= 0 && c[2] <= tr->options.epochs &&
+                c[3] >= -1 && c[3] < c[2] && isfinite(values[1]) && values[1] >= 0;
+    if (good && (c[4] == 0 || c[3] >= 0)) return SAC_OK;
     return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: its counters contradict each other",
                          path);
 }
@@ -318,9 +390,9 @@ static sac_status load_checkpoint(trainer *tr, const char *path, const char *sta
     state *s = &tr->state;
     SAC_TRY(sac_safetensors_read(&st, path, error));
     const char *text = sac_safetensors_metadata(st, "format");
-    if (text == NULL || strcmp(text, "saccade-ssmtl-checkpoint") != 0) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: not a checkpoint of this teacher",
-                               path);
+    if (text == NULL || strcmp(text, "saccade-ssmtl-checkpoint-2") != 0) {
+        status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                               "%s: not a checkpoint of this version of the teacher", path);
         goto fail;
     }
     text = sac_safetensors_metadata(st, "stamp");
@@ -335,16 +407,12 @@ static sac_status load_checkpoint(trainer *tr, const char *path, const char *sta
     SAC_TRY(sac_params_load(tr->best_params, st, "best.", path, error));
     SAC_TRY(sac_adam_load(tr->adam, tr->params, st, "adam.", path, error));
     int64_t n = 4;
-    SAC_TRY(sac_safetensors_expect(st, "rng.sampler", SAC_DTYPE_U64, 1, &n, &data, error));
-    memcpy(tr->sampler.state, data, sizeof tr->sampler.state);
     SAC_TRY(sac_safetensors_expect(st, "rng.dropout", SAC_DTYPE_U64, 1, &n, &data, error));
     sac_rng dropout;
     memcpy(dropout.state, data, sizeof dropout.state);
     sac_train_set_rng(tr->plan, &dropout);
-    SAC_TRY(sac_safetensors_expect(st, "order", SAC_DTYPE_I64, 1, &tr->train_count, &data, error));
-    memcpy(tr->order, data, (size_t)tr->train_count * sizeof *tr->order);
-    int64_t counts[6];
-    n = 6;
+    int64_t counts[COUNTS];
+    n = COUNTS;
     SAC_TRY(sac_safetensors_expect(st, "state.counts", SAC_DTYPE_I64, 1, &n, &data, error));
     memcpy(counts, data, sizeof counts);
     double values[2 + LOSSES];
@@ -354,13 +422,12 @@ static sac_status load_checkpoint(trainer *tr, const char *path, const char *sta
     SAC_TRY(check_state(tr, counts, values, path, error));
     *s = (state){.step = counts[0],
                  .epoch_step = counts[1],
-                 .order_next = counts[2],
-                 .epochs_done = counts[3],
-                 .best = counts[4],
-                 .finished = counts[5] != 0,
+                 .epochs_done = counts[2],
+                 .best = counts[3],
+                 .finished = counts[4] != 0,
                  .best_loss = values[0],
-                 .seconds = values[1]};
-    memcpy(s->sums, values + 2, sizeof s->sums);
+                 .seconds = values[1],
+                 .sums = sac_ssmtl_losses_get(values + 2)};
     int64_t dims[2] = {s->epochs_done, EPOCH_VALUES};
     SAC_TRY(sac_safetensors_expect(st, "history", SAC_DTYPE_F64, 2, dims, &data, error));
     for (int64_t i = 0; i < s->epochs_done; i++) {
@@ -369,34 +436,30 @@ static sac_status load_checkpoint(trainer *tr, const char *path, const char *sta
                                            .samples = (int64_t)row[1],
                                            .learning_rate = row[2],
                                            .seconds = row[3],
-                                           .train = named_losses(row + 4, 1),
-                                           .valid = named_losses(row + 4 + LOSSES, 1)};
+                                           .train = sac_ssmtl_losses_get(row + 4),
+                                           .valid = sac_ssmtl_losses_get(row + 4 + LOSSES)};
     }
 fail:
     sac_safetensors_close(&st);
     return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to read it", path) : SAC_OK;
 }
 
-static sac_status open_trainer(trainer *tr, const sac_family_clip *clips, int64_t count,
-                               const sac_ssmtl_options *options, sac_error *error) {
+// ---- the run -----------------------------------------------------------------------------------------------
+
+static sac_status open_trainer(trainer *tr, const sac_ssmtl_options *options, sac_error *error) {
     sac_status status = SAC_OK;
-    tr->clips = clips;
     tr->options = *options;
     tr->state.best = -1;
     SAC_TRY(check_options(options, error));
-    SAC_TRY(sac_ssmtl_net(&tr->net, options->backbone, options->crop_size, error));
-    SAC_TRY(collect_objects(tr, count, error));
+    SAC_TRY(sac_ssmtl_tasks_parse(&tr->options.design.tasks, options->tasks, error));
+    SAC_TRY(sac_ssmtl_net(&tr->net, &tr->options.design, true, error));
+    SAC_TRY(collect_objects(tr, error));
     int64_t samples = options->samples_per_epoch;
     if (samples == 0) samples = tr->train_count;
     tr->steps_per_epoch = samples / options->batch;
     if (tr->steps_per_epoch == 0) tr->steps_per_epoch = 1;
-    int64_t area = options->crop_size * options->crop_size;
     SAC_TRY_ALLOC(tr->history = sac_calloc(options->epochs, sizeof *tr->history));
-    SAC_TRY_ALLOC(tr->samples = sac_calloc(options->batch, sizeof *tr->samples));
-    SAC_TRY_ALLOC(tr->residual = sac_calloc(options->batch * area, sizeof *tr->residual));
-    SAC_TRY_ALLOC(tr->arrow_class = sac_calloc(options->batch, sizeof *tr->arrow_class));
-    SAC_TRY_ALLOC(tr->irregular_class = sac_calloc(options->batch, sizeof *tr->irregular_class));
-    SAC_TRY_ALLOC(tr->order = sac_calloc(tr->train_count, sizeof *tr->order));
+    SAC_TRY(sac_ssmtl_batch_create(&tr->held, &tr->options.design, options->batch, true));
     SAC_TRY(sac_params_create(&tr->params, tr->net, error));
     SAC_TRY(sac_params_create(&tr->best_params, tr->net, error));
     sac_rng init;
@@ -407,6 +470,8 @@ static sac_status open_trainer(trainer *tr, const sac_family_clip *clips, int64_
     if (last != NULL) memset(last->data, 0, (size_t)last->count * sizeof *last->data);
     sac_adam_options adam = sac_adam_default_options();
     adam.learning_rate = options->learning_rate;
+    adam.weight_decay = options->weight_decay;
+    adam.decoupled = true;
     SAC_TRY(sac_adam_create(&tr->adam, tr->params, &adam));
     sac_plan_options plan = {.batch = options->batch, .backend = options->backend};
     sac_rng dropout;
@@ -414,28 +479,23 @@ static sac_status open_trainer(trainer *tr, const sac_family_clip *clips, int64_
     plan.seed = sac_rng_next(&dropout);
     SAC_TRY(sac_train_create(&tr->plan, tr->net, tr->params, &plan, error));
     SAC_TRY(sac_infer_create(&tr->validation, tr->net, tr->params, &plan, error));
-    sac_rng_seed(&tr->sampler, options->seed, STREAM_SAMPLER);
-    for (int64_t i = 0; i < tr->train_count; i++) tr->order[i] = i;
-    sac_rng_shuffle(&tr->sampler, tr->order, tr->train_count);
 fail:
     return status;
 }
 
 static void close_trainer(trainer *tr) {
+    sac_ssmtl_feed_close(&tr->feed);
     sac_train_close(&tr->plan);
     sac_infer_close(&tr->validation);
+    sac_ssmtl_batch_close(&tr->held);
     sac_adam_close(&tr->adam);
     sac_params_close(&tr->params);
     sac_params_close(&tr->best_params);
     sac_net_close(&tr->net);
-    sac_free(tr->train);
-    sac_free(tr->valid);
-    sac_free(tr->order);
+    sac_crop_cache_close(&tr->cache);
+    sac_free(tr->objects);
+    sac_free(tr->rows);
     sac_free(tr->history);
-    sac_free(tr->samples);
-    sac_free(tr->residual);
-    sac_free(tr->arrow_class);
-    sac_free(tr->irregular_class);
 }
 
 // Validation, history, best weights.
@@ -445,8 +505,8 @@ static sac_status close_epoch(trainer *tr, const sac_ssmtl_listener *listener, s
     sac_ssmtl_epoch *e = &tr->history[s->epochs_done];
     *e = (sac_ssmtl_epoch){.epoch = s->epochs_done + 1,
                            .samples = s->epoch_step * tr->options.batch,
-                           .learning_rate = learning_rate(tr),
-                           .train = named_losses(s->sums, (double)s->epoch_step)};
+                           .learning_rate = learning_rate(tr)};
+    sac_ssmtl_losses_add(&e->train, &s->sums, 1 / (double)s->epoch_step);
     SAC_TRY(validate(tr, &e->valid, error));
     s->seconds = sac_time_s() - tr->started;
     e->seconds = s->seconds;
@@ -457,7 +517,7 @@ static sac_status close_epoch(trainer *tr, const sac_ssmtl_listener *listener, s
     }
     s->epochs_done++;
     s->epoch_step = 0;
-    memset(s->sums, 0, sizeof s->sums);
+    s->sums = (sac_ssmtl_losses){0};
     if (listener->epoch != NULL) {
         SAC_TRY(listener->epoch(listener->user, tr->history, s->epochs_done, s->best, error));
     }
@@ -470,17 +530,27 @@ static sac_status learn(trainer *tr, const char *checkpoint, const char *stamp,
     sac_status status = SAC_OK;
     state *s = &tr->state;
     int64_t total = tr->options.epochs * tr->steps_per_epoch;
+    if (s->finished) return SAC_OK;
+    sac_ssmtl_feed_options feed = {.design = &tr->options.design,
+                                   .source = &tr->source,
+                                   .rows = tr->rows,
+                                   .count = tr->train_count,
+                                   .batch = tr->options.batch,
+                                   .augmentation = tr->options.augmentation,
+                                   .seed = tr->options.seed,
+                                   .step = s->step};
+    SAC_TRY(sac_ssmtl_feed_open(&tr->feed, &feed, error));
     tr->started = sac_time_s() - s->seconds;
     double saved = sac_time_s();
     while (!s->finished) {
-        double losses[LOSSES];
-        SAC_TRY(train_step(tr, losses, error));
-        for (int k = 0; k < LOSSES; k++) s->sums[k] += losses[k];
+        sac_ssmtl_losses losses;
+        SAC_TRY(train_step(tr, &losses, error));
+        sac_ssmtl_losses_add(&s->sums, &losses, 1);
         s->epoch_step++;
         s->seconds = sac_time_s() - tr->started;
         if (listener->progress != NULL) {
             listener->progress(listener->user, s->step * tr->options.batch,
-                               total * tr->options.batch, s->sums[0] / (double)s->epoch_step);
+                               total * tr->options.batch, s->sums.total / (double)s->epoch_step);
         }
         bool spent = tr->options.max_minutes > 0 && s->seconds >= 60 * tr->options.max_minutes;
         bool closed = s->epoch_step == tr->steps_per_epoch || spent;
@@ -504,6 +574,30 @@ fail:
     return status;
 }
 
+// The scoring network with the best weights.
+static sac_status make_model(sac_ssmtl_model **out, const trainer *tr, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_ssmtl_model *model = sac_calloc(1, sizeof *model);
+    *out = model;
+    SAC_TRY_ALLOC(model);
+    model->design = tr->options.design;
+    SAC_TRY(sac_ssmtl_net(&model->net, &model->design, false, error));
+    SAC_TRY(sac_params_create(&model->params, model->net, error));
+    for (int64_t i = 0; i < sac_params_count(model->params); i++) {
+        sac_param *dst = sac_params_at(model->params, i);
+        const sac_param *src = sac_params_find(tr->best_params, dst->name);
+        if (src == NULL || src->count != dst->count) {
+            status = sac_error_set(error, SAC_ERROR_SHAPE, -1,
+                                   "the training network has no parameter %s", dst->name);
+            goto fail;
+        }
+        memcpy(dst->data, src->data, (size_t)src->count * sizeof *dst->data);
+    }
+    sac_ssmtl_calibration_init(&model->calibration, model->design.tasks);
+fail:
+    return status;
+}
+
 sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
                            const sac_family_clip *clips, int64_t count,
                            const sac_ssmtl_options *options, const char *checkpoint, bool resume,
@@ -511,36 +605,30 @@ sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
                            sac_error *error) {
     sac_status status = SAC_OK;
     static const sac_ssmtl_listener silent = {0};
-    trainer tr = {0};
+    trainer tr = {.clips = clips, .clip_count = count};
     *out = NULL;
     *report = (sac_ssmtl_report){0};
     if (listener == NULL) listener = &silent;
-    sac_ssmtl_model *model = sac_calloc(1, sizeof *model);
-    SAC_TRY_ALLOC(model);
-    SAC_TRY(open_trainer(&tr, clips, count, options, error));
+    SAC_TRY(open_trainer(&tr, options, error));
     if (resume && checkpoint != NULL && sac_is_file(checkpoint)) {
         SAC_TRY(load_checkpoint(&tr, checkpoint, stamp, error));
     }
+    if (!tr.state.finished) {
+        SAC_TRY(open_crops(&tr, checkpoint, resume, stamp, listener, error));
+    }
     SAC_TRY(learn(&tr, checkpoint, stamp, listener, error));
-    int64_t objects = 0;
-    for (int64_t c = 0; c < count; c++) objects += clips[c].detections->count;
+    SAC_TRY(make_model(out, &tr, error));
     *report = (sac_ssmtl_report){.epochs = tr.history,
                                  .count = tr.state.epochs_done,
                                  .best = tr.state.best,
                                  .seconds = tr.state.seconds,
+                                 .waited = tr.feed == NULL ? 0 : sac_ssmtl_feed_waited(tr.feed),
                                  .samples = tr.state.step * options->batch,
                                  .training_objects = tr.train_count,
-                                 .held_back_objects = objects - tr.train_count};
+                                 .held_back_objects = tr.held_back};
     tr.history = NULL;
-    model->net = tr.net;
-    model->params = tr.best_params;
-    model->crop_size = options->crop_size;
-    tr.net = NULL;
-    tr.best_params = NULL;
-    *out = model;
-    model = NULL;
 fail:
-    sac_ssmtl_model_close(&model);
+    if (status < 0) sac_ssmtl_model_close(out);
     close_trainer(&tr);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for training") : SAC_OK;
 }

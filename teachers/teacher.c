@@ -74,8 +74,8 @@ sac_status sac_teacher_score(sac_teacher *teacher, float *scores, float *tasks,
                                    (long long)i);
             goto fail;
         }
-        scores[i] = sac_calibration_score(sac_calibration_combine(c, row));
     }
+    sac_calibration_scores(c, scores, tasks, detections->count);
 fail:
     sac_free(own);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the object scores")

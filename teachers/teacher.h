@@ -40,7 +40,7 @@ SAC_NODISCARD sac_status sac_teacher_load(sac_teacher **teacher, const sac_safet
 // Scores every object of a clip.
 //   scores    f32 [detections->count] in [0,1], calibrated with the teacher's own held-back training objects, so
 //             that clips, altered clips and single objects are comparable: about 0.1 typical for normal ones
-//             (sac_calibration_score of sac_calibration_combine)
+//             (sac_calibration_scores; a calibration by clip takes these objects for the whole clip)
 //   tasks     f32 [count][sac_teacher_task_count] raw task scores, or NULL
 //   pixels    u8 gray [frames][height][width]
 //   stop      polled (NULL: never)

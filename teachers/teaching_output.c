@@ -172,10 +172,7 @@ static sac_status task_frames(float **frames, const sac_teaching_run *r, const s
     const sac_calibration *calibration = sac_teacher_calibration(r->teacher);
     float *scores = sac_calloc(c->detections.count, sizeof *scores);
     SAC_TRY_ALLOC(scores);
-    for (int64_t i = 0; i < c->detections.count; i++) {
-        scores[i] = sac_calibration_score(
-            sac_calibration_relative(calibration, task, c->tasks[i * r->task_count + task]));
-    }
+    sac_calibration_task_scores(calibration, task, scores, c->tasks, c->detections.count);
     SAC_TRY(paint(&maps, r, c, scores));
     *frames = maps.map1;
     maps.map1 = NULL;

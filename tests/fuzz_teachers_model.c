@@ -22,10 +22,11 @@ static const uint8_t *good_file(size_t *size, size_t *header) {
     static uint8_t *bytes;
     static size_t length;
     if (bytes == NULL) {
-        sac_ssmtl_model model = {.crop_size = 16};
-        sac_ssmtl_calibration_init(&model.calibration);
+        sac_ssmtl_model model = {.design = sac_ssmtl_default_design()};
+        model.design.crop_size = 16;
+        sac_ssmtl_calibration_init(&model.calibration, model.design.tasks);
         model.calibration.objects = 1;
-        if (sac_ssmtl_net(&model.net, 0, 16, NULL) != SAC_OK ||
+        if (sac_ssmtl_net(&model.net, &model.design, false, NULL) != SAC_OK ||
             sac_params_create(&model.params, model.net, NULL) != SAC_OK ||
             sac_ssmtl_model_write(&model, fuzz_path(), NULL, NULL) != SAC_OK ||
             sac_file_read(&bytes, &length, fuzz_path(), 1u << 28, NULL) != SAC_OK) {

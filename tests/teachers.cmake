@@ -1,5 +1,6 @@
 sac_test(teachers_background LIBS saccade_video)
 sac_test(teachers_calibration LIBS saccade_teachers)
+sac_test(teachers_crops LIBS saccade_teachers)
 sac_test(teachers_detections LIBS saccade_teachers)
 sac_test(teachers_maps LIBS saccade_teachers)
 sac_test(teachers_sequence LIBS saccade_teachers)

@@ -49,8 +49,9 @@ static sac_box object_at(const store_kind *kind, int64_t t, int copy) {
 
 static void teacher_write(const char *folder, const store_kind *kind) {
     sac_error error = {0};
-    sac_ssmtl_model model = {.crop_size = 16};
-    sac_ssmtl_calibration_init(&model.calibration);
+    sac_ssmtl_model model = {.design = sac_ssmtl_default_design()};
+    model.design.crop_size = 16;
+    sac_ssmtl_calibration_init(&model.calibration, model.design.tasks);
     model.calibration.objects = 100;
     for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
         model.calibration.median[k] = -1;
@@ -61,7 +62,7 @@ static void teacher_write(const char *folder, const store_kind *kind) {
     model.calibration.mean_high = kind->blind ? 1.1e8 : 1;
     sac_rng rng;
     sac_rng_seed(&rng, kind->seed, 0);
-    sac_assert_ok(sac_ssmtl_net(&model.net, 0, 16, &error), &error);
+    sac_assert_ok(sac_ssmtl_net(&model.net, &model.design, false, &error), &error);
     sac_assert_ok(sac_params_create(&model.params, model.net, &error), &error);
     sac_params_init(model.params, &rng);
     json_t *provenance = json_object();

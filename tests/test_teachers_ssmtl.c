@@ -10,14 +10,15 @@
 #include "helper.h"
 #include "teachers/ssmtl.h"
 #include "teachers/teacher.h"
-#include "video/scale.h"
 
-enum { W = 40, H = 30, FRAMES = 12, S = 16 };
+enum { W = 40, H = 30, FRAMES = 12, S = 16, COLUMNS = 3 };
 
 Test(teachers_ssmtl, networks_of_all_backbones) {
     // Multiply-accumulates of one convolution 3x3x3 layer list, by hand, for the narrow ones at 64 px gray.
     for (int b = 0; b < 4; b++) {
         const sac_ssmtl_backbone *backbone = sac_ssmtl_backbone_at(b);
+        sac_ssmtl_design design = sac_ssmtl_default_design();
+        design.backbone = b;
         cr_assert_not_null(backbone);
         int64_t expected = 0;
         int depth[2] = {6, 7};
@@ -45,7 +46,7 @@ Test(teachers_ssmtl, networks_of_all_backbones) {
         }
         sac_net *net = NULL;
         sac_error error = {0};
-        sac_assert_ok(sac_ssmtl_net(&net, b, 64, &error), &error);
+        sac_assert_ok(sac_ssmtl_net(&net, &design, true, &error), &error);
         int64_t macs = 0;
         for (int i = 0; i < sac_net_count(net); i++) macs += sac_net_macs(net, i);
         cr_assert_eq(macs, expected, "%s: %lld MACs, %lld by hand", backbone->name, (long long)macs,
@@ -66,21 +67,28 @@ Test(teachers_ssmtl, networks_of_all_backbones) {
 Test(teachers_ssmtl, refuses_bad_sizes) {
     static const int64_t bad[] = {0, 8, 20, 264, -64};
     sac_net *net = NULL;
+    sac_ssmtl_design design = sac_ssmtl_default_design();
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sac_error error = {0};
-        sac_assert_error(sac_ssmtl_net(&net, 0, bad[i], &error), SAC_ERROR_ARGUMENT, &error,
+        design.crop_size = bad[i];
+        sac_assert_error(sac_ssmtl_net(&net, &design, true, &error), SAC_ERROR_ARGUMENT, &error,
                          "multiple of 8", NULL);
     }
     sac_error error = {0};
-    sac_assert_error(sac_ssmtl_net(&net, 2, 24, &error), SAC_ERROR_ARGUMENT, &error,
+    design.backbone = 2;
+    design.crop_size = 24;
+    sac_assert_error(sac_ssmtl_net(&net, &design, true, &error), SAC_ERROR_ARGUMENT, &error,
                      "multiple of 16", NULL);
     error = (sac_error){0};
-    sac_assert_error(sac_ssmtl_net(&net, 9, 64, &error), SAC_ERROR_ARGUMENT, &error, "backbone",
-                     NULL);
+    design.backbone = 9;
+    sac_assert_error(sac_ssmtl_net(&net, &design, true, &error), SAC_ERROR_ARGUMENT, &error,
+                     "backbone", NULL);
     bool worked = false;
+    design.backbone = 0;
+    design.crop_size = 16;
     for (int64_t n = 0; n < 2000 && !worked; n += 7) {
         sac_memory_fail_after(n);
-        sac_status status = sac_ssmtl_net(&net, 0, 16, NULL);
+        sac_status status = sac_ssmtl_net(&net, &design, true, NULL);
         sac_memory_fail_after(-1);
         worked = status == SAC_OK;
         if (!worked) cr_assert_eq(status, SAC_ERROR_MEMORY, "after %d allocations", (int)n);
@@ -98,74 +106,22 @@ static uint8_t *make_pixels(void) {
     return pixels;
 }
 
-Test(teachers_ssmtl, samples_are_filled_as_described) {
-    uint8_t *pixels = make_pixels();
-    sac_ssmtl_sample samples[4];
-    for (int i = 0; i < 4; i++) {
-        samples[i] = (sac_ssmtl_sample){.pixels = pixels,
-                                        .width = W,
-                                        .height = H,
-                                        .frames = FRAMES,
-                                        .t = 2 + 2 * i,
-                                        .box = {3, 4, 20, 25, 1, -1},
-                                        .reversed = (i & 1) != 0,
-                                        .intermittent = (i & 2) != 0,
-                                        .times = {0, 1, 4, 2 + 2 * i, 9, 10, 11}};
-    }
-    enum { AREA = S * S };
-    static float arrow[4 * 6 * AREA], irregular[4 * 7 * AREA], residual[4 * AREA];
-    float contrast[4];
-    sac_ssmtl_fill(arrow, irregular, residual, contrast, samples, 4, S);
-    float crop[AREA];
-    int64_t dims[2] = {S, S};
-    for (int i = 0; i < 4; i++) {
-        for (int k = 0; k < 7; k++) {
-            int64_t t = samples[i].intermittent ? samples[i].times[k] : samples[i].t - 3 + k;
-            t = t < 0 ? 0 : t;
-            sac_crop_gray(crop, S, S, pixels + t * W * H, W, H, 3, 4, 20, 25);
-            sac_assert_close(irregular + (i * 7 + k) * AREA, crop, 2, dims, 0, "irregular input");
-            if (k == 3) {
-                float expected[AREA];
-                double mean = 0, deviation = 0;
-                sac_crop_gray(crop, S, S, pixels + samples[i].t * W * H, W, H, 3, 4, 20, 25);
-                for (int p = 0; p < AREA; p++) {
-                    // Arrow crops 2 and 3 are the neighbours, whichever way the sequence is played.
-                    expected[p] = crop[p] - 0.5f * (arrow[(i * 6 + 2) * AREA + p] +
-                                                    arrow[(i * 6 + 3) * AREA + p]);
-                    mean += (double)crop[p] / AREA;
-                }
-                for (int p = 0; p < AREA; p++) deviation += fabs((double)crop[p] - mean) / AREA;
-                sac_assert_close(residual + i * AREA, expected, 2, dims, 1e-6, "residual");
-                cr_assert_float_eq(contrast[i], deviation, 1e-6);
-                continue;
-            }
-            // Arrow: consecutive frames without the middle one, forward or backward.
-            int64_t step = samples[i].reversed ? 3 - k : k - 3;
-            t = samples[i].t + step;
-            t = t < 0 ? 0 : t >= FRAMES ? FRAMES - 1 : t;
-            sac_crop_gray(crop, S, S, pixels + t * W * H, W, H, 3, 4, 20, 25);
-            sac_assert_close(arrow + (i * 6 + (k < 3 ? k : k - 1)) * AREA, crop, 2, dims, 0,
-                             "arrow input");
-        }
-    }
-    sac_free(pixels);
-}
-
 // An untrained model with a calibration.
 static sac_ssmtl_model *make_model(void) {
     sac_ssmtl_model *model = sac_calloc(1, sizeof *model);
     sac_error error = {0};
     sac_rng rng;
     sac_rng_seed(&rng, 2, 0);
-    sac_assert_ok(sac_ssmtl_net(&model->net, 0, S, &error), &error);
+    model->design = sac_ssmtl_default_design();
+    model->design.crop_size = S;
+    sac_assert_ok(sac_ssmtl_net(&model->net, &model->design, false, &error), &error);
     sac_assert_ok(sac_params_create(&model->params, model->net, &error), &error);
     sac_params_init(model->params, &rng);
-    model->crop_size = S;
     sac_calibration *c = &model->calibration;
     const double median[] = {0.2, -1.5, 0.25}, high[] = {0.5, 2, 3.75};
-    sac_ssmtl_calibration_init(c);
+    sac_ssmtl_calibration_init(c, model->design.tasks);
     c->objects = 10;
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+    for (int k = 0; k < COLUMNS; k++) {
         c->median[k] = median[k];
         c->high[k] = high[k];
     }
@@ -197,8 +153,8 @@ Test(teachers_ssmtl, scorer_matches_reference_and_batches) {
     for (int i = 0; i < 3; i++) {
         sac_ssmtl_scorer *scorer = NULL;
         sac_error error = {0};
-        tasks[i] = sac_calloc(d.count * SAC_SSMTL_TASKS, sizeof(float));
-        memset(tasks[i], 0xff, (size_t)(d.count * SAC_SSMTL_TASKS) * sizeof(float));
+        tasks[i] = sac_calloc(d.count * COLUMNS, sizeof(float));
+        memset(tasks[i], 0xff, (size_t)(d.count * COLUMNS) * sizeof(float));
         sac_assert_ok(sac_ssmtl_scorer_create(&scorer, model, batch[i],
                                               i == 0 ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
                                               &error),
@@ -208,7 +164,7 @@ Test(teachers_ssmtl, scorer_matches_reference_and_batches) {
             &error);
         sac_ssmtl_scorer_close(&scorer);
     }
-    int64_t dims[2] = {d.count, SAC_SSMTL_TASKS};
+    int64_t dims[2] = {d.count, COLUMNS};
     sac_assert_close(tasks[1], tasks[0], 2, dims, 1e-4, "oneDNN against reference");
     sac_assert_close(tasks[2], tasks[1], 2, dims, 1e-5, "batch 5 against batch 4");
     for (int i = 0; i < 3; i++) sac_free(tasks[i]);
@@ -294,6 +250,17 @@ Test(teachers_ssmtl, refuses_foreign_files) {
     expect_refusal(good, "calibration", "{\"objects\": 0}", SAC_ERROR_FORMAT, "objects");
     expect_refusal(good, "calibration", "{\"objects\": 5, \"tasks\": {}}", SAC_ERROR_FORMAT,
                    "middle");
+    expect_refusal(good, "design", "{\"tasks\": [\"middle\"], \"residual\": true}",
+                   SAC_ERROR_FORMAT, "no task fills");
+    expect_refusal(good, "design", "{\"tasks\": [\"arrow\", \"arrow\"], \"residual\": true}",
+                   SAC_ERROR_FORMAT, "repeated");
+    expect_refusal(good, "design", "{\"tasks\": [\"jigsaw\"], \"residual\": true}",
+                   SAC_ERROR_FORMAT, "expected shape");
+    expect_refusal(good, "design", "{\"tasks\": [], \"residual\": true}", SAC_ERROR_FORMAT,
+                   "no task");
+    expect_refusal(good, "design",
+                   "{\"tasks\": [\"middle\", \"arrow\", \"irregularity\"], \"residual\": false}",
+                   SAC_ERROR_FORMAT, "middle.crop");
     // A weight that is not a number.
     sac_params_find(model->params, "arrow.block1.conv.weight")->data[5] = NAN;
     const char *nan_path = sac_test_path("nan.safetensors");

@@ -56,7 +56,7 @@ static void close_scene(scene *s) {
 
 static sac_ssmtl_options small_options(void) {
     sac_ssmtl_options o = sac_ssmtl_default_options();
-    o.crop_size = 16;
+    o.design.crop_size = 16;
     o.batch = 8;
     o.epochs = 3;
     o.samples_per_epoch = 40;
@@ -105,10 +105,12 @@ Test(teachers_train, learns_the_tasks) {
     cr_assert_eq(report.training_objects, 2 * 102);
     cr_assert_eq(report.held_back_objects, 2 * 18);
     cr_assert_lt(best->valid.total, first->train.total);
-    cr_assert_gt(best->valid.arrow_accuracy, 0.9, "arrow %g", best->valid.arrow_accuracy);
-    cr_assert_gt(best->valid.irregularity_accuracy, 0.75, "irregularity %g",
-                 best->valid.irregularity_accuracy);
-    cr_assert_lt(best->valid.middle, 0.12, "middle %g", best->valid.middle);
+    cr_assert_gt(best->valid.accuracy[SAC_SSMTL_ARROW], 0.9, "arrow %g",
+                 best->valid.accuracy[SAC_SSMTL_ARROW]);
+    cr_assert_gt(best->valid.accuracy[SAC_SSMTL_IRREGULARITY], 0.75, "irregularity %g",
+                 best->valid.accuracy[SAC_SSMTL_IRREGULARITY]);
+    cr_assert_lt(best->valid.task[SAC_SSMTL_MIDDLE], 0.12, "middle %g",
+                 best->valid.task[SAC_SSMTL_MIDDLE]);
     for (int64_t i = 0; i < report.count; i++) {
         cr_assert_geq(report.epochs[i].valid.total, best->valid.total);
     }
@@ -120,7 +122,6 @@ Test(teachers_train, learns_the_tasks) {
     sac_assert_ok(sac_ssmtl_scorer_run(scorer, tasks, &s.detections[0], s.clips[0].pixels, W, H,
                                        NULL, NULL, NULL, &error),
                   &error);
-    sac_ssmtl_calibration_init(&model->calibration);
     sac_assert_ok(sac_calibration_fit(&model->calibration, tasks, count, &error), &error);
     enum { FAST = FRAMES / 2 };
     uint8_t *fast = sac_calloc((int64_t)W * H * FAST, 1);
@@ -194,7 +195,8 @@ Test(teachers_train, resumed_equals_uninterrupted) {
     for (int64_t i = 0; i < report.count; i++) {
         cr_assert_eq(report.epochs[i].train.total, whole_report.epochs[i].train.total);
         cr_assert_eq(report.epochs[i].valid.total, whole_report.epochs[i].valid.total);
-        cr_assert_eq(report.epochs[i].valid.arrow, whole_report.epochs[i].valid.arrow);
+        cr_assert_eq(report.epochs[i].valid.task[SAC_SSMTL_ARROW],
+                     whole_report.epochs[i].valid.task[SAC_SSMTL_ARROW]);
         cr_assert_eq(report.epochs[i].samples, whole_report.epochs[i].samples);
     }
     sac_ssmtl_model_close(&model);
