@@ -716,10 +716,16 @@ sac_status sac_darknet_parse(sac_darknet **out, const void *text, size_t size, c
     im.section = &cfg->sections[0];
     SAC_TRY(read_net(&im, width, height));
     SAC_TRY(check_built(&im));
+    d->stride = 1;
     for (im.index = 0; im.index < count; im.index++) {
         im.section = &cfg->sections[im.index + 1];
         SAC_TRY(read_layer(&im));
         SAC_TRY(check_built(&im));
+        if (im.last.node >= 0) {
+            const int64_t x = d->width / im.last.w, y = d->height / im.last.h;
+            d->stride = x > d->stride ? x : d->stride;
+            d->stride = y > d->stride ? y : d->stride;
+        }
         im.layers[im.index] = im.last;
         d->layers[im.index] = im.last.node;
         d->layer_count++;

@@ -49,6 +49,7 @@ typedef struct sac_darknet {
     sac_net *net;
     sac_params *params; // NULL until weights were read
     int64_t width, height, channels;
+    int64_t stride; // input px per cell of the smallest layer: input sizes that are multiples of it fit
     int layer_count;
     int *layers; // [layer_count] the node that holds a layer's result; -1: a yolo layer
     sac_darknet_head heads[SAC_DARKNET_MAX_HEADS];

@@ -171,17 +171,6 @@ fail:
     return status;
 }
 
-// Input sizes must be multiples of the coarsest head's cells.
-static int64_t stride_of(const sac_darknet *d) {
-    int64_t stride = 1;
-    for (int h = 0; h < d->head_count; h++) {
-        const int64_t x = d->width / d->heads[h].grid_w, y = d->height / d->heads[h].grid_h;
-        if (x > stride) stride = x;
-        if (y > stride) stride = y;
-    }
-    return stride;
-}
-
 sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, const char *weights,
                                     const char *names, int64_t width, int64_t height, int batch,
                                     sac_backend backend, sac_error *error) {
@@ -215,7 +204,7 @@ sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, cons
     SAC_TRY(sac_infer_create(&y->infer, d->net, d->params, &y->options, error));
     if (width == 0 && height == 0) {
         network->resize = yolo_resize;
-        network->stride = (int)stride_of(d);
+        network->stride = (int)d->stride;
     } else {
         sac_params_close(&d->params); // the plan has its own
     }
