@@ -2,3 +2,4 @@
 sac_test(nn_darknet LIBS saccade_nn saccade_onednn)
 sac_fuzz(darknet_cfg LIBS saccade_nn)
 sac_fuzz(darknet_weights LIBS saccade_nn)
+sac_test(teachers_network LIBS saccade_teachers TIMEOUT 240)
