@@ -17,7 +17,7 @@ enum { W = 64, H = 48, CLIPS = 2 };
 // Test001 with 4 frames, abnormal from the third on, and Test002 with 3 normal ones; pictures and
 // masks lie on disk.
 typedef struct fixture {
-    char names[CLIPS][16], sources[CLIPS][700], masks[CLIPS][700], path[8];
+    char names[CLIPS][16], sources[CLIPS][700], masks[CLIPS][720], path[8];
     uint8_t labels[CLIPS][4];
     sac_clip clips[CLIPS];
     const sac_clip *chosen[CLIPS];

@@ -163,17 +163,16 @@ static void draw_bars(sac_overlay *o, const float *values, double left, double r
                       double bottom) {
     int width, height, stride;
     (void)sac_canvas_pixels(o->canvas, &width, &height, &stride);
-    const double thick = fmax(2, round(2 * o->unit)), gap = fmax(1, floor(0.5 * o->unit));
+    const double thick = round(3.4 * o->unit) + 1, gap = fmax(1, floor(0.7 * o->unit));
     const double total = o->bar_count * thick + gap, full = fmax(bottom - top, 16 * o->unit);
-    double x = right + 2 * gap;
-    if (x + total > width) x = left - 2 * gap - total;
+    double x = floor(right + 3 * gap);
+    if (x + total > width) x = floor(left - 3 * gap - total);
     sac_canvas_fill(o->canvas, x - gap, bottom - full, total + gap, full, 0x000000, 0.45);
     for (int k = 0; k < o->bar_count; k++) {
         const double part = fmin(fmax((double)values[k] / (double)o->score_high, 0), 1);
         if (isnan(values[k])) continue;
         const double h = fmax(part * full, 1);
-        sac_canvas_fill(o->canvas, x + k * thick, bottom - h, thick - gap * 0.5, h, colour_bars[k],
-                        1);
+        sac_canvas_fill(o->canvas, x + k * thick, bottom - h, thick - 1, h, colour_bars[k], 1);
     }
 }
 
