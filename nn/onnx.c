@@ -571,7 +571,7 @@ static sac_status input_add(onnx_import *im, const Sac__Onnx__ValueInfo *info) {
         if (size < 0 || size > 65536)
             return onnx_damaged(im, "input '%.120s' has size %" PRId64 " on axis %zu", info->name,
                                 size, d);
-        if (d > 0 && size == 0) {
+        if (d > 0 && (size == 0 || (im->options->replace && im->options->dims[d] != 0))) {
             size = im->options->dims[d];
             if (size < 1 || size > 65536)
                 return onnx_fail(im, SAC_ERROR_ARGUMENT,

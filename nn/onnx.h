@@ -14,6 +14,7 @@
 #ifndef SAC_NN_ONNX_H
 #define SAC_NN_ONNX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ typedef struct sac_onnx_options {
     // Size for an axis of an input that the file leaves open, by axis ([N] C H W): 0 for none.
     // dims[0] is not looked at.
     int64_t dims[SAC_MAX_DIMS];
+    // dims also replace sizes that the file fixes. A network whose Reshapes have its size written into
+    // them is then refused as not fitting.
+    bool replace;
     // Names of the values to give out, from anywhere in the graph, for example features behind the
     // last pooling; what only other outputs need is left out. NULL: the file's own outputs.
     const char *const *outputs; // [output_count]
