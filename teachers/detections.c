@@ -12,11 +12,13 @@
 #include "core/number.h"
 #include "core/safetensors.h"
 #include "teachers/detect_darknet.h"
+#include "teachers/detect_onnx.h"
 #include "teachers/motion.h"
 #include "teachers/network_clip.h"
 
-static const char KNOWN[] = "known detectors are motion, boxes:FILE.csv and "
-                            "darknet:CFG:WEIGHTS[:NAMES], separated by commas";
+static const char KNOWN[] = "known detectors are motion, boxes:FILE.csv, "
+                            "darknet:CFG:WEIGHTS[:NAMES] and onnx:FILE[:NAMES], separated by "
+                            "commas";
 
 // Coordinates further out than this are damage, not video.
 #define MOST_PX 1e6
@@ -218,6 +220,29 @@ fail:
     return status;
 }
 
+// "FILE" or "FILE:NAMES".
+static sac_status add_onnx(sac_detector *detector, const char *files, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_box_network *network = NULL;
+    int64_t width, height;
+    char *path = sac_strdup(files);
+    SAC_TRY_ALLOC(path);
+    char *names = strchr(path, ':');
+    if (names != NULL) *names++ = '\0';
+    if (path[0] == '\0' || (names != NULL && (names[0] == '\0' || strchr(names, ':') != NULL))) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "detector 'onnx:%.200s', expected onnx:FILE[:NAMES]", files);
+        goto fail;
+    }
+    SAC_TRY(read_size(detector->network_size, &width, &height, error));
+    SAC_TRY(sac_onnx_network_open(&network, path, names, width, height, 1, SAC_BACKEND_ONEDNN,
+                                  error));
+    SAC_TRY(add_network(detector, network, error));
+fail:
+    sac_free(path);
+    return status;
+}
+
 // One item of the specification.
 static sac_status add_item(sac_detector *detector, const char *item, size_t length,
                            sac_error *error) {
@@ -245,6 +270,8 @@ static sac_status add_item(sac_detector *detector, const char *item, size_t leng
         SAC_TRY(append_text(detector, name));
     } else if (strncmp(text, "darknet:", 8) == 0) {
         SAC_TRY(add_darknet(detector, text + 8, error));
+    } else if (strncmp(text, "onnx:", 5) == 0) {
+        SAC_TRY(add_onnx(detector, text + 5, error));
     } else {
         status =
             sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "unknown detector '%s'; %s", text, KNOWN);

@@ -36,6 +36,8 @@ double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside);
 //                   clip in two files are joined, equal rows of a frame count once.
 //   darknet:CFG:WEIGHTS[:NAMES]
 //                   a YOLO network, teachers/detect_darknet.h; NAMES holds a class name per line
+//   onnx:FILE[:NAMES]
+//                   a YOLOX network, teachers/detect_onnx.h
 //   motion          teachers/motion.h
 // With several, the rows of the files come first, then the networks' boxes in the order given, then the blobs
 // of the motion detector; of each those that no box so far covers: IoU < 0.3 and less than half inside any

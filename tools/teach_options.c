@@ -17,7 +17,7 @@ static const sac_option options[] = {
     {.name = "detector", .type = SAC_OPTION_TEXT, AT(detector),
      .text = "motion", .argument = "LIST",
      .help = "motion, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), "
-             "darknet:CFG:WEIGHTS[:NAMES], or several separated by commas"},
+             "darknet:CFG:WEIGHTS[:NAMES], onnx:FILE[:NAMES], or several separated by commas"},
     {.name = "min-confidence", .type = SAC_OPTION_REAL, AT(detection.min_confidence),
      .number = 0.5, .min = 0, .max = 1, .help = "boxes below are dropped"},
     {.name = "motion-threshold", .type = SAC_OPTION_REAL, AT(detection.motion_threshold),
