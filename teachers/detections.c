@@ -13,10 +13,11 @@
 #include "core/safetensors.h"
 #include "teachers/detect_darknet.h"
 #include "teachers/detect_onnx.h"
+#include "teachers/flow_objects.h"
 #include "teachers/motion.h"
 #include "teachers/network_clip.h"
 
-static const char KNOWN[] = "known detectors are motion, boxes:FILE.csv, "
+static const char KNOWN[] = "known detectors are motion, flow, boxes:FILE.csv, "
                             "darknet:CFG:WEIGHTS[:NAMES] and onnx:FILE[:NAMES], separated by "
                             "commas";
 
@@ -33,7 +34,7 @@ typedef struct table_row {
 
 struct sac_detector {
     sac_detector_options options;
-    bool motion;
+    bool motion, flow;
     int files;
     char **paths;     // [files]
     sac_csv **tables; // [files]
@@ -68,6 +69,7 @@ double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside) {
 sac_detector_options sac_detector_default_options(void) {
     return (sac_detector_options){.min_confidence = 0.5,
                                   .motion_threshold = 14,
+                                  .flow_threshold = 0.4,
                                   .min_area_px = 40,
                                   .network_overlap = 0.25,
                                   .network_nms = 0.45};
@@ -255,6 +257,12 @@ static sac_status add_item(sac_detector *detector, const char *item, size_t leng
             goto fail;
         }
         detector->motion = true;
+    } else if (strcmp(text, "flow") == 0) {
+        if (detector->flow) {
+            status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "detector 'flow' given twice");
+            goto fail;
+        }
+        detector->flow = true;
     } else if (strncmp(text, "boxes:", 6) == 0 && text[6] != '\0') {
         int n = detector->files;
         char **paths = sac_recalloc(detector->paths, n, n + 1, sizeof *paths);
@@ -285,10 +293,11 @@ fail:
 static sac_status check_options(const sac_detector_options *o, sac_error *error) {
     if (!(o->min_confidence >= 0 && o->min_confidence <= 1) ||
         !(o->motion_threshold > 0 && o->motion_threshold <= 255) ||
+        !(o->flow_threshold > 0 && o->flow_threshold <= 1000) ||
         !(o->min_area_px >= 1 && o->min_area_px <= MOST_PX)) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "a detector option is out of range (confidence 0..1, motion "
-                             "threshold above 0, smallest area at least 1 px)");
+                             "a detector option is out of range (confidence 0..1, motion and flow "
+                             "thresholds above 0, smallest area at least 1 px)");
     }
     if (!(o->network_scale >= 0 && o->network_scale <= 16) ||
         !(o->network_overlap >= 0 && o->network_overlap <= 0.75) ||
@@ -334,6 +343,7 @@ sac_status sac_detector_open(sac_detector **out, const char *specification,
         item += length + 1;
     }
     if (detector->motion) SAC_TRY(append_text(detector, "motion"));
+    if (detector->flow) SAC_TRY(append_text(detector, "flow"));
     if (detector->row_count > 1) {
         qsort(detector->rows, (size_t)detector->row_count, sizeof *detector->rows, compare_rows);
     }
@@ -392,8 +402,8 @@ static sac_status take_rows(const sac_detector *detector, sac_detections *detect
                             const sac_clip *clip, int width, int height, sac_error *error) {
     int64_t first = lower_bound(detector, clip->name), last = first;
     while (last < detector->row_count && strcmp(detector->rows[last].clip, clip->name) == 0) last++;
-    if (first == last && detector->files > 0 && !detector->motion && detector->network_count == 0 &&
-        !clip_is_named(detector, clip->name)) {
+    if (first == last && detector->files > 0 && !detector->motion && !detector->flow &&
+        detector->network_count == 0 && !clip_is_named(detector, clip->name)) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: no boxes for clip %s",
                              detector->text, clip->name);
     }
@@ -498,6 +508,13 @@ sac_status sac_detector_run(const sac_detector *detector, sac_detections *detect
         SAC_TRY(sac_motion_detect(&extra, pixels, clip->frames, width, height,
                                   detector->options.motion_threshold, detector->options.min_area_px,
                                   detector->size.count > 0 ? &detector->size : NULL, error));
+        SAC_TRY(add_uncovered(detections, &extra, (float)detector->options.min_confidence));
+        sac_detections_close(&extra);
+    }
+    if (detector->flow) {
+        SAC_TRY(sac_flow_objects_detect(&extra, pixels, clip->frames, width, height,
+                                        detector->options.flow_threshold,
+                                        detector->options.min_area_px, detections, error));
         SAC_TRY(add_uncovered(detections, &extra, (float)detector->options.min_confidence));
     }
     sac_detections_close(&extra);

@@ -39,14 +39,16 @@ double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside);
 //   onnx:FILE[:NAMES]
 //                   a YOLOX network, teachers/detect_onnx.h
 //   motion          teachers/motion.h
+//   flow            teachers/flow_objects.h, outside the boxes of the others
 // With several, the rows of the files come first, then the networks' boxes in the order given, then the blobs
-// of the motion detector; of each those that no box so far covers: IoU < 0.3 and less than half inside any
-// one of them.
+// of the motion detector, then the objects of the flow; of each those that no box so far covers: IoU < 0.3 and
+// less than half inside any one of them.
 typedef struct sac_detector sac_detector;
 typedef struct sac_detector_options {
     double min_confidence;   // boxes below are dropped, [0, 1]: 0.5
     double motion_threshold; // gray levels above the background noise, motion detector: 14
-    double min_area_px;      // foreground pixels of the smallest blob: 40
+    double flow_threshold;   // px per frame step above the noise of the flow: 0.4
+    double min_area_px;      // moving pixels of the smallest blob or flow object: 40
     // Detection networks, see teachers/network_boxes.h and teachers/network_clip.h.
     double network_scale;     // network pixels per frame pixel, [0, 16]; 0: frames are fitted into the input
     double network_overlap;   // of tiles, [0, 0.75]: 0.25
@@ -60,7 +62,7 @@ sac_detector_options sac_detector_default_options(void);
 
 // Parses the specification and reads the CSV files.
 // The texts of `options` are copied.
-// SAC_ERROR_ARGUMENT: empty or unknown detector (the message lists the known ones), "motion" twice, an
+// SAC_ERROR_ARGUMENT: empty or unknown detector (the message lists the known ones), "motion" or "flow" twice, an
 // option out of range; SAC_ERROR_IO; SAC_ERROR_FORMAT: a missing column, a value out of range, an empty box
 // (the message names file and line); what opening a network returns; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_detector_open(sac_detector **detector, const char *specification,
@@ -76,7 +78,7 @@ SAC_NODISCARD sac_status sac_detector_learn(sac_detector *detector, const uint8_
 //   pixels  u8 gray [frames][height][width] of the whole clip
 // SAC_ERROR_FORMAT: with files alone, no row of any names the clip; a row names a frame outside the
 // clip or lies wholly outside the picture (it then belongs to other video); what sac_network_clip returns;
-// SAC_ERROR_MEMORY.
+// SAC_ERROR_ARGUMENT: frames too small for the flow; SAC_ERROR_MEMORY.
 // On failure *detections is left empty. Thread-safe without networks, else one thread at a time.
 SAC_NODISCARD sac_status sac_detector_run(const sac_detector *detector, sac_detections *detections,
                                           const sac_clip *clip, const uint8_t *pixels, int width,

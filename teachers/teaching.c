@@ -164,7 +164,7 @@ static sac_status check_overlays(const sac_teaching_run *r, sac_error *error) {
 // Says where this run differs from the one the teacher was trained in: its scores are calibrated for the latter.
 static void warn_differences(const sac_teaching_run *r) {
     static const char *const texts[] = {"teacher", "min-confidence", "motion-threshold",
-                                        "min-area"};
+                                        "flow-threshold", "min-area"};
     const json_t *dataset = json_object_get(r->trained, "dataset");
     const char *fingerprint = json_string_value(json_object_get(dataset, "fingerprint"));
     if (fingerprint == NULL || strcmp(fingerprint, r->dataset->fingerprint) != 0) {

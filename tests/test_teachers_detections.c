@@ -104,7 +104,8 @@ Test(teachers_detections, refuses_bad_tables) {
 }
 
 Test(teachers_detections, refuses_bad_specifications) {
-    static const char *const cases[] = {"", "yolo", "boxes:", "motion,", "motion:3", "Motion"};
+    static const char *const cases[] = {"",         "yolo",   "boxes:", "motion,",
+                                        "motion:3", "Motion", "flow:2", "flows"};
     sac_detector *detector = NULL;
     sac_detector_options options = sac_detector_default_options();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -115,6 +116,14 @@ Test(teachers_detections, refuses_bad_specifications) {
     sac_error error = {0};
     sac_assert_error(sac_detector_open(&detector, "motion,motion", &options, &error),
                      SAC_ERROR_ARGUMENT, &error, "twice", NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_detector_open(&detector, "flow,motion,flow", &options, &error),
+                     SAC_ERROR_ARGUMENT, &error, "'flow' given twice", NULL);
+    error = (sac_error){0};
+    options.flow_threshold = 0;
+    sac_assert_error(sac_detector_open(&detector, "flow", &options, &error), SAC_ERROR_ARGUMENT,
+                     &error, "flow thresholds above 0", NULL);
+    options = sac_detector_default_options();
     error = (sac_error){0};
     sac_assert_error(sac_detector_open(&detector, "boxes:/nowhere/x.csv", &options, &error),
                      SAC_ERROR_IO, &error, "/nowhere/x.csv", NULL);
@@ -285,6 +294,65 @@ Test(teachers_detections, motion_fills_what_boxes_leave) {
     sac_free(pixels);
 }
 
+// The table knows the first person only, the flow finds others; what the table has is not repeated.
+Test(teachers_detections, flow_fills_what_boxes_leave) {
+    uint8_t *pixels = walking_scene(false, false);
+    char *table = sac_strdup("clip,frame,x1,y1,x2,y2\n");
+    for (int t = 0; t < FRAMES; t++) {
+        int x1, x2;
+        place(&people[0], t, &x1, &x2);
+        if (x1 < 0 || x2 > W) continue;
+        char *longer = sac_format("%sscene,%d,%d,10,%d,30\n", table, t + 1, x1, x2);
+        sac_free(table);
+        table = longer;
+    }
+    char *specification = sac_format("flow,boxes:%s", sac_test_write_text("first.csv", table));
+    sac_detector *detector = open_detector(specification);
+    cr_assert_str_eq(sac_detector_text(detector), "boxes:first.csv,flow");
+    char name[] = "scene";
+    sac_clip clip = {.name = name, .frames = FRAMES};
+    sac_error error = {0};
+    sac_assert_ok(sac_detector_learn(detector, pixels, FRAMES, W, H, &error), &error);
+    sac_detections d = {0};
+    sac_assert_ok(sac_detector_run(detector, &d, &clip, pixels, W, H, &error), &error);
+    int found = 0, all = 0;
+    for (int t = 25; t < 50; t++) {
+        cr_assert_eq(d.boxes[d.start[t]].confidence, 1.0f, "the table's box comes first");
+        int x1, x2;
+        place(&people[1], t, &x1, &x2); // walks alone
+        if (x1 < 0 || x2 > W) continue;
+        sac_box truth = {(float)x1, 35, (float)x2, 57, 1, -1};
+        all++;
+        bool hit = false;
+        for (int64_t i = d.start[t] + 1; i < d.start[t + 1]; i++) {
+            double inside = 0;
+            double iou = sac_box_overlap(&d.boxes[i], &d.boxes[d.start[t]], &inside);
+            cr_assert(iou < 0.3 && inside < 0.5, "frame %d: the flow repeats the table's box", t);
+            cr_assert(d.boxes[i].confidence >= 0.5f && d.boxes[i].confidence < 1);
+            // Things without texture on weak ground: the box is right but wide.
+            if (sac_box_overlap(&truth, &d.boxes[i], &inside) >= 0.3 && inside > 0.9) hit = true;
+        }
+        found += hit;
+    }
+    cr_assert(all >= 10 && found >= 0.8 * all, "%d of %d", found, all);
+    sac_detections_close(&d);
+    sac_detector_close(&detector);
+    sac_free(specification);
+    // Beside the motion detector the flow comes last.
+    detector = open_detector("flow,motion");
+    cr_assert_str_eq(sac_detector_text(detector), "motion,flow");
+    sac_assert_ok(sac_detector_run(detector, &d, &clip, pixels, W, H, &error), &error);
+    cr_assert_gt(recall(&d, 1), 0.85);
+    sac_detections_close(&d);
+    // Frames too small for the flow are named as such.
+    sac_assert_error(sac_detector_run(detector, &d, &clip, pixels, 7, 7, &error),
+                     SAC_ERROR_ARGUMENT, &error, "7x7", NULL);
+    cr_assert_null(d.boxes);
+    sac_detector_close(&detector);
+    sac_free(table);
+    sac_free(pixels);
+}
+
 Test(teachers_detections, motion_on_tiny_clips) {
     static const int sizes[][3] = {{1, 1, 1}, {17, 13, 2}, {2, 40, 9}};
     for (int s = 0; s < 3; s++) {
@@ -341,7 +409,7 @@ Test(teachers_detections, cache_round_trip) {
 Test(teachers_detections, allocation_failures) {
     uint8_t *pixels = walking_scene(false, false);
     const char *path = sac_test_write_text("few.csv", "clip,frame,x1,y1,x2,y2\nscene,1,1,1,9,9\n");
-    char *specification = sac_format("boxes:%s,motion", path);
+    char *specification = sac_format("boxes:%s,motion,flow", path);
     char name[] = "scene";
     sac_clip clip = {.name = name, .frames = 3};
     bool worked = false;

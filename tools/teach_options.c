@@ -16,14 +16,17 @@ static const sac_option options[] = {
      .argument = "DIR", .help = "data set; auto:DIR, ucsd:DIR or generic:DIR names its layout"},
     {.name = "detector", .type = SAC_OPTION_TEXT, AT(detector),
      .text = "motion", .argument = "LIST",
-     .help = "motion, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), "
+     .help = "motion, flow, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), "
              "darknet:CFG:WEIGHTS[:NAMES], onnx:FILE[:NAMES], or several separated by commas"},
     {.name = "min-confidence", .type = SAC_OPTION_REAL, AT(detection.min_confidence),
      .number = 0.5, .min = 0, .max = 1, .help = "boxes below are dropped"},
     {.name = "motion-threshold", .type = SAC_OPTION_REAL, AT(detection.motion_threshold),
      .number = 14, .min = 0.5, .max = 255, .help = "gray levels above the noise that count as motion"},
+    {.name = "flow-threshold", .type = SAC_OPTION_REAL, AT(detection.flow_threshold),
+     .number = 0.4, .min = 0.01, .max = 1000, .argument = "PX",
+     .help = "pixels a frame above the noise of the flow that count as motion"},
     {.name = "min-area", .type = SAC_OPTION_REAL, AT(detection.min_area_px),
-     .number = 40, .min = 1, .max = 1e6, .argument = "PX", .help = "pixels of the smallest moving blob"},
+     .number = 40, .min = 1, .max = 1e6, .argument = "PX", .help = "pixels of the smallest moving blob or flow object"},
     {.name = "network-scale", .type = SAC_OPTION_REAL, AT(detection.network_scale),
      .number = 0, .min = 0, .max = 16,
      .help = "pixels of a detection network per pixel of the frame, by a larger input or tiles: 2 or 3 for small "

@@ -22,6 +22,10 @@ enum {
 #define SHORT_STEP 0.02f
 // Candidates nearer than this to one already tried are not worth a comparison, px.
 #define SAME_PLACE 0.1f
+// Where a texture repeats, noise would choose among places that fit equally well: rest is favoured, and what a
+// neighbour found must fit clearly better.
+#define REST    0.9f
+#define HEARSAY 1.25f
 
 // One size of the pyramid. Padded pictures have rows of `stride` floats; planes have rows of `pitch` floats, one
 // readable row above and below and readable columns to both sides.
@@ -340,13 +344,13 @@ static void coarse_flow(const level *coarse, int x, int y, place *at) {
     at->v = 2 * (a * v[0] + b * v[1] + c * v[pitch] + d * v[pitch + 1]);
 }
 
-// Replaces *best when the patch fits better at (u, v).
+// Replaces *best when the patch fits better at (u, v), its cost there taken times `favour`.
 static void try_place(const sac_flow *flow, const level *l, int x, int y, float u, float v,
-                      place *best) {
+                      float favour, place *best) {
     if (fabsf(u - best->u) < SAME_PLACE && fabsf(v - best->v) < SAME_PLACE) return;
     place at = {.u = u, .v = v};
     compare(flow, l, x, y, &at);
-    if (at.sums.cost < best->sums.cost) *best = at;
+    if (favour * at.sums.cost < best->sums.cost) *best = at;
 }
 
 // Inverse search: the gradients stay those of the patch, only the residuals change from step to step.
@@ -385,9 +389,9 @@ static void search(sac_flow *flow, const level *l, const level *coarse) {
             prepare(flow, l, x, y);
             if (coarse != NULL) coarse_flow(coarse, x, y, best);
             compare(flow, l, x, y, best);
-            try_place(flow, l, x, y, 0, 0, best);
-            if (i > 0) try_place(flow, l, x, y, best[-1].u, best[-1].v, best);
-            if (j > 0) try_place(flow, l, x, y, best[-columns].u, best[-columns].v, best);
+            try_place(flow, l, x, y, 0, 0, REST, best);
+            if (i > 0) try_place(flow, l, x, y, best[-1].u, best[-1].v, HEARSAY, best);
+            if (j > 0) try_place(flow, l, x, y, best[-columns].u, best[-columns].v, HEARSAY, best);
             descend(flow, l, x, y, best);
         }
     }
@@ -403,9 +407,9 @@ static void search(sac_flow *flow, const level *l, const level *coarse) {
             place *best = &flow->places[j * columns + i];
             const float before = best->sums.cost;
             prepare(flow, l, x, y);
-            if (i + 1 < l->columns) try_place(flow, l, x, y, best[1].u, best[1].v, best);
+            if (i + 1 < l->columns) try_place(flow, l, x, y, best[1].u, best[1].v, HEARSAY, best);
             if (j + 1 < l->rows) {
-                try_place(flow, l, x, y, best[columns].u, best[columns].v, best);
+                try_place(flow, l, x, y, best[columns].u, best[columns].v, HEARSAY, best);
             }
             if (best->sums.cost < before) descend(flow, l, x, y, best);
             float fx, fy;

@@ -49,8 +49,8 @@ SAC_NODISCARD sac_status sac_flow_create(sac_flow **flow, int width, int height,
 // less than 0.01 px).
 // SAC_ERROR_ARGUMENT: a NULL pointer.
 // Source: Till Kroeger, Radu Timofte, Dengxin Dai and Luc Van Gool, "Fast Optical Flow using Dense Inverse
-// Search", ECCV 2016, sections 2.1 to 2.3. Deviations: patches start also from rest and from their neighbours
-// (the propagation of Barnes et al., "PatchMatch", 2009), the votes of a patch count by squared residuals less
+// Search", ECCV 2016, sections 2.1 to 2.3. Deviations: patches start also from rest, if that fits nearly as
+// well, and from their neighbours, if that fits clearly better (the propagation of Barnes et al., "PatchMatch", 2009), the votes of a patch count by squared residuals less
 // their mean, a normal matrix is damped, the refinement has no gradient term (the frames are freed of
 // their local mean instead) and runs at the finest level only, where small things survive it.
 SAC_NODISCARD sac_status sac_flow_run(sac_flow *flow, float *dst, const uint8_t *from,
