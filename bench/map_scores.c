@@ -11,8 +11,8 @@
 #include "core/memory.h"
 #include "eval/map_regions.h"
 #include "saccade/student.h"
-#include "saccade/video.h"
 #include "student/model.h"
+#include "teachers/clip_truth.h"
 
 enum { FINE = SAC_MAP_FINE * SAC_MAP_FINE, COARSE = SAC_MAP_COARSE * SAC_MAP_COARSE };
 
@@ -76,19 +76,6 @@ static double fact(const sac_map_store *store, const char *key) {
     if (!json_is_number(value))
         value = json_object_get(json_object_get(json_object_get(root, "trained"), "metrics"), key);
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
-sac_status sac_clip_size(int *width, int *height, const sac_clip *clip, sac_error *error) {
-    sac_video *video = NULL;
-    sac_video_info info;
-    const sac_video_options options = sac_video_default_options();
-    const sac_status status = sac_video_open(&video, clip->source, &options, error);
-    if (status < 0) return status;
-    sac_video_get_info(video, &info);
-    *width = info.width;
-    *height = info.height;
-    sac_video_close(&video);
-    return SAC_OK;
 }
 
 // ---- sets --------------------------------------------------------------------------------------

@@ -54,8 +54,4 @@ SAC_NODISCARD sac_status sac_score_set_ensemble(sac_score_set *set,
                                                 const sac_clip_selection *selection,
                                                 sac_error *error);
 
-// Width and height of a clip's frames in px, from its first one. Errors of sac_video_open.
-SAC_NODISCARD sac_status sac_clip_size(int *width, int *height, const sac_clip *clip,
-                                       sac_error *error);
-
 #endif

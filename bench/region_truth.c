@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "bench/map_scores.h"
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "teachers/clip_truth.h"
 
 void sac_region_truth_close(sac_region_truth *truth) {
     if (truth == NULL) return;
@@ -17,48 +17,6 @@ void sac_region_truth_close(sac_region_truth *truth) {
     memset(truth, 0, sizeof *truth);
 }
 
-static bool is_normal(const sac_clip *clip) {
-    return clip->labels != NULL && memchr(clip->labels, 1, (size_t)clip->frames) == NULL;
-}
-
-static sac_status read_tracks(sac_truth *truth, const char *folder, int first_frame,
-                              const sac_clip *clip, sac_error *error) {
-    sac_status status = SAC_OK;
-    char *path = NULL, *name = sac_format("%s.txt", clip->name);
-    SAC_TRY_ALLOC(name);
-    SAC_TRY_ALLOC(path = sac_path_join(folder, name));
-    if (sac_is_file(path))
-        SAC_TRY(sac_truth_read(truth, path, clip->frames, first_frame, error));
-    else if (is_normal(clip))
-        *truth = (sac_truth){.frames = clip->frames};
-    else
-        SAC_TRY(
-            sac_error_set(error, SAC_ERROR_IO, -1,
-                          "%s: no track file of clip %s, which has abnormal frames; expected %s",
-                          folder, clip->name, name));
-fail:
-    sac_free(name);
-    sac_free(path);
-    return status;
-}
-
-static sac_status read_masks(sac_truth *truth, int64_t min_area, const sac_clip *clip,
-                             sac_error *error) {
-    sac_status status = SAC_OK;
-    uint8_t *masks = NULL;
-    int width, height;
-    if (clip->mask_folder == NULL) {
-        *truth = (sac_truth){.frames = clip->frames};
-        return SAC_OK;
-    }
-    SAC_TRY(sac_clip_size(&width, &height, clip, error));
-    SAC_TRY(sac_clip_load_masks(&masks, &width, &height, clip, error));
-    SAC_TRY(sac_truth_from_masks(truth, masks, clip->frames, width, height, min_area, error));
-fail:
-    sac_free(masks);
-    return status;
-}
-
 // Whether the masks of the selection say where everything abnormal is.
 static bool masks_suffice(const sac_clip_selection *selection, const sac_logger *logger) {
     const sac_clip *lacking = NULL;
@@ -66,7 +24,8 @@ static bool masks_suffice(const sac_clip_selection *selection, const sac_logger 
     for (int64_t c = 0; c < selection->count; c++) {
         const sac_clip *clip = selection->clips[c];
         any = any || clip->mask_folder != NULL;
-        if (clip->mask_folder == NULL && !is_normal(clip) && lacking == NULL) lacking = clip;
+        if (clip->mask_folder == NULL && !sac_clip_is_normal(clip) && lacking == NULL)
+            lacking = clip;
     }
     if (any && lacking != NULL && logger != NULL && logger->write != NULL) {
         char *message =
@@ -81,6 +40,8 @@ sac_status sac_region_truth_open(sac_region_truth *truth, const char *tracks, in
                                  int64_t min_area, const sac_clip_selection *selection,
                                  const sac_logger *logger, sac_error *error) {
     sac_status status = SAC_OK;
+    const sac_truth_source source = {
+        .tracks = tracks, .first_frame = first_frame, .min_area = min_area};
     memset(truth, 0, sizeof *truth);
     if (tracks != NULL && !sac_is_folder(tracks))
         return sac_error_set(error, SAC_ERROR_IO, -1,
@@ -91,11 +52,8 @@ sac_status sac_region_truth_open(sac_region_truth *truth, const char *tracks, in
     SAC_TRY_ALLOC(truth->clips = sac_calloc(selection->count, sizeof *truth->clips));
     truth->count = selection->count;
     for (int64_t c = 0; c < selection->count; c++) {
-        const sac_clip *clip = selection->clips[c];
-        if (tracks != NULL)
-            SAC_TRY(read_tracks(&truth->clips[c], tracks, first_frame, clip, error));
-        else
-            SAC_TRY(read_masks(&truth->clips[c], min_area, clip, error));
+        bool known; // masks were counted before, track files fail by themselves
+        SAC_TRY(sac_clip_truth(&truth->clips[c], &known, selection->clips[c], &source, error));
         truth->regions += truth->clips[c].count;
         truth->tracks += truth->clips[c].tracks;
     }

@@ -7,3 +7,4 @@ sac_test(bench_speed LIBS saccade_bench saccade_student saccade_video LABELS slo
 sac_cli_test(bench TOOLS student-bench)
 sac_cli_test(bench_train TOOLS student-bench LABELS slow)
 sac_cli_test(bench_eval TOOLS student-bench TIMEOUT 300)
+sac_test(teachers_report LIBS saccade_bench saccade_teachers saccade_video)

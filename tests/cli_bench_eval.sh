@@ -139,4 +139,45 @@ expect 1 "Test002.txt: line 3: frame '10', expected an integer from 0 to 9" \
 expect 1 'nowhere' "$bench" eval --dataset set -m m.safetensors --tracks nowhere
 expect 2 'needs at least two' "$bench" eval --dataset set --baseline --ensembles
 
+# A map store by hand: maps of zeros, three boxes of two tasks in each clip.
+npy() { # file shape values
+    header="{'descr': '<f4', 'fortran_order': False, 'shape': $2, }"
+    printf '\223NUMPY\001\000\166\000%-117s\n' "$header" >"$1"
+    head -c $((4 * $3)) /dev/zero >>"$1"
+}
+store() { # folder
+    mkdir -p "$1"
+    printf '{"format": "saccade-maps", "version": 1, "teacher": "ssmtl", "block": 2, "filter": 1, "metrics": {"training_minutes": 3.5, "scored_per_s": 99}, "settings": {"batch": 7}, "clips": [{"name": "Train001", "test": false, "frames": 12}' >"$1/store.json"
+    echo clip,frame,x1,y1,x2,y2,confidence,class,score,quick,slow >"$1/objects.csv"
+    for entry in Train001:12 Test001:20 Test002:10 Test003:12; do
+        name=${entry%:*} frames=${entry#*:}
+        npy "$1/$name.16x16.npy" "($frames, 16, 16)" $((frames * 256))
+        npy "$1/$name.4x4.npy" "($frames, 4, 4)" $((frames * 16))
+        npy "$1/$name.1x1.npy" "($frames,)" "$frames"
+        [ "$name" = Train001 ] || printf ', {"name": "%s", "test": true, "frames": %d}' "$name" "$frames" >>"$1/store.json"
+        for t in 2 7 10; do echo "$name,$t,4,4,20,24,0.9,-1,0.$t,$t,$((20 - t))"; done >>"$1/objects.csv"
+    done
+    echo ']}' >>"$1/store.json"
+}
+store one && cp -r one two
+expect 0 '| maps one | [-0-9. |]* | objects | 3.5 | 99 |' "$bench" eval --dataset set --maps one
+expect 0 '| first: slow | [-0-9. |]* | objects | - | - |' \
+    "$bench" eval --dataset set --maps first=one --maps two --per-task --ensembles
+expect 0 '| first + two | [-0-9. |]* | objects | 7.0 | 49 |' \
+    "$bench" eval --dataset set --maps first=one --maps two --ensembles
+expect 0 '| maps one | [-0-9. |]* | 16x16 map | 3.5 | 99 |' \
+    "$bench" eval --dataset set --maps one --regions maps
+expect 0 '' "$bench" report --dataset set --maps one -o page.html --overlays videos --pictures 3 --quiet
+grep -q '</html>' page.html || fail "page.html is not complete"
+grep -q 'Task: slow' page.html || fail "page.html lacks a task"
+grep -q 'settings\|Settings' page.html || fail "page.html lacks the settings"
+for c in 1 2 3; do [ -s videos/Test00$c.mp4 ] || fail "no video of Test00$c"; done
+expect 2 'nothing to write' "$bench" report --dataset set --maps one
+expect 2 '--maps FOLDER is missing' "$bench" report --dataset set -o x.html
+expect 1 'nowhere' "$bench" report --dataset set --maps nowhere -o x.html
+expect 1 'no-folder' "$bench" report --dataset set --maps one -o no-folder/x.html
+sed -i '5s/,0\.[0-9]*,/,high,/' one/objects.csv
+expect 1 'objects.csv: line 5' "$bench" report --dataset set --maps one -o x.html
+[ ! -e x.html ] || fail "a failed report left x.html"
+
 [ "$failures" = 0 ] && echo "all passed" || exit 1

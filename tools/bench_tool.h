@@ -15,6 +15,7 @@
 #define BENCH_NAME "student-bench"
 
 int bench_main_eval(int argc, char **argv);
+int bench_main_report(int argc, char **argv);
 int bench_main_run(int argc, char **argv);
 int bench_main_train(int argc, char **argv);
 int bench_main_machine(int argc, char **argv);

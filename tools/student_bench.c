@@ -1,5 +1,5 @@
-// student-bench: accuracy of scores against a data set's labels (`eval`), speed of a student model
-// (`run`), of training steps (`train`), and the machine's limits (`machine`). Only chooses the command;
+// student-bench: accuracy of scores against a data set's labels (`eval`), a page about a teacher
+// (`report`), speed of a student model (`run`), of training steps (`train`), and the machine's limits (`machine`). Only chooses the command;
 // each is a file bench_<command>.c.
 #include <string.h>
 
@@ -9,6 +9,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {{"eval", bench_main_eval},
+                {"report", bench_main_report},
                 {"run", bench_main_run},
                 {"train", bench_main_train},
                 {"machine", bench_main_machine}};
@@ -17,13 +18,15 @@ static const sac_option no_options[] = {{.name = NULL}};
 static const sac_command top_command = {
     .name = BENCH_NAME,
     .usage = "COMMAND [options]",
-    .description = "Accuracy and speed of students, teachers and plain score files.\n\n"
-                   "  eval     frame AUC, RBDC and TBDC of models, score files or teachers on a "
-                   "labelled data set\n"
-                   "  run      frames per second of a student, and of decoding, on this machine\n"
-                   "  train    samples per second of a teacher's and a student's training step\n"
-                   "  machine  this machine's matrix-multiplication and memory rates\n\n"
-                   "Each command has its own --help.",
+    .description =
+        "Accuracy and speed of students, teachers and plain score files.\n\n"
+        "  eval     frame AUC, RBDC and TBDC of models, score files or teachers on a "
+        "labelled data set\n"
+        "  report   a page about a teacher: curves, false alarms, misses, tasks; overlay videos\n"
+        "  run      frames per second of a student, and of decoding, on this machine\n"
+        "  train    samples per second of a teacher's and a student's training step\n"
+        "  machine  this machine's matrix-multiplication and memory rates\n\n"
+        "Each command has its own --help.",
     .options = no_options,
     .max_positional = -1,
 };
@@ -35,8 +38,8 @@ int main(int argc, char **argv) {
             if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
         sac_error error = {0};
         const sac_status status = sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
-                                                "unknown command '%.100s', expected eval, run, "
-                                                "train or machine",
+                                                "unknown command '%.100s', expected eval, report, "
+                                                "run, train or machine",
                                                 name);
         return sac_tool_fail(BENCH_NAME, status, &error);
     }
@@ -48,7 +51,7 @@ int main(int argc, char **argv) {
     sac_error error = {0};
     const sac_status status =
         sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
-                      "no command given, expected eval, run, train or machine; see "
+                      "no command given, expected eval, report, run, train or machine; see "
                       "--help");
     return sac_tool_fail(BENCH_NAME, status, &error);
 }

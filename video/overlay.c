@@ -141,7 +141,7 @@ static void remember(sac_overlay *o, float score) {
     o->scores[o->score_room - 1] = score;
 }
 
-static uint32_t score_colour(float score, float high) {
+uint32_t sac_overlay_colour(float score, float high) {
     if (isnan(score)) return 0xA0A0A0;
     double v = fmin(fmax((double)score / (double)high, 0), 1); // green over yellow to red
     uint32_t red = (uint32_t)lrint(255 * fmin(1, 2 * v)),
@@ -167,7 +167,7 @@ static void draw_bars(sac_overlay *o, const float *values, double left, double r
     const double total = o->bar_count * thick + gap, full = fmax(bottom - top, 16 * o->unit);
     double x = floor(right + 3 * gap);
     if (x + total > width) x = floor(left - 3 * gap - total);
-    sac_canvas_fill(o->canvas, x - gap, bottom - full, total + gap, full, 0x000000, 0.45);
+    sac_canvas_fill(o->canvas, x - gap, bottom - full, total + gap, full, 0x000000, 0.3);
     for (int k = 0; k < o->bar_count; k++) {
         const double part = fmin(fmax((double)values[k] / (double)o->score_high, 0), 1);
         if (isnan(values[k])) continue;
@@ -182,7 +182,7 @@ static void draw_boxes(sac_overlay *o, double left, const sac_overlay_box *boxes
     for (int64_t i = 0; i < count; i++) {
         const sac_overlay_box *b = &boxes[i];
         if (!(b->x2 > b->x1 && b->y2 > b->y1)) continue;
-        uint32_t rgb = score_colour(b->score, o->score_high);
+        uint32_t rgb = sac_overlay_colour(b->score, o->score_high);
         double k = o->factor, x = left + k * (double)b->x1, y = k * (double)b->y1;
         sac_canvas_box(o->canvas, x, y, k * (double)(b->x2 - b->x1), k * (double)(b->y2 - b->y1),
                        rgb, 1.5 * o->unit);
@@ -235,8 +235,8 @@ static void draw_panel(sac_overlay *o, float score) {
         (void)snprintf(text, sizeof text, "score -");
     else
         (void)snprintf(text, sizeof text, "score %.3f", (double)score);
-    sac_canvas_text(c, left + 78 * u, o->panel_y + 15 * u, size, score_colour(score, o->score_high),
-                    text);
+    sac_canvas_text(c, left + 78 * u, o->panel_y + 15 * u, size,
+                    sac_overlay_colour(score, o->score_high), text);
     double x_bars = left + 150 * u, x_end = right - (o->labels != NULL ? 100 * u : 0);
     for (int i = 0; i < o->bar_count; i++) {
         const double need = 9 * u + sac_canvas_text_width(c, 0.8 * size, o->bar_names[i]);

@@ -14,6 +14,9 @@ typedef struct sac_overlay_box {
     float score;          // 0..score_high colours the box (green .. red); NaN: gray, no number
 } sac_overlay_box;
 
+// Colour 0xRRGGBB of a score: green at 0 over yellow to red at `high`; gray for NaN.
+uint32_t sac_overlay_colour(float score, float high);
+
 typedef struct sac_overlay sac_overlay;
 // Frames of width x height px (enlarged by an integer factor so that the picture is at least 480
 // wide); scores are drawn against [0, score_high], and so are map values. labels NULL or u8
