@@ -394,44 +394,43 @@ sac_status onnx_emit_permute(onnx_import *im, int src, const int64_t *order, int
     return onnx_emit_one(im, SAC_OP_PERMUTE, &attrs, src, output, suffix, node);
 }
 
-sac_status onnx_param_set(onnx_import *im, int node, const char *suffix, float *data,
-                          int64_t count) {
-    if (data == NULL) return SAC_ERROR_MEMORY;
-    im->param_budget -= count;
-    if (im->param_budget < 0) {
-        sac_free(data);
+static sac_status param_add(onnx_import *im, const onnx_param *param) {
+    im->param_budget -= param->count;
+    if (im->param_budget < 0)
         return onnx_refuse(im, "constants are used so often that the network is much larger than "
                                "the file");
-    }
     if (im->param_count == im->param_capacity) {
         const int capacity = im->param_capacity == 0 ? 256 : 2 * im->param_capacity;
         onnx_param *grown = sac_recalloc(im->params, im->param_capacity, capacity, sizeof *grown);
-        if (grown == NULL) {
-            sac_free(data);
-            return SAC_ERROR_MEMORY;
-        }
+        if (grown == NULL) return SAC_ERROR_MEMORY;
         im->params = grown;
         im->param_capacity = capacity;
     }
-    im->params[im->param_count++] = (onnx_param){node, suffix, data, count};
+    im->params[im->param_count++] = *param;
     return SAC_OK;
 }
 
-float *onnx_floats_copy(const onnx_tensor *tensor) {
-    float *copy = sac_calloc(tensor->count, sizeof *copy);
-    if (copy != NULL && tensor->count > 0)
-        memcpy(copy, tensor->f, (size_t)tensor->count * sizeof *copy);
-    return copy;
+sac_status onnx_param_set(onnx_import *im, int node, const char *suffix, float *data,
+                          int64_t count) {
+    if (data == NULL) return SAC_ERROR_MEMORY;
+    const sac_status status = param_add(im, &(onnx_param){node, suffix, data, count, false});
+    if (status < 0) sac_free(data);
+    return status;
+}
+
+sac_status onnx_param_constant(onnx_import *im, int node, const char *suffix,
+                               const onnx_tensor *tensor) {
+    return param_add(im, &(onnx_param){node, suffix, tensor->f, tensor->count, true});
 }
 
 sac_status onnx_emit_affine(onnx_import *im, int src, float *scale, float *shift, int output,
-                            int *node) {
+                            const char *suffix, int *node) {
     const int64_t channels = im->shapes[src].dims[1];
     // 1 + epsilon is 1, so that nothing is rounded.
     const sac_attrs attrs = {.epsilon = 1e-30, .momentum = 0};
     float *mean = sac_calloc(channels, sizeof *mean),
           *variance = sac_calloc(channels, sizeof *mean);
-    sac_status status = onnx_emit_one(im, SAC_OP_BATCH_NORM, &attrs, src, output, NULL, node);
+    sac_status status = onnx_emit_one(im, SAC_OP_BATCH_NORM, &attrs, src, output, suffix, node);
     for (int64_t c = 0; variance != NULL && c < channels; c++) variance[c] = 1;
     // Each is handed over or freed, whatever came before.
     const struct {
@@ -763,12 +762,14 @@ fail:
 static void import_close(onnx_import *im) {
     for (onnx_tensor *t = im->tensors; t != NULL;) {
         onnx_tensor *next = t->next;
-        sac_free(t->f);
+        if (!t->borrowed) sac_free(t->f);
         sac_free(t->i);
         sac_free(t);
         t = next;
     }
-    for (int i = 0; i < im->param_count; i++) sac_free(im->params[i].data);
+    for (int i = 0; i < im->param_count; i++) {
+        if (!im->params[i].borrowed) sac_free(im->params[i].data);
+    }
     sac_free(im->params);
     sac_free(im->values);
     sac_free(im->shapes);

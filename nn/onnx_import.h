@@ -16,8 +16,9 @@ typedef Sac__Onnx__Node onnx_node;
 typedef struct onnx_tensor {
     int ndims;
     int64_t dims[SAC_ONNX_MAX_DIMS], count;
-    float *f;   // [count], or
-    int64_t *i; // [count]
+    float *f;      // [count], or
+    int64_t *i;    // [count]
+    bool borrowed; // f lies in the parsed message
     struct onnx_tensor *next;
 } onnx_tensor;
 
@@ -53,8 +54,9 @@ typedef struct onnx_value {
 typedef struct onnx_param {
     int node;
     const char *suffix;
-    float *data; // owned
+    float *data;
     int64_t count;
+    bool borrowed; // data belongs to a constant
 } onnx_param;
 
 typedef struct onnx_import {
@@ -136,12 +138,13 @@ SAC_NODISCARD sac_status onnx_emit_permute(onnx_import *im, int src, const int64
 // Hands over the values of a parameter; `data` (sac_calloc) is taken in any case, NULL: out of memory.
 SAC_NODISCARD sac_status onnx_param_set(onnx_import *im, int node, const char *suffix, float *data,
                                         int64_t count);
-// A copy of floats of a constant, or NULL.
-float *onnx_floats_copy(const onnx_tensor *tensor);
+// The same with the floats of a constant as they are.
+SAC_NODISCARD sac_status onnx_param_constant(onnx_import *im, int node, const char *suffix,
+                                             const onnx_tensor *tensor);
 // dst = scale * src + shift per channel (axis 1), as a batch normalisation with mean 0 and variance 1.
 // scale and shift [channels] are taken in any case.
 SAC_NODISCARD sac_status onnx_emit_affine(onnx_import *im, int src, float *scale, float *shift,
-                                          int output, int *node);
+                                          int output, const char *suffix, int *node);
 
 // ---- constants (nn/onnx_tensor.c) ---------------------------------------------------------------------------------
 

@@ -129,8 +129,8 @@ sac_status onnx_conv(onnx_import *im) {
     attrs.bias = bia != NULL;
     SAC_TRY(window_read(im, &shape, false, &attrs, before, behind));
     SAC_TRY(onnx_emit_one(im, SAC_OP_CONV, &attrs, node, 0, NULL, &node));
-    SAC_TRY(onnx_param_set(im, node, "weight", onnx_floats_copy(wei), wei->count));
-    if (bia != NULL) SAC_TRY(onnx_param_set(im, node, "bias", onnx_floats_copy(bia), bia->count));
+    SAC_TRY(onnx_param_constant(im, node, "weight", wei));
+    if (bia != NULL) SAC_TRY(onnx_param_constant(im, node, "bias", bia));
     status = onnx_output_node(im, 0, node);
 fail:
     return status;
@@ -259,8 +259,7 @@ sac_status onnx_batch_norm(onnx_import *im) {
     const int64_t channels = im->shapes[node].dims[1];
     for (int p = 0; p < 4; p++) SAC_TRY(floats_input(im, 1 + p, channels, &t[p]));
     SAC_TRY(onnx_emit_one(im, SAC_OP_BATCH_NORM, &attrs, node, 0, NULL, &node));
-    for (int p = 0; p < 4; p++)
-        SAC_TRY(onnx_param_set(im, node, suffixes[p], onnx_floats_copy(t[p]), channels));
+    for (int p = 0; p < 4; p++) SAC_TRY(onnx_param_constant(im, node, suffixes[p], t[p]));
     status = onnx_output_node(im, 0, node);
 fail:
     return status;
@@ -285,10 +284,11 @@ sac_status onnx_layer_norm(onnx_import *im) {
     SAC_TRY(floats_input(im, 1, width, &scale));
     if (onnx_given(im, 2)) SAC_TRY(floats_input(im, 2, width, &bias));
     SAC_TRY(onnx_emit_one(im, SAC_OP_LAYER_NORM, &attrs, node, 0, NULL, &node));
-    SAC_TRY(onnx_param_set(im, node, "weight", onnx_floats_copy(scale), width));
-    SAC_TRY(onnx_param_set(im, node, "bias",
-                           bias != NULL ? onnx_floats_copy(bias) : sac_calloc(width, sizeof(float)),
-                           width));
+    SAC_TRY(onnx_param_constant(im, node, "weight", scale));
+    status = bias != NULL
+                 ? onnx_param_constant(im, node, "bias", bias)
+                 : onnx_param_set(im, node, "bias", sac_calloc(width, sizeof(float)), width);
+    if (status < 0) goto fail;
     status = onnx_output_node(im, 0, node);
 fail:
     return status;

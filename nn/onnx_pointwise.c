@@ -203,7 +203,7 @@ static sac_status with_constant(onnx_import *im, char op, int constant) {
           *summands = sac_calloc(channels, sizeof *summands);
     for (int64_t c = 0; factors != NULL && summands != NULL && c < channels; c++)
         line_of(op, t->f[c], &factors[c], &summands[c]);
-    SAC_TRY(onnx_emit_affine(im, node, factors, summands, 0, &node));
+    SAC_TRY(onnx_emit_affine(im, node, factors, summands, 0, axis > 1 ? "line" : NULL, &node));
     if (axis > 1) SAC_TRY(onnx_emit_permute(im, node, back, 0, NULL, &node));
     status = onnx_output_node(im, 0, node);
 fail:

@@ -248,6 +248,20 @@ sac_status onnx_tensor_load(onnx_import *im, const Sac__Onnx__Tensor *s, const c
                             raw ? s->raw_data.len : fields, raw ? "bytes" : "elements",
                             onnx_dims_text((int)s->n_dims, s->dims, text),
                             raw ? count * (int64_t)element : count);
+    if (raw && type == DATA_FLOAT && count > 0) {
+        // Nearly all weights: the bytes stay where the parser put them, in a block of their own.
+        onnx_tensor *t = sac_calloc(1, sizeof *t);
+        SAC_TRY_ALLOC(t);
+        t->next = im->tensors;
+        im->tensors = t;
+        t->ndims = (int)s->n_dims;
+        for (size_t d = 0; d < s->n_dims; d++) t->dims[d] = s->dims[d];
+        t->count = count;
+        t->f = (float *)(void *)s->raw_data.data;
+        t->borrowed = true;
+        *out = t;
+        return SAC_OK;
+    }
     SAC_TRY(onnx_tensor_new(im, (int)s->n_dims, s->dims, is_real(type), MAX_STORED, out));
     if (raw) {
         from_raw(*out, type, s->raw_data.data);

@@ -140,8 +140,13 @@ sac_status onnx_slice(onnx_import *im) {
     SAC_TRY(onnx_input_node(im, 0, &node));
     const sac_shape shape = im->shapes[node];
     SAC_TRY(onnx_slice_read(im, shape.ndims, shape.dims, begin, length, step));
+    // The last cut carries the output's name.
+    int last = 0;
+    for (int d = 0; d < shape.ndims; d++) {
+        if (length[d] != shape.dims[d]) last = d;
+    }
     for (int d = 0; d < shape.ndims; d++)
-        SAC_TRY(cut(im, node, d, begin[d], length[d], step[d], 0, NULL, &node));
+        SAC_TRY(cut(im, node, d, begin[d], length[d], step[d], 0, d == last ? NULL : "cut", &node));
     status = onnx_output_node(im, 0, node);
 fail:
     return status;
