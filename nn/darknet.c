@@ -1,5 +1,6 @@
-// Sections of a Darknet `.cfg` to nodes of a network. Sizes are followed layer by layer here, so that every error can
-// name the line at fault; numbers of the weights file are counted on the way (nn/darknet_weights.c reads them).
+// Sections of a Darknet `.cfg` to nodes of a network. Sizes are followed layer by layer here, so
+// that every error can name the line at fault; numbers of the weights file are counted on the way
+// (nn/darknet_weights.c reads them).
 #include "nn/darknet.h"
 
 #include <inttypes.h>
@@ -55,7 +56,8 @@ static sac_status get_int(const importer *im, const char *key, int64_t otherwise
     return sac_cfg_int(im->cfg, im->section, key, otherwise, lo, hi, value, im->error);
 }
 
-// Keys that change the result in ways that are not implemented: absent or of the value that changes nothing.
+// Keys that change the result in ways that are not implemented: absent or of the value that changes
+// nothing.
 static sac_status require_plain(const importer *im, const char *const *keys, int count,
                                 double plain) {
     for (int i = 0; i < count; i++) {
@@ -199,7 +201,8 @@ static sac_status read_convolutional(importer *im) {
                       "size=%" PRId64 " is larger than its padded input, %" PRId64 "x%" PRId64,
                       size, l->w + 2 * padding, l->h + 2 * padding);
     }
-    // Darknet dilates the padding too and leaves dilation out of the output size, which only then agree.
+    // Darknet dilates the padding too and leaves dilation out of the output size, which only then
+    // agree.
     const int64_t reach = dilation * (size - 1) + 1, border = dilation * padding;
     if (cells(l->h, 2 * border, reach, sy) != h || cells(l->w, 2 * border, reach, sx) != w ||
         border > 1024) {
@@ -265,9 +268,10 @@ fail:
     return status;
 }
 
-// Brings the layer `from` to the size of the last one as Darknet adds it: every stride-th row and column, and of
-// the channels those that both have. *whole: nothing was left out, so that it adds to all channels.
-// Deviation: Darknet also spreads a smaller picture over a larger one; no published network does.
+// Brings the layer `from` to the size of the last one as Darknet adds it: every stride-th row and
+// column, and of the channels those that both have. *whole: nothing was left out, so that it adds
+// to all channels. Deviation: Darknet also spreads a smaller picture over a larger one; no
+// published network does.
 static sac_status fit_shortcut(importer *im, layer *from, int position) {
     const layer *l = &im->last;
     char what[32];
@@ -412,8 +416,9 @@ fail:
     return status;
 }
 
-// Darknet's padding is the sum of both sides, the smaller half in front, and defaults to size - 1; cells outside count as
-// minus infinity. What lies behind the last window is not padded here, which changes nothing.
+// Darknet's padding is the sum of both sides, the smaller half in front, and defaults to size - 1;
+// cells outside count as minus infinity. What lies behind the last window is not padded here, which
+// changes nothing.
 static sac_status read_maxpool(importer *im) {
     sac_status status = SAC_OK;
     static const char *const zero[] = {"maxpool_depth", "antialiasing"};

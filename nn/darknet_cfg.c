@@ -169,8 +169,8 @@ sac_status sac_cfg_text(const sac_cfg *cfg, sac_cfg_section *section, const char
     return SAC_OK;
 }
 
-// Item `index` of a comma-separated list: its start and length, or false behind the last one. A comma at the very end,
-// which some published files have, is no further item.
+// Item `index` of a comma-separated list: its start and length, or false behind the last one. A
+// comma at the very end, which some published files have, is no further item.
 static bool item_at(const char *list, int index, const char **item, size_t *length) {
     for (int i = 0; i < index; i++) {
         list += strcspn(list, ",");

@@ -1,5 +1,5 @@
-// The text of a Darknet `.cfg`: sections with key=value lines, read strictly. Knows where everything stands and
-// which keys were asked for; what sections mean is nn/darknet.c's business.
+// The text of a Darknet `.cfg`: sections with key=value lines, read strictly. Knows where
+// everything stands and which keys were asked for; what sections mean is nn/darknet.c's business.
 #ifndef SAC_NN_DARKNET_CFG_H
 #define SAC_NN_DARKNET_CFG_H
 
@@ -28,17 +28,18 @@ typedef struct sac_cfg {
     int64_t count, capacity;
 } sac_cfg;
 
-// As Darknet reads it: blanks are dropped everywhere, lines that begin with # or ; are comments. Beyond Darknet a
-// # or ; also ends a value.
-//   SAC_ERROR_FORMAT  a zero byte, more than 4096 sections or 256 keys in one, a section without ']', a line without
-//                     '=', a key before the first section, a key or value that is empty; names file and line
+// As Darknet reads it: blanks are dropped everywhere, lines that begin with # or ; are comments.
+// Beyond Darknet a # or ; also ends a value.
+//   SAC_ERROR_FORMAT  a zero byte, more than 4096 sections or 256 keys in one, a section without
+//                     ']', a line without '=', a key before the first section, a key or value that
+//                     is empty; names file and line
 //   SAC_ERROR_MEMORY
 SAC_NODISCARD sac_status sac_cfg_parse(sac_cfg **cfg, const void *bytes, size_t size,
                                        const char *file, sac_error *error);
 void sac_cfg_close(sac_cfg **cfg); // NULL-safe
 
-// Value of a key, or `otherwise` when it is absent. SAC_ERROR_FORMAT: given twice, not a whole number (a number) or
-// outside [lo, hi]; the message names file, line, key, value and range.
+// Value of a key, or `otherwise` when it is absent. SAC_ERROR_FORMAT: given twice, not a whole
+// number (a number) or outside [lo, hi]; the message names file, line, key, value and range.
 SAC_NODISCARD sac_status sac_cfg_int(const sac_cfg *cfg, sac_cfg_section *section, const char *key,
                                      int64_t otherwise, int64_t lo, int64_t hi, int64_t *value,
                                      sac_error *error);
@@ -56,7 +57,8 @@ SAC_NODISCARD sac_status sac_cfg_ints(const sac_cfg *cfg, sac_cfg_section *secti
                                       int *count, sac_error *error);
 // Line of a key, or of the section when it has none.
 int64_t sac_cfg_line(const sac_cfg_section *section, const char *key);
-// SAC_ERROR_UNSUPPORTED when a key was neither asked for nor stands in `ignored` (space-separated names).
+// SAC_ERROR_UNSUPPORTED when a key was neither asked for nor stands in `ignored` (space-separated
+// names).
 SAC_NODISCARD sac_status sac_cfg_check_used(const sac_cfg *cfg, const sac_cfg_section *section,
                                             const char *ignored, sac_error *error);
 

@@ -1,4 +1,5 @@
-// Darknet `.weights` files: the numbers in the order of the layers, copied into the parameter store.
+// Darknet `.weights` files: the numbers in the order of the layers, copied into the parameter
+// store.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
