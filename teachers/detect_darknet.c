@@ -33,7 +33,8 @@ static sac_status decode_cell(sac_box_list *boxes, const sac_darknet_head *head,
                               double cell_h, double least) {
     const bool plain = head->new_coords;
     const double object = plain ? (double)t[4 * stride] : logistic((double)t[4 * stride]);
-    // No product can reach the threshold when this factor does not; new_coords' factors may exceed 1.
+    // No product can reach the threshold when this factor does not; new_coords' factors may exceed
+    // 1.
     if (object < least && !plain) return SAC_OK;
     const double q = head->scale_x_y, tx = (double)t[0], ty = (double)t[stride];
     const double tw = (double)t[2 * stride], th = (double)t[3 * stride];

@@ -15,7 +15,7 @@
 #define MOST_CLASSES 65536
 #define CUT_PX       2.0f
 
-// ---- lists of boxes ----------------------------------------------------------------------------------------
+// ---- lists of boxes -----------------------------------------------------------------------------
 
 sac_status sac_box_list_add(sac_box_list *list, const sac_box *box) {
     if (list->count == list->capacity) {
@@ -70,7 +70,7 @@ sac_status sac_box_list_suppress(sac_box_list *list, double iou) {
     return SAC_OK;
 }
 
-// ---- the network's picture ---------------------------------------------------------------------------------
+// ---- the network's picture ----------------------------------------------------------------------
 
 static int whole_px(double value, int most) {
     const double rounded = floor(value + 0.5);
@@ -155,7 +155,7 @@ void sac_letterbox_map(const sac_letterbox *letterbox, sac_box *box) {
     box->y2 = (float)(letterbox->y + ((double)box->y2 - letterbox->top) / letterbox->ratio_y);
 }
 
-// ---- networks ----------------------------------------------------------------------------------------------
+// ---- networks -----------------------------------------------------------------------------------
 
 void sac_box_network_close(sac_box_network **slot) {
     if (slot == NULL || *slot == NULL) return;
@@ -233,7 +233,7 @@ fail:
     return sac_error_set(error, status, -1, "%s: no memory for the class names", path);
 }
 
-// ---- a frame -----------------------------------------------------------------------------------------------
+// ---- a frame ------------------------------------------------------------------------------------
 
 sac_network_options sac_network_default_options(void) {
     return (sac_network_options){.overlap = 0.25, .nms_iou = 0.45, .min_confidence = 0.5};

@@ -1,4 +1,5 @@
-// SHA-256 of bytes, texts and files, for caches and provenance: tells whether two things are the same.
+// SHA-256 of bytes, texts and files, for caches and provenance: tells whether two things are the
+// same.
 #ifndef SAC_VIDEO_DIGEST_H
 #define SAC_VIDEO_DIGEST_H
 
