@@ -1,4 +1,5 @@
-// Darknet files for tests: architectures written out from their published descriptions, and weights from a generator.
+// Darknet files for tests: architectures written out from their published descriptions, and weights
+// from a generator.
 #ifndef SAC_TESTS_DARKNET_MAKE_H
 #define SAC_TESTS_DARKNET_MAKE_H
 
@@ -131,7 +132,8 @@ static inline void cfg_yolov3_tiny(cfg_text *c, int side, int thin) {
     cfg_head(c, 80, "0,1,2", TINY_ANCHORS, 6);
 }
 
-// Darknet's form of ResNet-50: shortcuts without projections, leaky, the classifier before the mean.
+// Darknet's form of ResNet-50: shortcuts without projections, leaky, the classifier before the
+// mean.
 static inline void cfg_resnet50(cfg_text *c, int side, int thin) {
     static const int blocks[4] = {3, 4, 6, 3};
     *c = (cfg_text){.thin = thin};

@@ -1,5 +1,5 @@
-// Darknet import: architectures against their published counts, small networks against another program's results,
-// shortcuts and pools against their definition, and every kind of error.
+// Darknet import: architectures against their published counts, small networks against another
+// program's results, shortcuts and pools against their definition, and every kind of error.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -51,8 +51,9 @@ static int64_t count_of(const sac_infer *infer, const char *name) {
     return count;
 }
 
-// The files' sizes and operation counts are those that the authors publish with the networks: yolov3.weights has
-// 248007048 bytes and 65.86 BFLOPs at 416, yolov3-tiny.weights 35434956 bytes and 5.56 BFLOPs, resnet50.weights 87 MB.
+// The files' sizes and operation counts are those that the authors publish with the networks:
+// yolov3.weights has 248007048 bytes and 65.86 BFLOPs at 416, yolov3-tiny.weights 35434956 bytes
+// and 5.56 BFLOPs, resnet50.weights 87 MB.
 Test(nn_darknet, published_architectures) {
     static cfg_text c;
     cfg_yolov3(&c, 416, 1);
@@ -142,8 +143,9 @@ static void check_golden(const float *found, int64_t count, const double *expect
     }
 }
 
-// Computed with OpenCV 4.10's Darknet importer from the same bytes; its epsilon is 1e-6, ours 1e-5, hence the
-// tolerance. The layers of all these networks agree with it to 1e-5 when the epsilons are equal.
+// Computed with OpenCV 4.10's Darknet importer from the same bytes; its epsilon is 1e-6, ours 1e-5,
+// hence the tolerance. The layers of all these networks agree with it to 1e-5 when the epsilons are
+// equal.
 Test(nn_darknet, results_of_another_program) {
     static const double mixture[] = {-0.263370, 0.149795, 0.250368,  0.162742, -2.121388, 0.873170,
                                      0.641064,  0.079017, -0.258687, 0.129444, 0.568978,  0.996695};
@@ -175,7 +177,8 @@ static const float *layer_output(const sac_darknet *d, const sac_infer *infer, i
     return sac_infer_output(infer, name);
 }
 
-// dst = leaky(last + every stride-th cell of the channels both have), layer by layer in a thin ResNet-50.
+// dst = leaky(last + every stride-th cell of the channels both have), layer by layer in a thin
+// ResNet-50.
 Test(nn_darknet, shortcuts_by_definition) {
     static cfg_text c;
     cfg_resnet50(&c, 64, 16);

@@ -1,5 +1,5 @@
-// Detection networks: pictures, tiles and suppression with a network whose answers are known, YOLO decoding by its formula,
-// the cache of clips, and real files on real frames.
+// Detection networks: pictures, tiles and suppression with a network whose answers are known, YOLO
+// decoding by its formula, the cache of clips, and real files on real frames.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "teachers/detect_darknet.h"
 #include "teachers/network_clip.h"
 
-// ---- a network that finds rectangles -----------------------------------------------------------------------
+// ---- a network that finds rectangles ------------------------------------------------------------
 
 enum { CLASSES = 6, FIRST_LEVEL = 100, LEVEL_STEP = 25 };
 
@@ -39,7 +39,8 @@ static bool is_inside(const finder *f, const float *p, int x, int y, float level
     return true;
 }
 
-// An object of class c is a rectangle of gray level 100 + 25 c; its box is the extent of that level.
+// An object of class c is a rectangle of gray level 100 + 25 c; its box is the extent of that
+// level.
 static sac_status finder_run(void *user, int count, double least, sac_box_list *boxes,
                              sac_error *error) {
     (void)error;
@@ -355,10 +356,11 @@ Test(teachers_network, class_names) {
     sac_box_network_close(&n);
 }
 
-// ---- YOLO --------------------------------------------------------------------------------------------------
+// ---- YOLO ---------------------------------------------------------------------------------------
 
 Test(teachers_network, yolo_decoding) {
-    // Two anchors, two classes, a grid of 2 x 3 in an input of 64 x 96; one cell of one anchor is set.
+    // Two anchors, two classes, a grid of 2 x 3 in an input of 64 x 96; one cell of one anchor is
+    // set.
     sac_darknet_head head = {.grid_w = 2,
                              .grid_h = 3,
                              .anchors = 2,
@@ -410,7 +412,7 @@ Test(teachers_network, yolo_decoding) {
     sac_box_list_close(&boxes);
 }
 
-// ---- clips and their cache ---------------------------------------------------------------------------------
+// ---- clips and their cache ----------------------------------------------------------------------
 
 static int stop_countdown;
 static bool stop_soon(void) {
@@ -503,7 +505,7 @@ Test(teachers_network, clips_are_detected_once) {
     sac_box_network_close(&n);
 }
 
-// ---- the detector ------------------------------------------------------------------------------------------
+// ---- the detector -------------------------------------------------------------------------------
 
 // Paths of a small network's files with random weights.
 static void make_files(const char **cfg, const char **weights) {
@@ -666,7 +668,8 @@ Test(teachers_network, resizing) {
     sac_box_network_close(&b);
 }
 
-// YOLO-Fastest on Ped2, enlarged twice, finds most of what YOLOv3 found, and finds less in frames as they are.
+// YOLO-Fastest on Ped2, enlarged twice, finds most of what YOLOv3 found, and finds less in frames
+// as they are.
 Test(teachers_network, real_frames) {
     const char *source = getenv("SACCADE_SOURCE");
     char base[512], clip_path[600], csv[600], text[2048];
