@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "bench/stats.h"
+#include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/time.h"
 #include "nn/infer.h"
+#include "video/flow.h"
+#include "video/synth.h"
 
 static void set_text(char *dst, size_t size, const char *text) {
     snprintf(dst, size, "%s", text != NULL && text[0] != '\0' ? text : "unknown");
@@ -137,4 +140,50 @@ sac_status sac_memory_rate(double *gigabytes_s, double seconds, sac_error *error
     sac_free(b);
     sac_free(rates);
     return status;
+}
+
+sac_status sac_flow_time(double *ms, int width, int height, double seconds, sac_error *error) {
+    enum { MOST = 4096 };
+    sac_status status = SAC_OK;
+    sac_synth_scene *scene = NULL;
+    sac_flow *flow = NULL;
+    float *uv = NULL;
+    uint8_t *frames = NULL;
+    double *times = NULL;
+    if (!(seconds > 0.0 && seconds <= 600.0))
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "optical flow over %g s, expected more than 0 and at most 600",
+                             seconds);
+    sac_synth_options options = sac_synth_default_options();
+    options.width = width;
+    options.height = height;
+    options.frames_per_clip = 2;
+    SAC_TRY(sac_synth_scene_create(&scene, &options, 0, SAC_SYNTH_NONE));
+    SAC_TRY(sac_flow_create(&flow, width, height, NULL, error));
+    const int64_t picture = (int64_t)width * height;
+    SAC_TRY_ALLOC(frames = sac_calloc(2 * picture, 1));
+    SAC_TRY_ALLOC(uv = sac_calloc(2 * picture, sizeof *uv));
+    SAC_TRY_ALLOC(times = sac_calloc(MOST, sizeof *times));
+    for (int t = 0; t < 2; t++)
+        SAC_TRY(sac_synth_scene_render(scene, t, frames + t * picture, NULL, NULL));
+    SAC_TRY(sac_flow_run(flow, uv, frames, frames + picture)); // touches all memory
+    int64_t n = 0;
+    const double end = sac_time_s() + seconds;
+    do {
+        const double start = sac_time_s();
+        SAC_TRY(sac_flow_run(flow, uv, frames, frames + picture));
+        times[n++] = 1e3 * (sac_time_s() - start);
+    } while (n < MOST && sac_time_s() < end);
+    sac_stats_sort(times, n);
+    *ms = sac_stats_quantile(times, n, 0.5);
+fail:
+    sac_synth_scene_close(&scene);
+    sac_flow_close(&flow);
+    sac_free(frames);
+    sac_free(uv);
+    sac_free(times);
+    return status < 0
+               ? sac_error_set(error, status, -1, "cannot time the flow of %dx%d frames (%s)",
+                               width, height, sac_status_name(status))
+               : SAC_OK;
 }

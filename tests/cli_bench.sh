@@ -54,6 +54,7 @@ expect 1 'nowhere' "$bench" eval --dataset nowhere --baseline
 
 expect 0 'f32 matmul' "$bench" machine -t 1 --seconds 0.01 --quiet --json machine.json
 grep -q '"f32_gflops"' machine.json || fail "machine.json has no f32_gflops"
+expect 0 'optical flow 240x160 | 1 |' "$bench" machine -t 1 --seconds 0.01 --quiet
 "$bench" machine -t 1 --seconds 0.01 --quiet --json - 2>/dev/null | grep -q '^{' ||
     fail "--json - does not write to standard output"
 expect 1 'no-folder' "$bench" machine -t 1 --seconds 0.01 --json no-folder/machine.json

@@ -168,4 +168,10 @@ Test(bench_report, machine_facts) {
     cr_assert(rate > 0.01 && rate < 10000.0, "%g GB/s", rate);
     cr_assert_eq(sac_memory_rate(&rate, 0.0, NULL), SAC_ERROR_ARGUMENT);
     cr_assert_eq(sac_memory_rate(&rate, (double)NAN, NULL), SAC_ERROR_ARGUMENT);
+    double ms = 0.0;
+    cr_assert_eq(sac_flow_time(&ms, 64, 48, 0.02, &error), SAC_OK, "%s", error.message);
+    cr_assert(ms > 0.001 && ms < 2000.0, "%g ms", ms);
+    cr_assert_eq(sac_flow_time(&ms, 64, 48, 0.0, NULL), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_flow_time(&ms, 31, 48, 0.02, &error), SAC_ERROR_ARGUMENT);
+    cr_assert(strstr(error.message, "31x48") != NULL, "%s", error.message);
 }

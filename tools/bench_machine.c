@@ -47,7 +47,8 @@ static const sac_command machine_command = {
     .usage = "[-t N[,N]] [options]",
     .description =
         "The machine's limits: f32 matrix multiplication rate and memory copy rate, the\n"
-        "yardsticks for training and inference speed.",
+        "yardsticks for training and inference speed; and the time of a dense optical flow,\n"
+        "which teachers compute once per frame.",
     .options = machine_options,
 };
 
@@ -59,7 +60,7 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     char *text = NULL, *copy = NULL;
     size_t size = 0;
     FILE *out = NULL;
-    json_t *rates = json_array(), *json = NULL;
+    json_t *rates = json_array(), *flows = json_array(), *json = NULL;
     sac_status status;
     SAC_TRY(bench_parse_threads(threads, &count, SAC_SPEED_MAX_RUNS, settings->threads, error));
     sac_machine_describe(&facts);
@@ -80,15 +81,28 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     }
     SAC_TRY(sac_memory_rate(&memory, settings->seconds, error));
     fprintf(out, "| memory copy, read and write | 1 | %.1f GB/s |\n", memory);
+    static const int sizes[][2] = {{240, 160}, {360, 240}, {640, 360}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const int width = sizes[i][0], height = sizes[i][1];
+        double ms;
+        SAC_TRY(sac_flow_time(&ms, width, height, settings->seconds, error));
+        fprintf(out, "| optical flow %dx%d | 1 | %.2f ms/frame |\n", width, height, ms);
+        SAC_TRY(json_array_append_new(flows, json_pack("{s:i, s:i, s:o}", "width", width, "height",
+                                                       height, "ms", sac_json_number(ms))) < 0
+                    ? SAC_ERROR_MEMORY
+                    : SAC_OK);
+        if (sac_interrupted())
+            SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, (int64_t)i, "interrupted"));
+    }
     facts.load_after = sac_machine_load();
     const bool complete = !ferror(out);
     const int closed = fclose(out);
     out = NULL;
     if (!complete || closed != 0) SAC_TRY(SAC_ERROR_MEMORY);
     SAC_TRY_ALLOC(copy = sac_strdup(text));
-    json = json_pack("{s:O, s:o, s:o, s:s}", "matmul", rates, "memory_gigabytes_s",
-                     sac_json_number(memory), "machine", sac_machine_json(&facts), "version",
-                     sac_version());
+    json = json_pack("{s:O, s:o, s:O, s:o, s:s}", "matmul", rates, "memory_gigabytes_s",
+                     sac_json_number(memory), "flow", flows, "machine", sac_machine_json(&facts),
+                     "version", sac_version());
     SAC_TRY(bench_hand_out(json, settings->json, copy, NULL, true, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
@@ -97,6 +111,7 @@ fail:
     sac_free(copy);
     json_decref(json);
     json_decref(rates);
+    json_decref(flows);
     return status;
 }
 
