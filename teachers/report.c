@@ -666,3 +666,15 @@ fail:
     close_review(&r);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the report") : SAC_OK;
 }
+
+sac_status sac_teacher_report_save(const char *path, const sac_teacher_report *report,
+                                   sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_file_writer *writer = NULL;
+    SAC_TRY(sac_file_writer_open(&writer, path, error));
+    SAC_TRY(sac_teacher_report_write(writer, report, error));
+    SAC_TRY(sac_file_writer_commit(&writer, error));
+fail:
+    sac_file_writer_close(&writer);
+    return status;
+}

@@ -39,5 +39,8 @@ typedef struct sac_teacher_report {
 SAC_NODISCARD sac_status sac_teacher_report_write(sac_file_writer *writer,
                                                   const sac_teacher_report *report,
                                                   sac_error *error);
+// The same into a file, atomically; "-" is standard output.
+SAC_NODISCARD sac_status sac_teacher_report_save(const char *path, const sac_teacher_report *report,
+                                                 sac_error *error);
 
 #endif

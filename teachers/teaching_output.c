@@ -8,8 +8,8 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "eval/frame_eval.h"
+#include "teachers/clip_overlay.h"
 #include "teachers/teaching_run.h"
-#include "video/overlay.h"
 
 // Overlay videos of picture folders have no rate of their own.
 static const double OVERLAY_RATE = 10;
@@ -50,33 +50,39 @@ fail:
     return status;
 }
 
+// Every task of every object mapped to [0,1] like the whole; NULL when memory is short.
+static float *relative_tasks(const sac_teaching_run *r, const sac_teaching_clip *c) {
+    const sac_calibration *calibration = sac_teacher_calibration(r->teacher);
+    float *tasks = sac_calloc(c->detections.count * r->task_count, sizeof *tasks);
+    for (int64_t i = 0; tasks != NULL && i < c->detections.count * r->task_count; i++) {
+        tasks[i] = sac_calibration_score(
+            sac_calibration_relative(calibration, (int)(i % r->task_count), c->tasks[i]));
+    }
+    return tasks;
+}
+
 static sac_status write_overlay(sac_teaching_run *r, sac_teaching_clip *c, const sac_maps *maps,
                                 const char *path, sac_error *error) {
     sac_status status = SAC_OK;
-    sac_overlay *overlay = NULL;
-    sac_overlay_box *boxes = NULL;
-    const sac_detections *d = &c->detections;
-    int64_t picture = 0;
+    float *tasks = relative_tasks(r, c);
+    SAC_TRY_ALLOC(tasks);
+    SAC_TRY(sac_teaching_poll(r, "writing videos", error));
     SAC_TRY(sac_teaching_load(c, error));
-    picture = (int64_t)c->width * c->height;
-    SAC_TRY_ALLOC(boxes = sac_calloc(d->count, sizeof *boxes));
-    for (int64_t i = 0; i < d->count; i++) {
-        const sac_box *b = &d->boxes[i];
-        boxes[i] = (sac_overlay_box){b->x1, b->y1, b->x2, b->y2, c->scores[i]};
-    }
-    SAC_TRY(sac_overlay_open(&overlay, path, c->width, c->height, OVERLAY_RATE, d->frames,
-                             c->clip->labels, 1, error));
-    for (int64_t t = 0; t < d->frames; t++) {
-        SAC_TRY(sac_teaching_poll(r, "writing videos", error));
-        SAC_TRY(sac_overlay_frame(overlay, c->pixels + t * picture, 1, maps->map16 + t * 256, 16,
-                                  16, boxes + d->start[t], d->start[t + 1] - d->start[t],
-                                  maps->map1[t], c->clip->name, error));
-    }
-    SAC_TRY(sac_overlay_commit(&overlay, error));
+    sac_clip_overlay overlay = {.clip = c->clip,
+                                .pixels = c->pixels,
+                                .width = c->width,
+                                .height = c->height,
+                                .detections = &c->detections,
+                                .scores = c->scores,
+                                .tasks = tasks,
+                                .names = sac_teacher_calibration(r->teacher),
+                                .maps = maps,
+                                .frame_rate = OVERLAY_RATE,
+                                .stop = r->listener.stop};
+    SAC_TRY(sac_clip_overlay_write(path, &overlay, error));
     sac_teaching_say(r, SAC_LOG_INFO, "wrote %s", path);
 fail:
-    sac_overlay_close(&overlay);
-    sac_free(boxes);
+    sac_free(tasks);
     sac_free(c->pixels);
     c->pixels = NULL;
     return status;

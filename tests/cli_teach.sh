@@ -22,12 +22,13 @@ common=(--dataset data --min-area 12 --crop-size 16 --batch 8 --epochs 2 --sampl
     --validation-samples 16 --seed 5 --threads 2)
 
 # An uninterrupted run.
-"$teach" "${common[@]}" -o a --overlay "Test001=a.mp4" >table.txt 2>log.txt || { cat log.txt; fail "plain run"; }
+"$teach" "${common[@]}" -o a --overlay "Test001=a.mp4" --report a.html >table.txt 2>log.txt || { cat log.txt; fail "plain run"; }
 grep -q "causal" table.txt || fail "no table of AUCs"
 for f in store.json objects.csv teacher.safetensors metrics.csv Train001.16x16.npy Train002.4x4.npy Test001.1x1.npy; do
     [ -s "a/$f" ] || fail "a/$f is missing"
 done
 [ -s a.mp4 ] || fail "no overlay"
+grep -q '</html>' a.html && grep -q 'Task: ' a.html || fail "no report, or not a whole one"
 [ -e a/work ] && fail "intermediate files were left"
 [ "$(ls a | grep -c tmp)" = 0 ] || fail "temporary files were left"
 [ "$(wc -l <a/metrics.csv)" = 3 ] || fail "metrics.csv has not one row per epoch"

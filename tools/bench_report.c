@@ -108,25 +108,19 @@ static void on_clip(void *user, int64_t done, int64_t total) {
 }
 
 static sac_status write_page(report_work *w, sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_file_writer *writer = NULL;
     const report_settings *s = w->settings;
-    const sac_teacher_report report = {.store = w->store,
-                                       .dataset = w->dataset,
-                                       .truth = {.tracks = s->tracks,
-                                                 .first_frame = (int)s->tracks_from,
-                                                 .min_area = s->min_region},
-                                       .pictures = (int)s->pictures,
-                                       .stop = sac_interrupted,
-                                       .progress = on_clip,
-                                       .user = w};
+    const sac_teacher_report page = {.store = w->store,
+                                     .dataset = w->dataset,
+                                     .truth = {.tracks = s->tracks,
+                                               .first_frame = (int)s->tracks_from,
+                                               .min_area = s->min_region},
+                                     .pictures = (int)s->pictures,
+                                     .stop = sac_interrupted,
+                                     .progress = on_clip,
+                                     .user = w};
     w->shown = (bench_display){.settings = &s->tool, .label = "report", .unit = "clips"};
-    SAC_TRY(sac_file_writer_open(&writer, s->output, error));
-    SAC_TRY(sac_teacher_report_write(writer, &report, error));
-    SAC_TRY(sac_file_writer_commit(&writer, error));
-fail:
+    const sac_status status = sac_teacher_report_save(s->output, &page, error);
     sac_progress_close(&w->shown.progress);
-    sac_file_writer_close(&writer);
     return status;
 }
 

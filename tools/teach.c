@@ -8,6 +8,7 @@
 #include "eval/frame_eval.h"
 #include "nn/infer.h"
 #include "teach_options.h"
+#include "teachers/report.h"
 
 typedef struct screen {
     const teach_settings *set;
@@ -104,6 +105,32 @@ static void print_results(const teach_settings *set, const sac_teaching_result *
     }
 }
 
+static void on_report(void *user, int64_t done, int64_t total) {
+    on_progress(user, "report", "clips", done, total, NULL);
+}
+
+// The page about the finished maps.
+static sac_status write_report(screen *s, const teach_settings *set, sac_error *error) {
+    sac_map_store *store = NULL;
+    sac_dataset *dataset = NULL;
+    sac_status status = sac_map_store_open(&store, set->output, error);
+    if (status >= 0) status = sac_dataset_open(&dataset, set->dataset, &s->logger, error);
+    if (status >= 0) {
+        const sac_teacher_report report = {.store = store,
+                                           .dataset = dataset,
+                                           .truth = {.min_area = 1},
+                                           .pictures = 12,
+                                           .stop = sac_interrupted,
+                                           .progress = on_report,
+                                           .user = s};
+        status = sac_teacher_report_save(set->report, &report, error);
+        sac_progress_close(&s->progress);
+    }
+    sac_map_store_close(&store);
+    sac_dataset_close(&dataset);
+    return status;
+}
+
 static sac_status teach(screen *s, teach_settings *set, sac_error *error) {
     sac_teaching_options options;
     sac_teaching_result result = {0};
@@ -113,6 +140,7 @@ static sac_status teach(screen *s, teach_settings *set, sac_error *error) {
     sac_status status = teach_options_fill(&options, set);
     if (status == SAC_OK) status = sac_teach(&result, &options, &listener, error);
     sac_progress_close(&s->progress);
+    if (status == SAC_OK && set->report != NULL) status = write_report(s, set, error);
     if (status == SAC_OK && result.already_finished) {
         char text[512];
         (void)snprintf(text, sizeof text, "%.400s: is finished, nothing to do", set->output);

@@ -114,6 +114,8 @@ static const sac_option options[] = {
      .argument = "CLIP=FILE", .help = "also write a video of this clip with its map and scored boxes"},
     {.name = "overlays", .type = SAC_OPTION_TEXT, AT(overlays),
      .argument = "DIR", .help = "such videos of all test clips"},
+    {.name = "report", .type = SAC_OPTION_TEXT, AT(report),
+     .argument = "FILE", .help = "an HTML page: score curves, false alarms, misses, every task's extremes"},
     {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
      .help = "continue an interrupted run of the same settings exactly"},
     {.name = "overwrite", .type = SAC_OPTION_BOOL, AT(overwrite),
@@ -183,7 +185,7 @@ static const struct {
 static json_t *settings_json(const teach_settings *set, const char *family) {
     // Where files lie on this machine is nobody's business, and no part of the method.
     static const char *const local[] = {"dataset", "detector", "from",      "output",
-                                        "overlay", "overlays", "resume",    "json",
+                                        "overlay", "overlays", "report", "resume",    "json",
                                         "progress", "quiet",   "overwrite", "config",
                                         "detections-cache"};
     json_t *all = sac_options_to_json(&teach_command, set);

@@ -10,7 +10,7 @@
 
 typedef struct teach_settings {
     sac_tool_settings tool;
-    const char *dataset, *detector, *from, *output, *overlays;
+    const char *dataset, *detector, *from, *output, *overlays, *report;
     sac_text_list overlay;
     sac_detector_options detection;
     int teacher, backend;
