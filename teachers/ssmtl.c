@@ -30,28 +30,42 @@ void sac_ssmtl_model_close(sac_ssmtl_model **slot) {
     if (slot == NULL || *slot == NULL) return;
     sac_net_close(&(*slot)->net);
     sac_params_close(&(*slot)->params);
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) sac_image_network_close(&(*slot)->networks[t]);
     sac_free(*slot);
     *slot = NULL;
 }
 
 // ---- file --------------------------------------------------------------------------------------------------
 
-static json_t *design_json(const sac_ssmtl_design *design) {
-    json_t *tasks = json_array();
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
-        if ((design->tasks & SAC_SSMTL_BIT(k)) == 0) continue;
-        if (json_array_append_new(tasks, json_string(sac_ssmtl_task_name(k))) != 0) {
-            json_decref(tasks);
-            return NULL;
-        }
-    }
-    return json_pack("{s:o, s:b}", "tasks", tasks, "residual", design->residual);
+// Whether scoring has to run the image network of target t.
+static bool needs_network(unsigned tasks, int64_t classes, int t) {
+    return (tasks & SAC_SSMTL_BIT(SAC_SSMTL_DISTILLATION + t)) != 0 && (t > 0 || classes == 0);
 }
 
-static sac_status read_design(sac_ssmtl_design *design, const sac_safetensors *st, const char *path,
+static json_t *design_json(const sac_ssmtl_model *model) {
+    const sac_ssmtl_design *design = &model->design;
+    json_t *tasks = json_array(), *scales = json_object();
+    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+        if ((design->tasks & SAC_SSMTL_BIT(k)) == 0) continue;
+        bool failed = json_array_append_new(tasks, json_string(sac_ssmtl_task_name(k))) != 0;
+        if (sac_ssmtl_target_of(k) >= 0) {
+            json_t *scale = sac_json_number(model->scale[sac_ssmtl_target_of(k)]);
+            failed = json_object_set_new(scales, sac_ssmtl_task_name(k), scale) != 0 || failed;
+        }
+        if (!failed) continue;
+        json_decref(tasks);
+        json_decref(scales);
+        return NULL;
+    }
+    return json_pack("{s:o, s:b, s:I, s:o}", "tasks", tasks, "residual", design->residual,
+                     "classes", (json_int_t)model->classes, "scales", scales);
+}
+
+static sac_status read_design(sac_ssmtl_model *model, const sac_safetensors *st, const char *path,
                               sac_error *error) {
     sac_status status = SAC_OK;
-    json_t *json = NULL, *tasks = NULL;
+    sac_ssmtl_design *design = &model->design;
+    json_t *json = NULL, *tasks = NULL, *scales = NULL;
     *design = sac_ssmtl_default_design();
     if (sac_safetensors_metadata(st, "design") == NULL) return SAC_OK;
     SAC_TRY(sac_family_get_json(st, "design", &json, path, error));
@@ -72,6 +86,15 @@ static sac_status read_design(sac_ssmtl_design *design, const sac_safetensors *s
         }
         design->tasks |= bit;
     }
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        int task = SAC_SSMTL_DISTILLATION + t;
+        if ((design->tasks & SAC_SSMTL_BIT(task)) == 0) continue;
+        SAC_TRY(sac_json_get_int(json, "classes", 0, SAC_SSMTL_MAX_CLASSES, &model->classes, path,
+                                 error));
+        SAC_TRY(sac_json_get_object(json, "scales", &scales, path, error));
+        SAC_TRY(sac_json_get_real(scales, sac_ssmtl_task_name(task), 1e-9, 1e9, &model->scale[t],
+                                  path, error));
+    }
     if (sac_ssmtl_columns(design->tasks) == 0) {
         status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: 'design' has no task with a score",
                                path);
@@ -85,7 +108,7 @@ sac_status sac_ssmtl_model_write(const sac_ssmtl_model *model, const char *path,
                                  const json_t *provenance, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
-    json_t *network = sac_net_to_json(model->net), *design = design_json(&model->design);
+    json_t *network = sac_net_to_json(model->net), *design = design_json(model);
     char number[24];
     SAC_TRY(sac_safetensors_create(&st));
     SAC_TRY(sac_family_file_describe(st, "ssmtl", &model->calibration, provenance, error));
@@ -94,6 +117,11 @@ sac_status sac_ssmtl_model_write(const sac_ssmtl_model *model, const char *path,
     SAC_TRY(sac_family_set_json(st, "design", design, error));
     SAC_TRY(sac_family_set_json(st, "network", network, error));
     SAC_TRY(sac_params_store(model->params, st, NULL, error));
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        if (!needs_network(model->design.tasks, model->classes, t)) continue;
+        SAC_TRY(sac_image_network_store(model->networks[t], st,
+                                        sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t), error));
+    }
     SAC_TRY(sac_safetensors_write(st, path, error));
 fail:
     sac_safetensors_close(&st);
@@ -101,6 +129,30 @@ fail:
     json_decref(design);
     return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to write it", path)
                       : SAC_OK;
+}
+
+// The image networks that scoring needs, and lengths that fit.
+static sac_status load_networks(sac_ssmtl_model *model, const sac_safetensors *st, const char *path,
+                                sac_error *error) {
+    sac_status status = SAC_OK;
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        const char *task = sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t);
+        const int64_t classes = t == 0 ? model->classes : 0;
+        if ((model->design.tasks & SAC_SSMTL_BIT(SAC_SSMTL_DISTILLATION + t)) == 0) continue;
+        bool fits = model->design.features[t] > classes;
+        if (needs_network(model->design.tasks, model->classes, t)) {
+            SAC_TRY(sac_image_network_load(&model->networks[t], st, task, path, error));
+            fits = model->networks[t]->length == model->design.features[t];
+        }
+        if (!fits) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                 "%s: its network predicts %lld values for task %s, which does not "
+                                 "fit what is imitated",
+                                 path, (long long)model->design.features[t], task);
+        }
+    }
+fail:
+    return status;
 }
 
 // The inputs and outputs this code fills and reads must be there with their shapes, and no other input.
@@ -190,7 +242,7 @@ sac_status sac_ssmtl_model_load(sac_ssmtl_model **out, const sac_safetensors *st
     *out = NULL;
     sac_ssmtl_model *model = sac_calloc(1, sizeof *model);
     SAC_TRY_ALLOC(model);
-    SAC_TRY(read_design(&model->design, st, path, error));
+    SAC_TRY(read_design(model, st, path, error));
     SAC_TRY(sac_family_get_text(st, "crop_size", &text, path, error));
     char *end = NULL;
     model->design.crop_size = strtoll(text, &end, 10);
@@ -209,6 +261,7 @@ sac_status sac_ssmtl_model_load(sac_ssmtl_model **out, const sac_safetensors *st
     SAC_TRY(sac_family_get_calibration(st, &model->calibration, path, error));
     SAC_TRY(sac_params_create(&model->params, model->net, error));
     SAC_TRY(sac_params_load(model->params, st, NULL, path, error));
+    SAC_TRY(load_networks(model, st, path, error));
     json_decref(json);
     *out = model;
     return SAC_OK;
@@ -240,6 +293,10 @@ struct sac_ssmtl_scorer {
     int columns;
     sac_ssmtl_batch *rows;
     sac_crop_object *objects; // [batch]
+    int64_t classes;
+    double scale[SAC_SSMTL_TARGETS];
+    sac_image_runner *runners[SAC_SSMTL_TARGETS]; // NULL: not needed
+    float *values[SAC_SSMTL_TARGETS];             // [batch][features] of the image networks
 };
 
 sac_status sac_ssmtl_scorer_create(sac_ssmtl_scorer **out, const sac_ssmtl_model *model,
@@ -256,6 +313,14 @@ sac_status sac_ssmtl_scorer_create(sac_ssmtl_scorer **out, const sac_ssmtl_model
     SAC_TRY(sac_infer_create(&scorer->infer, model->net, model->params, &options, error));
     SAC_TRY(sac_ssmtl_batch_create(&scorer->rows, &scorer->design, batch, false));
     SAC_TRY_ALLOC(scorer->objects = sac_calloc(batch, sizeof *scorer->objects));
+    scorer->classes = model->classes;
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        scorer->scale[t] = model->scale[t];
+        if (!needs_network(scorer->design.tasks, scorer->classes, t)) continue;
+        SAC_TRY(sac_image_runner_create(&scorer->runners[t], model->networks[t], backend, error));
+        SAC_TRY_ALLOC(scorer->values[t] = sac_calloc(batch * scorer->design.features[t],
+                                                     sizeof *scorer->values[t]));
+    }
     *out = scorer;
     return SAC_OK;
 fail:
@@ -268,6 +333,10 @@ void sac_ssmtl_scorer_close(sac_ssmtl_scorer **slot) {
     sac_infer_close(&(*slot)->infer);
     sac_ssmtl_batch_close(&(*slot)->rows);
     sac_free((*slot)->objects);
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        sac_image_runner_close(&(*slot)->runners[t]);
+        sac_free((*slot)->values[t]);
+    }
     sac_free(*slot);
     *slot = NULL;
 }
@@ -300,6 +369,28 @@ static double reconstruction_error(const sac_ssmtl_scorer *s, const float *value
     return s->paper ? sum : sum / ((double)s->rows->contrast[row] + LEAST_CONTRAST);
 }
 
+// How far the prediction for object i is from what it imitates.
+static double imitation_error(const sac_ssmtl_scorer *s, int t, int64_t i) {
+    char output[64];
+    const int64_t width = s->design.features[t];
+    (void)snprintf(output, sizeof output, "%s.features",
+                   sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t));
+    const float *values = sac_infer_output(s->infer, output) + i * width;
+    if (s->values[t] == NULL) {
+        const sac_box *box = &s->objects[i].box;
+        const float *predicted = values + width - s->classes;
+        double most = 0;
+        if (box->class_id >= 0 && box->class_id < s->classes)
+            return fabs((double)box->confidence - (double)predicted[box->class_id]);
+        for (int64_t k = 0; k < s->classes; k++) most = fmax(most, (double)predicted[k]);
+        return most;
+    }
+    double sum = 0;
+    for (int64_t k = 0; k < width; k++)
+        sum += fabs((double)values[k] - s->scale[t] * (double)s->values[t][i * width + k]);
+    return sum / (double)width;
+}
+
 // Score of one task of the rows' object i.
 static double read_task(const sac_ssmtl_scorer *s, int task, int64_t i) {
     switch (task) {
@@ -311,6 +402,10 @@ static double read_task(const sac_ssmtl_scorer *s, int task, int64_t i) {
         return against(sac_infer_output(s->infer, "arrow.logits") + 2 * i, 2, 0, s->paper);
     case SAC_SSMTL_IRREGULARITY:
         return against(sac_infer_output(s->infer, "irregular.logits") + 2 * i, 2, 0, s->paper);
+    case SAC_SSMTL_DISTILLATION:
+    case SAC_SSMTL_SEGMENTATION:
+    case SAC_SSMTL_POSE:
+        return imitation_error(s, sac_ssmtl_target_of(task), i);
     case SAC_SSMTL_JIGSAW:
         return against(sac_infer_output(s->infer, "jigsaw.logits") + SAC_SSMTL_PERMUTATIONS * i,
                        SAC_SSMTL_PERMUTATIONS, 0, s->paper);
@@ -342,6 +437,11 @@ static sac_status run_batch(sac_ssmtl_scorer *s, float *tasks, int64_t count, sa
                (size_t)(count * inputs[i].length) * sizeof(float));
     }
     SAC_TRY(sac_infer_run(s->infer, error));
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        if (s->runners[t] == NULL) continue;
+        SAC_TRY(sac_image_runner_run(s->runners[t], s->values[t], s->design.features[t], s->objects,
+                                     count, NULL, error));
+    }
     for (int64_t i = 0; i < count; i++) {
         for (int c = 0; c < s->columns; c++) {
             tasks[i * s->columns + c] =

@@ -20,6 +20,7 @@
 #include "saccade/status.h"
 #include "teachers/calibration.h"
 #include "teachers/detections.h"
+#include "teachers/image_network.h"
 #include "teachers/ssmtl_net.h"
 
 // The yardstick of what is normal: the mean over the tasks that have a score. Terms below the median count as such,
@@ -33,11 +34,17 @@ typedef struct sac_ssmtl_model {
     sac_ssmtl_design
         design; // of a model that was read: tasks, crop_size, residual and features only
     sac_calibration calibration; // objects 0: not calibrated yet
+    // What the imitation tasks imitate, see sac_ssmtl_targets; networks are owned. The first one is not needed for
+    // scoring when there are classes.
+    sac_image_network *networks[SAC_SSMTL_TARGETS];
+    double scale[SAC_SSMTL_TARGETS];
+    int64_t classes;
 } sac_ssmtl_model;
 void sac_ssmtl_model_close(sac_ssmtl_model **model);
 // Teacher file: safetensors; metadata "format" "saccade-teacher", "version" "1", "teacher" "ssmtl",
-// "network" (description), "crop_size", "design" {"tasks", "residual"}, "calibration", "provenance" (JSON
-// texts). Atomic.
+// "network" (description), "crop_size", "design" {"tasks", "residual"[, "classes"][, "scales"]}, "calibration",
+// "provenance" (JSON texts), and image networks whose output is needed for scoring, under "distillation",
+// "segmentation" and "pose" (sac_image_network_store). Atomic.
 SAC_NODISCARD sac_status sac_ssmtl_model_write(const sac_ssmtl_model *model, const char *path,
                                                const json_t *provenance, sac_error *error);
 // The model in a parsed teacher file, which `path` stands for in messages; or that of a file. Files without "design"
@@ -60,6 +67,10 @@ SAC_NODISCARD sac_status sac_ssmtl_scorer_create(sac_ssmtl_scorer **scorer,
 //                 a dark coat on bright ground is not more abnormal than a gray one
 //   arrow         log P(backward) / P(forward) of the forward sequence
 //   irregularity  log P(intermittent) / P(consecutive) of the consecutive sequence
+//   distillation  detectors with classes: |confidence - prediction| at the detected class; objects without a class
+//                 have confidence 0 at all of them, so the largest prediction. Without classes (motion alone): mean
+//                 |value - prediction| over the values of the image network, which then runs too
+//   segmentation, pose  mean |value - prediction|
 //   jigsaw        log (1 - P(right order)) / P(right order) of the crops in their right order
 //   inpainting    mean |middle crop - prediction| over the hidden patches (a chessboard) / (contrast + 0.05)
 // Log-odds carry the same order as the probabilities of the paper, without their saturation near 1. The consecutive

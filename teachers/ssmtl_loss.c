@@ -51,10 +51,16 @@ static void take_classes(const joint *j, int task, const char *output, const int
     j->losses->accuracy[task] = (double)right / (double)j->n;
 }
 
+double sac_ssmtl_target_value(const sac_ssmtl_targets *targets, int t, const float *row,
+                              int64_t k) {
+    double value = (double)row[targets->at[t] + k];
+    return k < targets->length[t] ? value * targets->scale[t] : value;
+}
+
 static void take_imitation(const joint *j, int task, const sac_ssmtl_targets *targets) {
     char output[64];
     const int t = sac_ssmtl_target_of(task);
-    const int64_t width = targets->length[t];
+    const int64_t width = j->design->features[t];
     int64_t rows = 0;
     double sum = 0;
     (void)snprintf(output, sizeof output, "%s.features", sac_ssmtl_task_name(task));
@@ -64,11 +70,16 @@ static void take_imitation(const joint *j, int task, const sac_ssmtl_targets *ta
     for (int64_t i = 0; i < j->n; i++) {
         const sac_ssmtl_sample *s = &j->batch->samples[i];
         if (s->intermittent) continue;
-        sum += sac_loss_l1(grad == NULL ? NULL : grad + i * width, values + i * width,
-                           targets->values + s->row * targets->stride + targets->at[t], width,
-                           IMITATION_WEIGHT / (double)rows);
+        const float *row = targets->values + s->row * targets->stride;
+        const double share = 1 / (double)(rows * width);
+        for (int64_t k = 0; k < width; k++) {
+            double d = (double)values[i * width + k] - sac_ssmtl_target_value(targets, t, row, k);
+            sum += share * (d < 0 ? -d : d);
+            if (grad != NULL && d != 0)
+                grad[i * width + k] += (float)((d > 0 ? 1 : -1) * IMITATION_WEIGHT * share);
+        }
     }
-    j->losses->task[task] = rows > 0 ? sum / (double)rows : 0;
+    j->losses->task[task] = sum;
 }
 
 static void take_inpainting(const joint *j) {

@@ -14,11 +14,16 @@ typedef struct sac_ssmtl_losses {
 // weight 0.1.
 double sac_ssmtl_loss_weight(int task);
 
-// What networks are to be imitated: of each row `stride` values, in it each target at at[t], length[t].
+// What is to be imitated: of each row `stride` values, those of target t at at[t]: length[t] values of the image
+// network, to be multiplied by scale[t], and behind them, for the first target, the detector's confidence at the
+// detected class and 0 at all others.
 typedef struct sac_ssmtl_targets {
     const float *values; // [rows of the source][stride], NULL: none
-    int64_t stride, at[SAC_SSMTL_TARGETS], length[SAC_SSMTL_TARGETS];
+    int64_t stride, at[SAC_SSMTL_TARGETS], length[SAC_SSMTL_TARGETS], classes;
+    double scale[SAC_SSMTL_TARGETS];
 } sac_ssmtl_targets;
+// Value k of target t in a row.
+double sac_ssmtl_target_value(const sac_ssmtl_targets *targets, int t, const float *row, int64_t k);
 
 // Outputs of a plan, and where their gradients go (NULL: loss only).
 typedef struct sac_ssmtl_ports {

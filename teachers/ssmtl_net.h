@@ -29,8 +29,9 @@ typedef enum sac_ssmtl_task {
 enum {
     SAC_SSMTL_TARGETS = 3, // distillation, segmentation and pose, in this order
     SAC_SSMTL_PERMUTATIONS = 100,
-    SAC_SSMTL_PATCHES = 16, // 4x4 of a crop
-    SAC_SSMTL_MAX_FEATURES = 16384
+    SAC_SSMTL_PATCHES = 16,         // 4x4 of a crop
+    SAC_SSMTL_MAX_FEATURES = 17408, // an image network's and 1024 classes
+    SAC_SSMTL_MAX_CLASSES = 1024
 };
 #define SAC_SSMTL_BIT(task) (1u << (task))
 #define SAC_SSMTL_DEFAULT_TASKS                                                                    \

@@ -51,7 +51,9 @@ typedef struct trainer {
     sac_infer *validation;
     sac_ssmtl_batch *held; // batch of the validation
     sac_ssmtl_feed *feed;
+    sac_image_network *networks[SAC_SSMTL_TARGETS];
     sac_ssmtl_targets targets;
+    float *values; // of the targets, where they are not cached
     sac_adam *adam;
     state state;
     sac_ssmtl_epoch *history; // [epochs]
@@ -156,7 +158,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
     return hash;
 }
 
-// Tells the crops of this run from those of another.
+// Tells the crops and values of this run from those of another.
 static uint64_t digest(const trainer *tr, const char *stamp) {
     uint64_t hash = mix(0xcbf29ce484222325u, stamp, strlen(stamp));
     for (int64_t i = 0; i < tr->train_count + tr->valid_count; i++) {
@@ -168,6 +170,103 @@ static uint64_t digest(const trainer *tr, const char *stamp) {
     return hash;
 }
 
+// Reads the image networks and lays out the values of a row.
+static sac_status open_networks(trainer *tr, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_ssmtl_targets *targets = &tr->targets;
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        const char *text = tr->options.imitate[t];
+        const char *task = sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t);
+        bool on = (tr->options.design.tasks & SAC_SSMTL_BIT(SAC_SSMTL_DISTILLATION + t)) != 0;
+        if (on != (text != NULL)) {
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 on ? "task %s needs a network to imitate"
+                                    : "a network for task %s is given, but the task is not",
+                                 task);
+        }
+        if (!on) continue;
+        SAC_TRY(sac_image_network_read(&tr->networks[t], text,
+                                       (sac_image_preprocess)tr->options.preprocess, error));
+        targets->at[t] = targets->stride;
+        targets->length[t] = tr->networks[t]->length;
+        targets->stride += targets->length[t];
+        if (t == 0) {
+            for (int64_t i = 0; i < tr->train_count; i++) {
+                int64_t class_id = tr->objects[i].box.class_id;
+                if (class_id >= targets->classes) targets->classes = class_id + 1;
+            }
+            if (targets->classes > SAC_SSMTL_MAX_CLASSES) {
+                return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                     "%lld classes of objects, at most %d can be imitated",
+                                     (long long)targets->classes, (int)SAC_SSMTL_MAX_CLASSES);
+            }
+            targets->stride += targets->classes;
+        }
+        tr->options.design.features[t] = targets->stride - targets->at[t];
+    }
+fail:
+    return status;
+}
+
+// Networks and classes are part of what a checkpoint must agree with; the paths of files are not.
+static sac_status extend_stamp(char **out, const trainer *tr, const char *stamp) {
+    *out = sac_strdup(stamp);
+    for (int t = 0; *out != NULL && t < SAC_SSMTL_TARGETS; t++) {
+        if (tr->networks[t] == NULL) continue;
+        char *longer = sac_format(
+            "%s; %s %016llx, %lld classes", *out, sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t),
+            (unsigned long long)tr->networks[t]->digest, (long long)tr->targets.classes);
+        sac_free(*out);
+        *out = longer;
+    }
+    return *out == NULL ? SAC_ERROR_MEMORY : SAC_OK;
+}
+
+// What the networks say about every object, and the detector's confidences.
+static sac_status fill_targets(trainer *tr, float *values, const sac_ssmtl_listener *listener,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_image_runner *runner = NULL;
+    const sac_ssmtl_targets *targets = &tr->targets;
+    const int64_t count = tr->train_count + tr->valid_count;
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        if (tr->networks[t] == NULL) continue;
+        double start = sac_time_s();
+        SAC_TRY(sac_image_runner_create(&runner, tr->networks[t], tr->options.backend, error));
+        SAC_TRY(sac_image_runner_run(runner, values + targets->at[t], targets->stride, tr->objects,
+                                     count, listener->stop, error));
+        sac_image_runner_close(&runner);
+        say(listener, "%lld values for task %s of %lld objects: %.1f objects/s",
+            (long long)targets->length[t], sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t),
+            (long long)count, (double)count / (sac_time_s() - start));
+    }
+    for (int64_t i = 0; i < count && targets->classes > 0; i++) {
+        float *row = values + i * targets->stride + targets->at[0] + targets->length[0];
+        const sac_box *box = &tr->objects[i].box;
+        memset(row, 0, (size_t)targets->classes * sizeof *row);
+        if (box->class_id >= 0 && box->class_id < targets->classes)
+            row[box->class_id] = box->confidence;
+    }
+fail:
+    sac_image_runner_close(&runner);
+    return status;
+}
+
+// Values of a network have mean 1 over the training objects.
+static void scale_targets(trainer *tr) {
+    sac_ssmtl_targets *targets = &tr->targets;
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        double sum = 0;
+        if (tr->networks[t] == NULL) continue;
+        for (int64_t i = 0; i < tr->train_count; i++) {
+            const float *row = targets->values + i * targets->stride + targets->at[t];
+            for (int64_t k = 0; k < targets->length[t]; k++) sum += (double)row[k];
+        }
+        double mean = sum / ((double)tr->train_count * (double)targets->length[t]);
+        targets->scale[t] = mean > 1e-6 ? 1 / mean : 1;
+    }
+}
+
 // Crops come from a file where there is room for one.
 static sac_status open_crops(trainer *tr, const char *checkpoint, bool resume, const char *stamp,
                              const sac_ssmtl_listener *listener, sac_error *error) {
@@ -177,16 +276,17 @@ static sac_status open_crops(trainer *tr, const char *checkpoint, bool resume, c
     const int size = (int)tr->options.design.crop_size, side = size + 2 * (size / MARGIN_PART);
     tr->source =
         (sac_crop_source){.size = size, .margin = size / MARGIN_PART, .objects = tr->objects};
-    if (!tr->options.cache || checkpoint == NULL) return SAC_OK;
+    const int64_t stride = tr->targets.stride;
+    if (!tr->options.cache || checkpoint == NULL) goto fail;
     SAC_TRY_ALLOC(path = sac_format("%s.crops", checkpoint));
     const uint64_t number = digest(tr, stamp);
     sac_error refused = {0};
     if (resume &&
-        sac_crop_cache_open(&tr->cache, path, count, side, 0, number, &refused) == SAC_OK) {
+        sac_crop_cache_open(&tr->cache, path, count, side, stride, number, &refused) == SAC_OK) {
         goto fail;
     }
     refused = (sac_error){0};
-    if (sac_crop_cache_create(&tr->cache, path, count, side, 0, number, &refused) < 0) {
+    if (sac_crop_cache_create(&tr->cache, path, count, side, stride, number, &refused) < 0) {
         say(listener, "%s; crops are cut when they are needed", refused.message);
         goto fail;
     }
@@ -201,13 +301,27 @@ static sac_status open_crops(trainer *tr, const char *checkpoint, bool resume, c
         }
         SAC_TRY(sac_crop_cache_put(tr->cache, first, tr->objects + first, n, size));
     }
+    if (stride > 0)
+        SAC_TRY(fill_targets(tr, sac_crop_cache_features(tr->cache, 0), listener, error));
     SAC_TRY(sac_crop_cache_commit(tr->cache, error));
     say(listener, "crops of %lld objects cached: %.2f GB in %.1f s", (long long)count,
-        (double)sac_crop_cache_bytes(count, side, 0) / 1e9, sac_time_s() - start);
+        (double)sac_crop_cache_bytes(count, side, stride) / 1e9, sac_time_s() - start);
 fail:
-    tr->source.cache = tr->cache;
     sac_free(path);
-    return status;
+    if (status < 0) return status;
+    tr->source.cache = tr->cache;
+    if (stride == 0) return SAC_OK;
+    if (tr->cache != NULL) {
+        tr->targets.values = sac_crop_cache_features(tr->cache, 0);
+    } else {
+        tr->values = sac_calloc(count * stride, sizeof *tr->values);
+        if (tr->values == NULL) return SAC_ERROR_MEMORY;
+        status = fill_targets(tr, tr->values, listener, error);
+        if (status < 0) return status;
+        tr->targets.values = tr->values;
+    }
+    scale_targets(tr);
+    return SAC_OK;
 }
 
 // ---- one step ----------------------------------------------------------------------------------------------
@@ -452,8 +566,9 @@ static sac_status open_trainer(trainer *tr, const sac_ssmtl_options *options, sa
     tr->state.best = -1;
     SAC_TRY(check_options(options, error));
     SAC_TRY(sac_ssmtl_tasks_parse(&tr->options.design.tasks, options->tasks, error));
-    SAC_TRY(sac_ssmtl_net(&tr->net, &tr->options.design, true, error));
     SAC_TRY(collect_objects(tr, error));
+    SAC_TRY(open_networks(tr, error));
+    SAC_TRY(sac_ssmtl_net(&tr->net, &tr->options.design, true, error));
     int64_t samples = options->samples_per_epoch;
     if (samples == 0) samples = tr->train_count;
     tr->steps_per_epoch = samples / options->batch;
@@ -494,6 +609,8 @@ static void close_trainer(trainer *tr) {
     sac_net_close(&tr->net);
     sac_crop_cache_close(&tr->cache);
     sac_free(tr->objects);
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) sac_image_network_close(&tr->networks[t]);
+    sac_free(tr->values);
     sac_free(tr->rows);
     sac_free(tr->history);
 }
@@ -575,7 +692,7 @@ fail:
 }
 
 // The scoring network with the best weights.
-static sac_status make_model(sac_ssmtl_model **out, const trainer *tr, sac_error *error) {
+static sac_status make_model(sac_ssmtl_model **out, trainer *tr, sac_error *error) {
     sac_status status = SAC_OK;
     sac_ssmtl_model *model = sac_calloc(1, sizeof *model);
     *out = model;
@@ -594,6 +711,12 @@ static sac_status make_model(sac_ssmtl_model **out, const trainer *tr, sac_error
         memcpy(dst->data, src->data, (size_t)src->count * sizeof *dst->data);
     }
     sac_ssmtl_calibration_init(&model->calibration, model->design.tasks);
+    model->classes = tr->targets.classes;
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        model->scale[t] = tr->targets.scale[t];
+        model->networks[t] = tr->networks[t];
+        tr->networks[t] = NULL;
+    }
 fail:
     return status;
 }
@@ -606,17 +729,19 @@ sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
     sac_status status = SAC_OK;
     static const sac_ssmtl_listener silent = {0};
     trainer tr = {.clips = clips, .clip_count = count};
+    char *full = NULL;
     *out = NULL;
     *report = (sac_ssmtl_report){0};
     if (listener == NULL) listener = &silent;
     SAC_TRY(open_trainer(&tr, options, error));
+    SAC_TRY(extend_stamp(&full, &tr, stamp));
     if (resume && checkpoint != NULL && sac_is_file(checkpoint)) {
-        SAC_TRY(load_checkpoint(&tr, checkpoint, stamp, error));
+        SAC_TRY(load_checkpoint(&tr, checkpoint, full, error));
     }
-    if (!tr.state.finished) {
-        SAC_TRY(open_crops(&tr, checkpoint, resume, stamp, listener, error));
+    if (!tr.state.finished || tr.targets.stride > 0) {
+        SAC_TRY(open_crops(&tr, checkpoint, resume, full, listener, error));
     }
-    SAC_TRY(learn(&tr, checkpoint, stamp, listener, error));
+    SAC_TRY(learn(&tr, checkpoint, full, listener, error));
     SAC_TRY(make_model(out, &tr, error));
     *report = (sac_ssmtl_report){.epochs = tr.history,
                                  .count = tr.state.epochs_done,
@@ -629,6 +754,7 @@ sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
     tr.history = NULL;
 fail:
     if (status < 0) sac_ssmtl_model_close(out);
+    sac_free(full);
     close_trainer(&tr);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for training") : SAC_OK;
 }

@@ -13,8 +13,12 @@
 #include "teachers/ssmtl_loss.h"
 
 typedef struct sac_ssmtl_options {
-    sac_ssmtl_design design;             // sac_ssmtl_default_design; its tasks are those of `tasks`
-    const char *tasks;                   // sac_ssmtl_tasks_parse: "middle,arrow,irregularity"
+    sac_ssmtl_design design; // sac_ssmtl_default_design; its tasks are those of `tasks`
+    const char *tasks;       // sac_ssmtl_tasks_parse: "middle,arrow,irregularity"
+    // What distillation, segmentation and pose imitate, as sac_image_network_read has it: given with the task, NULL
+    // without.
+    const char *imitate[SAC_SSMTL_TARGETS];
+    int preprocess;                      // sac_image_preprocess of these networks: auto
     sac_ssmtl_augmentation augmentation; // mirror, jitter 1, brightness 1
     int64_t batch;                       // 64
     int64_t epochs;                      // 6
@@ -60,6 +64,10 @@ typedef struct sac_ssmtl_listener {
                         sac_error *error);
 } sac_ssmtl_listener;
 
+// Image networks look at each object once, at its own time and not augmented; their values are divided by their mean
+// over the training objects, so that the loss weighs networks of any scale alike (in the original, ResNet-50's values
+// are taken as they are).
+//
 // Each step takes one batch of training objects in shuffled order, altered as ssmtl_batch.h says, through the
 // training network, takes sac_ssmtl_loss and one step of Adam or AdamW. After each epoch the validation loss is
 // taken with running statistics on held-back objects, not augmented, with draws that are the same in every epoch;

@@ -9,6 +9,7 @@
 #include "core/rng.h"
 #include "core/safetensors.h"
 #include "helper.h"
+#include "image_network_make.h"
 #include "teachers/ssmtl_train.h"
 
 enum { W = 64, H = 48, FRAMES = 40, CLIPS = 2, PER_FRAME = 3 };
@@ -222,6 +223,113 @@ Test(teachers_train, resumed_equals_uninterrupted) {
     close_scene(&s);
 }
 
+// Everything at once: all tasks with networks to imitate, transformer and masked convolution, crops from a file and
+// cut when needed; killed at several steps; then the teacher file scores as the model does.
+Test(teachers_train, all_tasks_resume_and_score, .timeout = 250) {
+    scene s;
+    make_scene(&s);
+    for (int64_t i = 0; i < s.detections[0].count; i++) {
+        s.detections[0].boxes[i].class_id = (int32_t)(i % 3) - 1;
+        s.detections[0].boxes[i].confidence = 0.75f;
+    }
+    sac_ssmtl_options o = small_options();
+    char network[1200];
+    float weights[TINY_WEIGHTS];
+    make_image_network(network, sizeof network, weights, 4);
+    o.tasks = "middle,arrow,irregularity,distillation,pose,jigsaw,inpainting,pseudo";
+    o.imitate[0] = o.imitate[2] = network;
+    o.design.transformer = 1;
+    o.design.masked = true;
+    o.design.residual = false;
+    o.epochs = 2;
+    o.samples_per_epoch = 24;
+    sac_ssmtl_model *whole = NULL, *model = NULL;
+    sac_ssmtl_report whole_report = {0}, report = {0};
+    sac_error error = {0};
+    sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, s.clips, CLIPS, &o, NULL, false, "all",
+                                  NULL, &error),
+                  &error);
+    const char *checkpoint = sac_test_path("all.safetensors");
+    sac_ssmtl_listener listener = {.stop = stop_after_steps};
+    static const int portions[] = {1, 3};
+    for (int i = 0; i < 2; i++) {
+        // The networks poll too: once per batch of 16 objects while they look at them, only in the first run.
+        steps_left = portions[i] + (i == 0 ? 2 * ((204 + 13 + 15) / 16) : 0);
+        error = (sac_error){0};
+        sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, i > 0,
+                                         "all", &listener, &error),
+                         SAC_ERROR_INTERRUPTED, &error, "interrupted after step", NULL);
+    }
+    error = (sac_error){0};
+    sac_assert_ok(
+        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, true, "all", NULL, &error),
+        &error);
+    assert_same_models(model, whole);
+    cr_assert_eq(model->classes, 2);
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) cr_assert_eq(model->scale[t], whole->scale[t]);
+    for (int64_t i = 0; i < report.count; i++) {
+        cr_assert_eq(memcmp(&report.epochs[i].valid, &whole_report.epochs[i].valid,
+                            sizeof report.epochs[i].valid),
+                     0);
+        for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+            bool on = k != SAC_SSMTL_SEGMENTATION;
+            cr_assert_eq(report.epochs[i].valid.task[k] > 0, on, "%s", sac_ssmtl_task_name(k));
+        }
+    }
+    sac_free(report.epochs);
+    // A network with other weights is another run.
+    char other[1200];
+    (void)snprintf(other, sizeof other, "%s", network);
+    make_image_network(other, sizeof other, weights, 5);
+    sac_ssmtl_model *none = NULL;
+    sac_assert_error(
+        sac_ssmtl_train(&none, &report, s.clips, CLIPS, &o, checkpoint, true, "all", NULL, &error),
+        SAC_ERROR_FORMAT, &error, "which differ", NULL);
+    // The file scores as the model does, with finite scores for every task.
+    const char *path = sac_test_path("all.teacher.safetensors");
+    const int64_t count = s.detections[0].count;
+    const int columns = sac_ssmtl_columns(model->design.tasks);
+    sac_ssmtl_scorer *scorer = NULL;
+    sac_ssmtl_model *again = NULL;
+    float *tasks[2];
+    cr_assert_eq(columns, 7);
+    error = (sac_error){0};
+    model->calibration.objects = 1;
+    sac_assert_ok(sac_ssmtl_model_write(model, path, NULL, &error), &error);
+    sac_assert_ok(sac_ssmtl_model_read(&again, path, &error), &error);
+    cr_assert_null(again->networks[0], "not needed with classes");
+    cr_assert_not_null(again->networks[2]);
+    for (int i = 0; i < 2; i++) {
+        tasks[i] = sac_calloc(count * columns, sizeof(float));
+        sac_assert_ok(sac_ssmtl_scorer_create(&scorer, i == 0 ? model : again, 16,
+                                              SAC_BACKEND_ONEDNN, &error),
+                      &error);
+        sac_assert_ok(sac_ssmtl_scorer_run(scorer, tasks[i], &s.detections[0], s.clips[0].pixels, W,
+                                           H, NULL, NULL, NULL, &error),
+                      &error);
+        sac_ssmtl_scorer_close(&scorer);
+    }
+    cr_assert_eq(memcmp(tasks[0], tasks[1], (size_t)(count * columns) * sizeof(float)), 0);
+    int distilled = sac_ssmtl_column_task(model->design.tasks, 3);
+    cr_assert_eq(distilled, SAC_SSMTL_DISTILLATION);
+    for (int64_t i = 0; i < count; i++) cr_assert(tasks[0][i * columns + 3] >= 0);
+    for (int i = 0; i < 2; i++) sac_free(tasks[i]);
+    sac_ssmtl_model_close(&again);
+    sac_ssmtl_model_close(&model);
+    sac_ssmtl_model_close(&whole);
+    sac_free(whole_report.epochs);
+    // Networks and tasks must fit each other.
+    for (int i = 0; i < 2; i++) {
+        o.imitate[2] = i == 0 ? NULL : network;
+        o.imitate[1] = i == 0 ? NULL : network;
+        error = (sac_error){0};
+        sac_assert_error(
+            sac_ssmtl_train(&none, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
+            SAC_ERROR_ARGUMENT, &error, i == 0 ? "pose" : "segmentation", NULL);
+    }
+    close_scene(&s);
+}
+
 Test(teachers_train, refuses_foreign_checkpoints) {
     scene s;
     make_scene(&s);
@@ -285,13 +393,15 @@ Test(teachers_train, refuses_bad_options) {
     make_scene(&s);
     sac_ssmtl_model *model = NULL;
     sac_ssmtl_report report = {0};
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 7; i++) {
         sac_ssmtl_options o = small_options();
         if (i == 0) o.batch = 1;
         if (i == 1) o.epochs = 0;
         if (i == 2) o.learning_rate = NAN;
         if (i == 3) o.learning_rate = 0;
         if (i == 4) o.max_minutes = -1;
+        if (i == 5) o.augmentation.jitter = 2;
+        if (i == 6) o.weight_decay = -1;
         sac_error error = {0};
         sac_assert_error(
             sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),

@@ -67,7 +67,17 @@ static const sac_option options[] = {
      .number = 2, .min = 0, .max = 1e6, .help = "between checkpoints; 0: after every step"},
     {.name = "", .help = "Teacher ssmtl: proxy tasks on object-centric sequences"},
     {.name = "tasks", .type = SAC_OPTION_TEXT, AT(ssmtl.tasks), .text = "middle,arrow,irregularity",
-     .argument = "LIST", .help = "of middle, arrow, irregularity, jigsaw, inpainting, pseudo"},
+     .argument = "LIST",
+     .help = "of middle, arrow, irregularity, distillation, segmentation, pose, jigsaw, inpainting, pseudo"},
+    {.name = "distill-features", .type = SAC_OPTION_TEXT, AT(ssmtl.imitate[0]), .argument = "NETWORK",
+     .help = "what the task distillation imitates: FILE.onnx[:OUTPUT] or darknet:CFG:WEIGHTS[:LAYER]"},
+    {.name = "distill-segmentation", .type = SAC_OPTION_TEXT, AT(ssmtl.imitate[1]), .argument = "NETWORK",
+     .help = "the same for the task segmentation"},
+    {.name = "distill-pose", .type = SAC_OPTION_TEXT, AT(ssmtl.imitate[2]), .argument = "NETWORK",
+     .help = "the same for the task pose"},
+    {.name = "distill-preprocess", .type = SAC_OPTION_CHOICE, AT(ssmtl.preprocess),
+     .choices = SAC_IMAGE_PREPROCESSES,
+     .help = "input of these networks; auto: caffe for squeezenet1.1, raw for yolox, unit for Darknet, else imagenet"},
     {.name = "backbone", .type = SAC_OPTION_CHOICE, AT(ssmtl.design.backbone),
      .choices = SAC_SSMTL_BACKBONES, .help = "shared 3D network"},
     {.name = "convolution", .type = SAC_OPTION_CHOICE, AT(ssmtl.design.convolution),
@@ -185,7 +195,11 @@ static const struct {
 static json_t *settings_json(const teach_settings *set, const char *family) {
     // Where files lie on this machine is nobody's business, and no part of the method.
     static const char *const local[] = {"dataset", "detector", "from",      "output",
+<<<<<<< HEAD
+                                        "overlay", "overlays", "resume",    "json", "distill-features", "distill-segmentation", "distill-pose",
+=======
                                         "overlay", "overlays", "report", "resume",    "json",
+>>>>>>> d84756bfdaec54d47e1cdc233a90c421381316e5
                                         "progress", "quiet",   "overwrite", "config",
                                         "detections-cache"};
     json_t *all = sac_options_to_json(&teach_command, set);
