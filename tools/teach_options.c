@@ -195,11 +195,9 @@ static const struct {
 static json_t *settings_json(const teach_settings *set, const char *family) {
     // Where files lie on this machine is nobody's business, and no part of the method.
     static const char *const local[] = {"dataset", "detector", "from",      "output",
-<<<<<<< HEAD
-                                        "overlay", "overlays", "resume",    "json", "distill-features", "distill-segmentation", "distill-pose",
-=======
-                                        "overlay", "overlays", "report", "resume",    "json",
->>>>>>> d84756bfdaec54d47e1cdc233a90c421381316e5
+                                        "overlay", "overlays", "report", "resume",
+                                        "json",    "distill-features", "distill-segmentation",
+                                        "distill-pose",
                                         "progress", "quiet",   "overwrite", "config",
                                         "detections-cache"};
     json_t *all = sac_options_to_json(&teach_command, set);
