@@ -45,8 +45,12 @@ static void take(const cut *c, int64_t o, const float *src, float *dst) {
         memcpy(dst, src, (size_t)(c->length * c->inner) * sizeof(float));
         return;
     }
-    for (int64_t i = 0; i < c->length; i++, src += c->step * c->inner)
-        for (int64_t k = 0; k < c->inner; k++) *dst++ = src[k];
+    if (c->inner == 1) {
+        for (int64_t i = 0; i < c->length; i++) dst[i] = src[i * c->step];
+        return;
+    }
+    for (int64_t i = 0; i < c->length; i++, src += c->step * c->inner, dst += c->inner)
+        memcpy(dst, src, (size_t)c->inner * sizeof(float));
 }
 
 // dst[o][i] = src[o][begin + i * step]  =>  diff_src[o][begin + i * step] = diff_dst[o][i], 0
