@@ -204,7 +204,38 @@ Test(teachers_detect_onnx, other_networks_are_refused) {
     free(data);
 }
 
-// People of a real frame; what matters here is that the pieces fit: the official file, its input, its grids.
+// As a detector of the command line.
+Test(teachers_detect_onnx, specification) {
+    sac_error error = {0};
+    sac_detector *detector = NULL;
+    sac_detections found = {0};
+    char text[2048];
+    const sac_detector_options options = sac_detector_default_options();
+    const char *names = sac_test_write_text("bright.names", "large\nsmall\n");
+    (void)snprintf(text, sizeof text, "onnx:%s:%s", bright_file("bright.onnx", false), names);
+    sac_assert_ok(sac_detector_open(&detector, text, &options, &error), &error);
+    cr_assert_str_eq(sac_detector_text(detector), "onnx:bright.onnx");
+    uint8_t frames[2 * 96 * 64] = {0};
+    square(frames + 96 * 64, 96, 32, 16, 8);
+    char name[] = "clip";
+    sac_clip clip = {.frames = 2};
+    clip.name = name;
+    sac_assert_ok(sac_detector_run(detector, &found, &clip, frames, 96, 64, &error), &error);
+    cr_assert(found.count == 1 && found.start[1] == 0 && found.start[2] == 1);
+    cr_assert(found.boxes[0].class_id == 1 && fabsf(found.boxes[0].x1 - 32) < 0.01f &&
+              fabsf(found.boxes[0].y2 - 24) < 0.01f);
+    sac_detections_close(&found);
+    sac_detector_close(&detector);
+    static const char *const bad[] = {"onnx:", "onnx::names", "onnx:a:", "onnx:a:b:c"};
+    for (int i = 0; i < 4; i++) {
+        error = (sac_error){0};
+        sac_assert_error(sac_detector_open(&detector, bad[i], &options, &error), SAC_ERROR_ARGUMENT,
+                         &error, "onnx:FILE[:NAMES]", NULL);
+        cr_assert_null(detector);
+    }
+}
+
+// What matters here is that the pieces fit: the official file, its input, its grids.
 Test(teachers_detect_onnx, real_yolox_reads) {
     char path[1024];
     const char *source = getenv("SACCADE_SOURCE");
