@@ -12,7 +12,9 @@
 
 // Task scores further out add nothing; the limit keeps the sum finite.
 static const double MOST_Z = 20;
-static const char *const COMBINATIONS[] = {"mean", "max"};
+// The same for -ln of a tail probability.
+static const double MOST_TAIL = 100;
+static const char *const COMBINATIONS[] = {"mean", "max", "tail"};
 static const char *const NORMALISATIONS[] = {"training", "clip"};
 
 void sac_calibration_init(sac_calibration *c, int tasks, const char *(*name)(int task),
@@ -53,10 +55,21 @@ double sac_calibration_relative(const sac_calibration *c, int task, float value)
     return relative((double)value, c->median[task], c->high[task]);
 }
 
+// -ln of the probability that a normal object is as unusual as this.
+static double tail(const sac_calibration *c, int k, float value) {
+    const double z = sac_calibration_relative(c, k, value);
+    if (z <= 1) return fmax(0, log(2) + z * log(50));
+    const double usual = fmax(c->high[k] - c->median[k], 1e-6) / log(50);
+    const double beyond = ((double)value - c->high[k]) / fmax(c->excess[k], usual);
+    return fmin(log(100) + beyond, MOST_TAIL);
+}
+
 static double combine(const sac_calibration *c, const float *tasks) {
     double sum = 0, weights = 0, most = -INFINITY;
     for (int k = 0; k < c->tasks; k++) {
-        double z = c->weight[k] * sac_calibration_relative(c, k, tasks[k]);
+        double z = c->weight[k] * (c->combination == SAC_COMBINE_TAIL
+                                       ? tail(c, k, tasks[k])
+                                       : sac_calibration_relative(c, k, tasks[k]));
         sum += z;
         weights += c->weight[k];
         if (z > most) most = z;
@@ -147,6 +160,11 @@ sac_status sac_calibration_fit(sac_calibration *c, const float *tasks, int64_t o
             }
         }
         quantiles(&c->median[k], &c->high[k], values, objects);
+        int64_t above = 0;
+        double excess = 0;
+        for (int64_t i = objects - 1; i >= 0 && (double)values[i] > c->high[k]; i--, above++)
+            excess += (double)values[i] - c->high[k];
+        c->excess[k] = above > 0 ? excess / (double)above : 0;
     }
     for (int64_t i = 0; i < objects; i++) values[i] = (float)combine(c, tasks + i * c->tasks);
     quantiles(&c->mean_median, &c->mean_high, values, objects);
@@ -156,13 +174,16 @@ fail:
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the calibration") : SAC_OK;
 }
 
-// {NAME: {"median", "q99"[, "weight"]}}
-static json_t *tasks_json(const sac_calibration *c, bool weights) {
+// {NAME: {"median", "q99"[, "excess", "weight"]}}
+static json_t *tasks_json(const sac_calibration *c, bool whole) {
     json_t *tasks = json_object();
     for (int k = 0; tasks != NULL && k < c->tasks; k++) {
         json_t *row = json_pack("{s:f, s:f}", "median", c->median[k], "q99", c->high[k]);
         bool failed = row == NULL || json_object_set(tasks, c->name[k], row) != 0;
-        if (!failed && weights && c->weight[k] != 1) {
+        if (!failed && whole) {
+            failed = json_object_set_new(row, "excess", sac_json_number(c->excess[k])) != 0;
+        }
+        if (!failed && whole && c->weight[k] != 1) {
             failed = json_object_set_new(row, "weight", sac_json_number(c->weight[k])) != 0;
         }
         json_decref(row);
@@ -207,7 +228,7 @@ sac_status sac_calibration_read(sac_calibration *c, const json_t *json, const ch
     }
     if (found < 0) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: 'combination' is '%.40s', expected mean or max", path,
+                             "%s: 'combination' is '%.40s', expected mean, max or tail", path,
                              combination);
     }
     c->combination = (sac_combination)found;
@@ -229,6 +250,10 @@ sac_status sac_calibration_read(sac_calibration *c, const json_t *json, const ch
         SAC_TRY(sac_json_get_object(tasks, c->name[k], &row, path, error));
         SAC_TRY(sac_json_get_real(row, "median", -1e9, 1e9, &c->median[k], path, error));
         SAC_TRY(sac_json_get_real(row, "q99", -1e9, 1e9, &c->high[k], path, error));
+        c->excess[k] = 0;
+        if (c->combination == SAC_COMBINE_TAIL || json_object_get(row, "excess") != NULL) {
+            SAC_TRY(sac_json_get_real(row, "excess", 0, 1e9, &c->excess[k], path, error));
+        }
         c->weight[k] = 1;
         if (json_object_get(row, "weight") != NULL) {
             SAC_TRY(sac_json_get_real(row, "weight", 1e-6, 1e6, &c->weight[k], path, error));

@@ -16,7 +16,10 @@ enum { SAC_CALIBRATION_TASKS = 32, SAC_CALIBRATION_NAME = 48 };
 typedef enum sac_combination {
     SAC_COMBINE_MEAN, // sum_k w_k z_k / sum_k w_k: tasks below their median count as such, errors of
                       // different tasks on normal objects partly cancel
-    SAC_COMBINE_MAX   // max_k w_k z_k: one task is enough to raise the alarm
+    SAC_COMBINE_MAX,  // max_k w_k z_k: one task is enough to raise the alarm
+    SAC_COMBINE_TAIL  // sum_k w_k l_k / sum_k w_k, l_k = -ln of the tail probability p_k of the task score:
+                      // Fisher's way of joining independent tests. Tasks of any scale and any weight of tail
+                      // count by how rarely an object is this unusual
 } sac_combination;
 
 // What an object is compared with.
@@ -34,6 +37,7 @@ typedef struct sac_calibration {
     double weight[SAC_CALIBRATION_TASKS]; // > 0
     int64_t objects;                      // it was made from; 0: not calibrated yet
     double median[SAC_CALIBRATION_TASKS], high[SAC_CALIBRATION_TASKS]; // 50 % and 99 % quantile
+    double excess[SAC_CALIBRATION_TASKS]; // mean of what lies above the 99 % quantile, minus that quantile
     double mean_median, mean_high; // the same of the combination
 } sac_calibration;
 
@@ -55,7 +59,11 @@ double sac_calibration_relative(const sac_calibration *calibration, int task, fl
 
 // All tasks of an object f32 [tasks] relative to the usual,
 //   u = (combine_k z_k - mean_median) / (mean_high - mean_median), cut to +-20
-// with the same meaning as z_k. This is what an ensemble adds up.
+// with the same meaning as z_k. This is what an ensemble adds up. SAC_COMBINE_TAIL combines l_k instead of z_k: an
+// exponential curve through both quantiles, and above the upper one an exponential tail with the mean excess of
+// the held-back objects, which is longer where the task itself is erratic,
+//   l_k = max(0, ln 2 + z_k ln 50)                                                   up to z_k = 1
+//   l_k = ln 100 + (task_k - high_k) / max(excess_k, (high_k - median_k) / ln 50)    above, cut at 100
 double sac_calibration_combine(const sac_calibration *calibration, const float *tasks);
 
 //   score = 1 / (1 + exp(2 - 2 u)), in [0,1]
@@ -75,8 +83,9 @@ void sac_calibration_scores(const sac_calibration *calibration, float *scores, c
 void sac_calibration_task_scores(const sac_calibration *calibration, int task, float *scores,
                                  const float *tasks, int64_t count);
 
-// {"objects": n, "combination": "mean", "normalisation": "clip" (left out: training), "tasks": {NAME: {"median", "q99", "weight"}}, "mean": {"median",
-// "q99"}}; a weight of 1 is left out. NULL when memory is short.
+// {"objects": n, "combination": "mean", "normalisation": "clip" (left out: training), "tasks": {NAME: {"median",
+// "q99", "excess", "weight"}}, "mean": {"median", "q99"}}; a weight of 1 is left out; older files have no "excess",
+// which only tails need. NULL when memory is short.
 json_t *sac_calibration_to_json(const sac_calibration *calibration);
 // {NAME: {"median", "q99"}} alone, for tables and provenance. NULL when memory is short.
 json_t *sac_calibration_tasks_json(const sac_calibration *calibration);

@@ -11,9 +11,11 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "teachers/agnostic_family.h"
+#include "teachers/attributes_family.h"
 #include "teachers/ssmtl_family.h"
 
-static const sac_family *const FAMILIES[] = {&sac_ssmtl_family, &sac_agnostic_family};
+static const sac_family *const FAMILIES[] = {&sac_ssmtl_family, &sac_agnostic_family,
+                                             &sac_attributes_family};
 
 const sac_family *sac_family_at(int index) {
     if (index < 0 || index >= (int)(sizeof FAMILIES / sizeof FAMILIES[0])) return NULL;

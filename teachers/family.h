@@ -90,7 +90,7 @@ typedef struct sac_family {
 const sac_family *sac_family_at(int index);
 const sac_family *sac_family_find(const char *name);
 // Names joined by '|' for option tables.
-#define SAC_FAMILIES "ssmtl|background-agnostic"
+#define SAC_FAMILIES "ssmtl|background-agnostic|attributes"
 
 // ---- helpers for families -----------------------------------------------------------------------------------
 

@@ -111,6 +111,18 @@ static const sac_option options[] = {
      .number = 64, .min = 16, .max = 256, .argument = "PX", .help = "side of an object's crops, a multiple of 8"},
     {.name = "agnostic-lambda", .type = SAC_OPTION_REAL, AT(agnostic.lambda),
      .number = 1, .min = 0, .max = 1000, .help = "of the gradient reversed before the adversary; 0: plain auto-encoders"},
+    {.name = "", .help = "Teacher attributes: velocity, direction, size, rest, appearance by nearest neighbours"},
+    {.name = "attributes", .type = SAC_OPTION_TEXT, AT(attributes.attributes), .text = SAC_ATTRIBUTES_ALL,
+     .argument = "LIST", .help = "groups of attributes, each one task"},
+    {.name = "bank", .type = SAC_OPTION_INT, AT(attributes.bank),
+     .number = 4000, .min = 16, .max = 65536, .help = "training objects kept per group; of appearance a quarter"},
+    {.name = "neighbours", .type = SAC_OPTION_INT, AT(attributes.neighbours),
+     .number = 3, .min = 1, .max = 16, .help = "nearest training objects an object is compared with"},
+    {.name = "flow-step", .type = SAC_OPTION_INT, AT(attributes.step),
+     .number = 0, .min = 0, .max = 3, .help = "frames the optical flow reaches over; 0: by the speed of the objects"},
+    {.name = "combination", .type = SAC_OPTION_CHOICE, AT(attributes.combination),
+     .number = 2, .choices = "mean|max|tail", .help = "of the tasks: their mean, the largest, or the sum of their "
+     "logarithmic tail probabilities"},
     {.name = "", .help = "What to write"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output),
      .argument = "DIR", .help = "map store to make"},
@@ -183,12 +195,19 @@ static const void *fill_agnostic(teach_settings *set, sac_backend backend) {
     return o;
 }
 
+static const void *fill_attributes(teach_settings *set, sac_backend backend) {
+    (void)backend;
+    set->attributes.seed = (uint64_t)set->tool.seed;
+    return &set->attributes;
+}
+
 static const struct {
     const char *name;
     const void *(*fill)(teach_settings *set, sac_backend backend);
 } FAMILIES[] = {
     {"ssmtl", fill_ssmtl},
     {"background-agnostic", fill_agnostic},
+    {"attributes", fill_attributes},
 };
 
 // Options that matter to a run of `family` (NULL: none is trained).

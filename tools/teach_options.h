@@ -4,6 +4,7 @@
 
 #include "core/tool.h"
 #include "teachers/agnostic_train.h"
+#include "teachers/attributes_family.h"
 #include "teachers/maps.h"
 #include "teachers/ssmtl_train.h"
 #include "teachers/teaching.h"
@@ -23,6 +24,7 @@ typedef struct teach_settings {
     // Options of their own, one struct per family.
     sac_ssmtl_options ssmtl;
     sac_agnostic_options agnostic;
+    sac_attributes_options attributes;
 } teach_settings;
 
 extern const sac_command teach_command;

@@ -1,0 +1,422 @@
+// Banks of training attributes behind the interface of teacher families.
+#include "teachers/attributes_family.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/time.h"
+#include "teachers/attributes.h"
+#include "teachers/density.h"
+
+// Training objects that are remembered before banks are picked; of more, every second, third... is.
+enum { MOST_OBJECTS = 65536 };
+// Parts the training clips are dealt into for calibration.
+enum { MOST_FOLDS = 5 };
+
+typedef struct teacher {
+    sac_attribute_scene scene;
+    int tasks, neighbours;
+    int attribute[SAC_ATTRIBUTES];       // of each task
+    sac_density density[SAC_ATTRIBUTES]; // of each task
+} teacher;
+
+static void close_teacher(void **slot) {
+    if (slot == NULL || *slot == NULL) return;
+    teacher *t = *slot;
+    for (int k = 0; k < SAC_ATTRIBUTES; k++) sac_density_close(&t->density[k]);
+    sac_free(t);
+    *slot = NULL;
+}
+
+static void name_tasks(const teacher *t, sac_calibration *calibration, sac_combination how) {
+    sac_calibration_init(calibration, t->tasks, sac_attribute_name, how);
+    for (int k = 0; k < t->tasks; k++) {
+        memset(calibration->name[k], 0, sizeof calibration->name[k]);
+        memcpy(calibration->name[k], sac_attribute_name(t->attribute[k]),
+               strlen(sac_attribute_name(t->attribute[k])));
+    }
+}
+
+// Adds the task called name[0 .. length); false: unknown or there already.
+static bool add_task(teacher *t, const char *name, size_t length) {
+    for (int a = 0; a < SAC_ATTRIBUTES; a++) {
+        if (strlen(sac_attribute_name(a)) != length ||
+            strncmp(name, sac_attribute_name(a), length) != 0)
+            continue;
+        for (int k = 0; k < t->tasks; k++) {
+            if (t->attribute[k] == a) return false;
+        }
+        t->attribute[t->tasks++] = a;
+        return true;
+    }
+    return false;
+}
+
+// tasks [t->tasks] of one object.
+static void task_scores(const teacher *t, float *tasks, const float *features) {
+    for (int k = 0; k < t->tasks; k++) {
+        tasks[k] = sac_density_distance(
+            &t->density[k], features + sac_attribute_offset(t->attribute[k]), t->neighbours);
+    }
+}
+
+static sac_status score_objects(void *state, float *tasks, const sac_detections *detections,
+                                const uint8_t *pixels, int width, int height, bool (*stop)(void),
+                                void (*progress)(void *user, int64_t objects_done), void *user,
+                                sac_error *error) {
+    sac_status status = SAC_OK;
+    const teacher *t = state;
+    float *features = sac_calloc(detections->count, SAC_ATTRIBUTE_VALUES * sizeof *features);
+    SAC_TRY_ALLOC(features);
+    SAC_TRY(sac_attributes_measure(features, &t->scene, detections, pixels, width, height, stop,
+                                   progress, user, error));
+#ifdef _OPENMP
+#    pragma omp parallel for schedule(dynamic, 8)
+#endif
+    for (int64_t i = 0; i < detections->count; i++)
+        task_scores(t, tasks + i * t->tasks, features + i * SAC_ATTRIBUTE_VALUES);
+fail:
+    sac_free(features);
+    return status;
+}
+
+// ---- the file ----------------------------------------------------------------------------------------------
+
+static json_t *describe(const teacher *t) {
+    const sac_attribute_scene *s = &t->scene;
+    json_t *tasks = json_array();
+    for (int k = 0; k < t->tasks; k++) {
+        if (json_array_append_new(tasks, json_string(sac_attribute_name(t->attribute[k]))) != 0) {
+            json_decref(tasks);
+            return NULL;
+        }
+    }
+    return json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:I}}",
+                     "tasks", tasks, "neighbours", t->neighbours, "width", s->width, "height",
+                     s->height, "step", s->step, "flow_level", s->flow_level, "speed", s->speed,
+                     "usual_height", s->usual_height, "person", "base", s->person.base, "slope",
+                     s->person.slope, "aspect", s->person.aspect, "median_height",
+                     s->person.median_height, "count", (json_int_t)s->person.count);
+}
+
+static sac_status read_int(const json_t *json, const char *key, int64_t low, int64_t high, int *out,
+                           const char *path, sac_error *error) {
+    int64_t value = 0;
+    sac_status status = sac_json_get_int(json, key, low, high, &value, path, error);
+    if (status == SAC_OK) *out = (int)value;
+    return status;
+}
+
+static sac_status read_description(teacher *t, const json_t *json, const char *path,
+                                   sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_attribute_scene *s = &t->scene;
+    json_t *tasks = NULL, *person = NULL;
+    SAC_TRY(sac_json_get_array(json, "tasks", &tasks, path, error));
+    for (size_t k = 0; k < json_array_size(tasks); k++) {
+        const char *name = json_string_value(json_array_get(tasks, k));
+        if (name != NULL && add_task(t, name, strlen(name))) continue;
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: 'tasks' of 'attributes' hold an unknown or a repeated name",
+                             path);
+    }
+    if (t->tasks == 0)
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: 'attributes' has no tasks", path);
+    SAC_TRY(
+        read_int(json, "neighbours", 1, SAC_DENSITY_MAX_NEIGHBOURS, &t->neighbours, path, error));
+    SAC_TRY(read_int(json, "width", 8, 16384, &s->width, path, error));
+    SAC_TRY(read_int(json, "height", 8, 16384, &s->height, path, error));
+    SAC_TRY(read_int(json, "step", 1, SAC_ATTRIBUTE_MOST_STEP, &s->step, path, error));
+    SAC_TRY(read_int(json, "flow_level", 0, 4, &s->flow_level, path, error));
+    SAC_TRY(sac_json_get_real(json, "speed", 1e-6, 1e6, &s->speed, path, error));
+    SAC_TRY(sac_json_get_real(json, "usual_height", 1e-3, 1e6, &s->usual_height, path, error));
+    SAC_TRY(sac_json_get_object(json, "person", &person, path, error));
+    SAC_TRY(sac_json_get_real(person, "base", -1e6, 1e6, &s->person.base, path, error));
+    SAC_TRY(sac_json_get_real(person, "slope", -1e3, 1e3, &s->person.slope, path, error));
+    SAC_TRY(sac_json_get_real(person, "aspect", 0, 1e3, &s->person.aspect, path, error));
+    SAC_TRY(
+        sac_json_get_real(person, "median_height", 0, 1e6, &s->person.median_height, path, error));
+    SAC_TRY(sac_json_get_int(person, "count", 0, INT64_MAX, &s->person.count, path, error));
+fail:
+    return status;
+}
+
+static sac_status open_teacher(void **state, sac_calibration *calibration,
+                               const sac_safetensors *st, const char *path, sac_backend backend,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    json_t *json = NULL;
+    teacher *t = sac_calloc(1, sizeof *t);
+    (void)backend; // no network
+    *state = t;
+    SAC_TRY_ALLOC(t);
+    SAC_TRY(sac_family_get_json(st, "attributes", &json, path, error));
+    SAC_TRY(read_description(t, json, path, error));
+    for (int k = 0; k < t->tasks; k++) {
+        SAC_TRY(sac_density_load(&t->density[k], st, sac_attribute_name(t->attribute[k]),
+                                 sac_attribute_dims(t->attribute[k]), path, error));
+    }
+    name_tasks(t, calibration, SAC_COMBINE_MEAN);
+    SAC_TRY(sac_family_get_calibration(st, calibration, path, error));
+fail:
+    json_decref(json);
+    return status;
+}
+
+static sac_status write_teacher(const teacher *t, const sac_calibration *calibration,
+                                const char *path, const json_t *provenance, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_safetensors *st = NULL;
+    json_t *json = describe(t);
+    SAC_TRY(sac_safetensors_create(&st));
+    SAC_TRY(
+        sac_family_file_describe(st, sac_attributes_family.name, calibration, provenance, error));
+    SAC_TRY(sac_family_set_json(st, "attributes", json, error));
+    for (int k = 0; k < t->tasks; k++) {
+        SAC_TRY(sac_density_store(&t->density[k], st, sac_attribute_name(t->attribute[k]), error));
+    }
+    SAC_TRY(sac_safetensors_write(st, path, error));
+fail:
+    sac_safetensors_close(&st);
+    json_decref(json);
+    return status;
+}
+
+// ---- training ----------------------------------------------------------------------------------------------
+
+// Feature rows of training objects. The objects of a clip's end are the people of its beginning, whom a nearest
+// neighbour recognises; what is usual for OTHER people only another clip can tell. So the clips are dealt into
+// folds, and each object is compared with the objects of the other folds when the scores are calibrated. With a
+// single clip its first 85 % and the rest are the two folds.
+typedef struct examples {
+    float *rows;
+    uint8_t *fold;
+    int64_t count;
+    int folds;
+} examples;
+
+typedef struct measuring {
+    const sac_family_listener *listener;
+    int64_t before, total;
+} measuring;
+
+static void on_measured(void *user, int64_t done) {
+    const measuring *m = user;
+    sac_family_progress(m->listener, "measure", "objects", m->before + done, m->total, NULL);
+}
+
+static sac_status parse_tasks(teacher *t, const char *list, sac_error *error) {
+    for (const char *at = list;; at++) {
+        size_t length = strcspn(at, ",");
+        if (!add_task(t, at, length)) {
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 "--attributes '%s': '%.*s' is unknown or repeated; expected some "
+                                 "of %s",
+                                 list, (int)length, at, SAC_ATTRIBUTES_ALL);
+        }
+        at += length;
+        if (*at == '\0') return SAC_OK;
+    }
+}
+
+static sac_status check_options(const sac_attributes_options *o, sac_error *error) {
+    if (o->bank < 16 || o->bank > SAC_DENSITY_MAX_ROWS || o->neighbours < 1 ||
+        o->neighbours > SAC_DENSITY_MAX_NEIGHBOURS || o->step < 0 ||
+        o->step > SAC_ATTRIBUTE_MOST_STEP || o->combination < 0 ||
+        o->combination > SAC_COMBINE_TAIL) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "an option of the attribute teacher is out of range (bank 16..%d, "
+                             "neighbours 1..%d, step 0..%d)",
+                             (int)SAC_DENSITY_MAX_ROWS, (int)SAC_DENSITY_MAX_NEIGHBOURS,
+                             (int)SAC_ATTRIBUTE_MOST_STEP);
+    }
+    return SAC_OK;
+}
+
+// Clips have one size: the scene is what one camera sees.
+static sac_status learn_scene(teacher *t, const sac_family_job *job,
+                              const sac_attributes_options *o, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_attribute_clip *clips = sac_calloc(job->count, sizeof *clips);
+    SAC_TRY_ALLOC(clips);
+    for (int64_t c = 0; c < job->count; c++) {
+        const sac_family_clip *clip = &job->clips[c];
+        if (clip->width != job->clips[0].width || clip->height != job->clips[0].height) {
+            status = sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                                   "clip %s is %dx%d, clip %s %dx%d: the attribute teacher knows "
+                                   "one camera only",
+                                   clip->name, clip->width, clip->height, job->clips[0].name,
+                                   job->clips[0].width, job->clips[0].height);
+            goto fail;
+        }
+        clips[c] = (sac_attribute_clip){.pixels = clip->pixels, .detections = clip->detections};
+    }
+    SAC_TRY(sac_attribute_scene_learn(&t->scene, clips, job->count, job->clips[0].width,
+                                      job->clips[0].height, (int)o->step, job->listener.stop,
+                                      error));
+fail:
+    sac_free(clips);
+    return status;
+}
+
+static sac_status measure_all(examples *e, const teacher *t, const sac_family_job *job,
+                              sac_error *error) {
+    sac_status status = SAC_OK;
+    measuring m = {.listener = &job->listener};
+    float *features = NULL;
+    for (int64_t c = 0; c < job->count; c++) m.total += job->clips[c].detections->count;
+    const int64_t every = m.total / MOST_OBJECTS + 1;
+    e->folds = job->count >= MOST_FOLDS ? MOST_FOLDS : job->count < 2 ? 2 : (int)job->count;
+    SAC_TRY_ALLOC(e->rows = sac_calloc(m.total / every + 1, SAC_ATTRIBUTE_VALUES * sizeof(float)));
+    SAC_TRY_ALLOC(e->fold = sac_calloc(m.total / every + 1, sizeof *e->fold));
+    on_measured(&m, 0);
+    int64_t seen = 0;
+    for (int64_t c = 0; c < job->count; c++) {
+        const sac_family_clip *clip = &job->clips[c];
+        const int64_t objects = clip->detections->count;
+        SAC_TRY_ALLOC(features = sac_calloc(objects, SAC_ATTRIBUTE_VALUES * sizeof *features));
+        SAC_TRY(sac_attributes_measure(features, &t->scene, clip->detections, clip->pixels,
+                                       clip->width, clip->height, job->listener.stop, on_measured,
+                                       &m, error));
+        for (int64_t i = 0; i < objects; i++, seen++) {
+            if (seen % every != 0) continue;
+            memcpy(e->rows + e->count * SAC_ATTRIBUTE_VALUES, features + i * SAC_ATTRIBUTE_VALUES,
+                   SAC_ATTRIBUTE_VALUES * sizeof *features);
+            e->fold[e->count++] =
+                job->count > 1 ? (uint8_t)(c % e->folds) : i >= sac_family_train_count(objects);
+        }
+        sac_free(features);
+        features = NULL;
+        m.before += objects;
+    }
+fail:
+    sac_free(features);
+    return status;
+}
+
+// A bank of one attribute from all rows that are not of fold `without` (-1: of all).
+static sac_status make_bank(sac_density *density, const examples *e, int attribute, int without,
+                            const sac_attributes_options *o, sac_error *error) {
+    sac_status status = SAC_OK;
+    // Appearance has many values, so that fewer objects keep the file small.
+    const int dims = sac_attribute_dims(attribute);
+    const bool large = dims > 16;
+    int64_t n = 0;
+    float *values = sac_calloc(e->count, (size_t)dims * sizeof *values);
+    SAC_TRY_ALLOC(values);
+    for (int64_t i = 0; i < e->count; i++) {
+        if (e->fold[i] == without) continue;
+        memcpy(values + n++ * dims,
+               e->rows + i * SAC_ATTRIBUTE_VALUES + sac_attribute_offset(attribute),
+               (size_t)dims * sizeof *values);
+    }
+    SAC_TRY(sac_density_make(density, values, n, dims, dims, large ? (o->bank + 3) / 4 : o->bank,
+                             large, o->seed + (uint64_t)attribute, error));
+fail:
+    sac_free(values);
+    return status;
+}
+
+// Banks of all objects into *t; task scores of each object against the other folds calibrate.
+static sac_status learn_banks(teacher *t, sac_calibration *calibration, const examples *e,
+                              const sac_family_job *job, sac_error *error) {
+    sac_status status = SAC_OK;
+    const sac_attributes_options *o = job->options;
+    const int first = job->count > 1 ? 0 : 1; // of a single clip only the end is held back
+    float *tasks = NULL;
+    int64_t held = 0;
+    for (int64_t i = 0; i < e->count; i++) held += e->fold[i] >= first;
+    if (held < 1 || e->count - held + (job->count > 1) < 1 || e->count < 2) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "%lld objects were found in %lld training clips, too few to learn and "
+                             "to hold back some (is the detector right for this video?)",
+                             (long long)e->count, (long long)job->count);
+    }
+    SAC_TRY_ALLOC(tasks = sac_calloc(e->count * t->tasks, sizeof *tasks));
+    for (int fold = first; fold <= e->folds; fold++) {
+        const bool last = fold == e->folds; // all objects
+        sac_family_progress(&job->listener, "learn", "banks", fold - first, e->folds - first + 1,
+                            NULL);
+        for (int k = 0; k < t->tasks; k++) {
+            if (sac_family_stopped(&job->listener)) {
+                status =
+                    sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "training was interrupted");
+                goto fail;
+            }
+            sac_density_close(&t->density[k]);
+            SAC_TRY(make_bank(&t->density[k], e, t->attribute[k], last ? -1 : fold, o, error));
+        }
+        if (last) break;
+#ifdef _OPENMP
+#    pragma omp parallel for schedule(dynamic, 8)
+#endif
+        for (int64_t i = 0; i < e->count; i++) {
+            if (e->fold[i] == fold)
+                task_scores(t, tasks + i * t->tasks, e->rows + i * SAC_ATTRIBUTE_VALUES);
+        }
+    }
+    int64_t n = 0;
+    for (int64_t i = 0; i < e->count; i++) {
+        if (e->fold[i] < first) continue;
+        memmove(tasks + n++ * t->tasks, tasks + i * t->tasks, (size_t)t->tasks * sizeof *tasks);
+    }
+    name_tasks(t, calibration, (sac_combination)o->combination);
+    SAC_TRY(sac_calibration_fit(calibration, tasks, n, error));
+fail:
+    sac_free(tasks);
+    return status;
+}
+
+static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {
+    sac_status status = SAC_OK;
+    const sac_attributes_options *o = job->options;
+    teacher t = {.neighbours = (int)o->neighbours};
+    examples e = {0};
+    sac_calibration calibration = {0};
+    json_t *provenance = NULL;
+    const double start = sac_time_s();
+    *metrics = NULL;
+    SAC_TRY(check_options(o, error));
+    SAC_TRY(parse_tasks(&t, o->attributes, error));
+    SAC_TRY(learn_scene(&t, job, o, error));
+    sac_family_say(&job->listener,
+                   "flow over %d frame%s; people about %.0f px high at the bottom, %.0f at the top",
+                   t.scene.step, t.scene.step == 1 ? "" : "s",
+                   sac_attribute_person_height(&t.scene, t.scene.height),
+                   sac_attribute_person_height(&t.scene, 0));
+    SAC_TRY(measure_all(&e, &t, job, error));
+    SAC_TRY(learn_banks(&t, &calibration, &e, job, error));
+    const double minutes = (sac_time_s() - start) / 60;
+    SAC_TRY_ALLOC(*metrics = json_pack("{s:I, s:I, s:i, s:f, s:o}", "training_objects",
+                                       (json_int_t)e.count, "held_back_objects",
+                                       (json_int_t)calibration.objects, "step", t.scene.step,
+                                       "training_minutes", minutes, "calibration",
+                                       sac_calibration_tasks_json(&calibration)));
+    SAC_TRY_ALLOC(provenance = sac_family_provenance(job, *metrics));
+    SAC_TRY(write_teacher(&t, &calibration, job->file, provenance, error));
+    sac_family_say(&job->listener, "learned from %lld objects in %.1f minutes", (long long)e.count,
+                   minutes);
+fail:
+    if (status < 0) {
+        json_decref(*metrics);
+        *metrics = NULL;
+    }
+    json_decref(provenance);
+    for (int k = 0; k < t.tasks; k++) sac_density_close(&t.density[k]);
+    sac_free(e.rows);
+    sac_free(e.fold);
+    return status < 0 ? sac_error_set(error, status, -1, "no memory for the teacher") : SAC_OK;
+}
+
+const sac_family sac_attributes_family = {
+    .name = "attributes",
+    .summary =
+        "velocity, direction, size, rest and appearance against the nearest training objects",
+    .train = train,
+    .open = open_teacher,
+    .score = score_objects,
+    .close = close_teacher,
+};
