@@ -28,10 +28,10 @@ int64_t sac_agnostic_branch_channels(int branch) {
     return branch == SAC_AGNOSTIC_APPEARANCE ? 1 : 2;
 }
 
-// ---- networks ----------------------------------------------------------------------------------------------
+// ---- networks -----------------------------------------------------------------------------------
 
-// Nodes of one branch are called "<branch><variant>.<layer>". A variant ("", ".pseudo") repeats layers with the
-// weights of the plain one.
+// Nodes of one branch are called "<branch><variant>.<layer>". A variant ("", ".pseudo") repeats
+// layers with the weights of the plain one.
 typedef struct builder {
     sac_net *net;
     const char *branch, *variant;
@@ -133,8 +133,8 @@ static coded add_encoder(builder *b, int src) {
     return c;
 }
 
-// Adds `prefix` + ".error" = src - reconstruction. The last convolution makes the reconstruction's negative,
-// which is the same thing to learn and saves an operator.
+// Adds `prefix` + ".error" = src - reconstruction. The last convolution makes the reconstruction's
+// negative, which is the same thing to learn and saves an operator.
 static int add_decoder(builder *b, const char *prefix, int src, const coded *c, int64_t channels) {
     int node = c->code;
     char layer[48];
@@ -273,7 +273,7 @@ int64_t sac_agnostic_take(sac_params *dst, const sac_params *src) {
     return taken;
 }
 
-// ---- teacher file ------------------------------------------------------------------------------------------
+// ---- teacher file -------------------------------------------------------------------------------
 
 void sac_agnostic_model_close(sac_agnostic_model **slot) {
     if (slot == NULL || *slot == NULL) return;
@@ -386,7 +386,7 @@ fail:
     return sac_error_set(error, status, -1, "%s: no memory for a teacher", path);
 }
 
-// ---- scorer ------------------------------------------------------------------------------------------------
+// ---- scorer -------------------------------------------------------------------------------------
 
 struct sac_agnostic_scorer {
     sac_infer *infer;
@@ -433,7 +433,8 @@ void sac_agnostic_scorer_close(sac_agnostic_scorer **slot) {
     *slot = NULL;
 }
 
-// The pair of frames whose flow leads to (`forward` false) or away from frame t, in a clip of at least two.
+// The pair of frames whose flow leads to (`forward` false) or away from frame t, in a clip of at
+// least two.
 static int64_t pair_at(int64_t t, bool forward, int64_t frames) {
     int64_t pair = forward ? t : t - 1;
     if (pair < 0) return 0;
@@ -447,7 +448,8 @@ static int64_t find_pair(const int64_t *pairs, int64_t count, int64_t pair) {
     return -1;
 }
 
-// Makes the fields of the first `count` objects of the batch ready; those the last batch had are kept.
+// Makes the fields of the first `count` objects of the batch ready; those the last batch had are
+// kept.
 static sac_status ready_fields(sac_agnostic_scorer *s, int64_t values, const uint8_t *pixels,
                                int64_t frames, int64_t count) {
     sac_status status = SAC_OK;
@@ -557,7 +559,8 @@ sac_status sac_agnostic_scorer_run(sac_agnostic_scorer *s, float *tasks,
             (void)snprintf(name, sizeof name, "%s.logit", sac_agnostic_branch_name(k));
             const float *logit = sac_infer_output(s->infer, name);
             for (int64_t i = 0; i < count; i++)
-                tasks[(first + i) * SAC_AGNOSTIC_BRANCHES + k] = logit[i];
+                tasks[(first + i) * SAC_AGNOSTIC_BRANCHES + k] =
+                    (float)(1 / (1 + exp(-(double)logit[i])));
         }
         if (progress != NULL) progress(user, first + count);
     }

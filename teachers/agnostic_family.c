@@ -1,5 +1,5 @@
-// The background-agnostic teacher behind the interface of teacher families: runs the training, reports it,
-// calibrates and writes the teacher file. Holds no part of the method.
+// The background-agnostic teacher behind the interface of teacher families: runs the training,
+// reports it, calibrates and writes the teacher file. Holds no part of the method.
 #include "teachers/agnostic_family.h"
 
 #include <math.h>
@@ -10,7 +10,8 @@
 #include "core/memory.h"
 #include "teachers/agnostic_train.h"
 
-// Objects per run of the networks: large enough to keep the cores busy, small enough for the cache of a few.
+// Objects per run of the networks: large enough to keep the cores busy, small enough for the cache
+// of a few.
 enum { BATCH = 32 };
 
 static const char *const VALUE_NAMES[SAC_AGNOSTIC_VALUES] = {
@@ -53,7 +54,7 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
                                    progress, user, error);
 }
 
-// ---- training ----------------------------------------------------------------------------------------------
+// ---- training -----------------------------------------------------------------------------------
 
 static sac_status write_heading(sac_file_writer *writer, sac_error *error) {
     sac_status status = SAC_OK;

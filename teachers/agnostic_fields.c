@@ -1,5 +1,5 @@
-// Reducing, keeping and cropping optical flow. The numbers of a field depend on its two frames only, never on
-// threads or on where it is kept.
+// Reducing, keeping and cropping optical flow. The numbers of a field depend on its two frames
+// only, never on threads or on where it is kept.
 #include "teachers/agnostic_fields.h"
 
 #include <math.h>
@@ -16,7 +16,8 @@
 #include "core/memory.h"
 #include "video/flow.h"
 
-// Flow inputs further out are cut: a mismatch of the flow must not drown everything else in a batch.
+// Flow inputs further out are cut: a mismatch of the flow must not drown everything else in a
+// batch.
 static const float MOST_FLOW = 8;
 enum { BINS = 256, MOST_SAMPLES = 64 };
 
@@ -35,7 +36,7 @@ static int64_t field_values(const sac_field *f) {
     return 2 * (int64_t)f->width * f->height;
 }
 
-// ---- crops -------------------------------------------------------------------------------------------------
+// ---- crops --------------------------------------------------------------------------------------
 
 static int clamp_int(double v, int most) {
     if (!(v > 0)) return 0;
@@ -120,7 +121,7 @@ double sac_field_speed(const float *crop, int64_t area, double vector[2]) {
     return sum / (double)above;
 }
 
-// ---- making ------------------------------------------------------------------------------------------------
+// ---- making -------------------------------------------------------------------------------------
 
 struct sac_field_maker {
     sac_field layout;
@@ -221,7 +222,7 @@ sac_status sac_field_maker_run(sac_field_maker *maker, int16_t *dst, const uint8
     return first;
 }
 
-// ---- keeping -----------------------------------------------------------------------------------------------
+// ---- keeping ------------------------------------------------------------------------------------
 
 typedef struct stored {
     sac_field layout;

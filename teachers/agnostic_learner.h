@@ -1,6 +1,6 @@
-// What learns in one branch of the background-agnostic teacher: auto-encoder, adversarial decoder and judge, with
-// their optimisers. Takes crops and makes steps; where crops come from, in which order and when to stop is
-// agnostic_train.h's business.
+// What learns in one branch of the background-agnostic teacher: auto-encoder, adversarial decoder
+// and judge, with their optimisers. Takes crops and makes steps; where crops come from, in which
+// order and when to stop is agnostic_train.h's business.
 #ifndef SAC_TEACHERS_AGNOSTIC_LEARNER_H
 #define SAC_TEACHERS_AGNOSTIC_LEARNER_H
 
@@ -38,11 +38,13 @@ float *sac_agnostic_learner_normal(sac_agnostic_learner *learner);
 float *sac_agnostic_learner_pseudo(sac_agnostic_learner *learner);
 
 // One step of Adam on
-//   mean |x - D(E(x))| + mean |p - A(R(E(p)))|     for E, D and A, where R reverses gradients by lambda
-//   cross-entropy(judge(|x - D(E(x))|, E(x)), 0) / 2 + cross-entropy(judge(|p - D(E(p))|, E(p)), 1) / 2
+//   mean |x - D(E(x))| + mean |p - A(R(E(p)))|     for E, D and A, where R reverses gradients by
+//                                                  lambda
+//   cross-entropy(judge(|x - D(E(x))|, E(x)), 0) / 2 + cross-entropy(judge(|p - D(E(p))|, E(p)), 1)
+//   / 2
 //                                                  for the judge, which leaves E and D as they are
-// Examples that A reconstructs worse than an empty crop would be (mean |p|) push E no further: their error could
-// otherwise be driven up without end.
+// Examples that A reconstructs worse than an empty crop would be (mean |p|) push E no further:
+// their error could otherwise be driven up without end.
 //   step    number in messages, from 1
 //   values  f64 [SAC_AGNOSTIC_VALUES] of this step's batch, before the update
 // SAC_ERROR_NUMERIC: a loss or gradient is not finite; names branch and step.

@@ -61,7 +61,7 @@ static const sac_agnostic_object *draw_object(const sac_agnostic_pool *pool, sac
     return &pool->objects[sac_rng_below(rng, pool->object_count)];
 }
 
-// ---- textures ----------------------------------------------------------------------------------------------
+// ---- textures -----------------------------------------------------------------------------------
 
 // Waves in one or two directions; `hard` leaves their signs only.
 static void draw_waves(float *dst, int size, bool hard, sac_rng *rng) {
@@ -145,7 +145,7 @@ static void draw_texture(float *dst, int size, sac_rng *rng) {
         dst[i] = (float)fmin(fmax(mean + swing * (double)dst[i], 0), 1);
 }
 
-// ---- pictures ----------------------------------------------------------------------------------------------
+// ---- pictures -----------------------------------------------------------------------------------
 
 // dst is src turned by quarters * 90 degrees.
 static void turn(float *dst, const float *src, int size, int quarters) {
@@ -184,7 +184,8 @@ static void shuffle(float *dst, const float *src, int size, const int64_t *order
     }
 }
 
-// A patch of ground as large as some object, 0.7 to 2 times; false: none without an object was found.
+// A patch of ground as large as some object, 0.7 to 2 times; false: none without an object was
+// found.
 static bool draw_place(float *dst, const sac_agnostic_pool *pool, sac_rng *rng) {
     for (int i = 0; i < TRIES; i++) {
         const sac_box *like = box_of(pool, draw_object(pool, rng));
@@ -248,7 +249,7 @@ static void make_picture(float *dst, float *scratch, const sac_agnostic_pool *po
     }
 }
 
-// ---- motion ------------------------------------------------------------------------------------------------
+// ---- motion -------------------------------------------------------------------------------------
 
 // How one flow is altered; drawn once, so that both flows of an object go together.
 typedef struct alteration {

@@ -1,7 +1,9 @@
-// Crops of an object for the background-agnostic teacher, and pseudo-abnormal crops made from the same training
-// video: what the classifiers learn to tell from normal objects and the encoders learn not to code.
-// Source: Georgescu et al., TPAMI 2021, section on adversarial training. Deviation: the paper takes objects
-// and textures from other data sets; none come with us, so examples are made of the video and of noise.
+// Crops of an object for the background-agnostic teacher, and pseudo-abnormal crops made from the
+// same training video: what the classifiers learn to tell from normal objects and the encoders
+// learn not to code.
+// Source: Georgescu et al., TPAMI 2021, section on adversarial training.
+// Deviation: the paper takes objects and textures from other data sets; none come with us, so
+// examples are made of the video and of noise.
 #ifndef SAC_TEACHERS_AGNOSTIC_PSEUDO_H
 #define SAC_TEACHERS_AGNOSTIC_PSEUDO_H
 
@@ -38,13 +40,15 @@ typedef enum sac_agnostic_picture {
     SAC_AGNOSTIC_PICTURES
 } sac_agnostic_picture;
 
-// How a motion is made abnormal, both flows in the same way. An object that hardly moves (below 0.2 flow units)
-// first gets the motion of a rigid body in any direction, 1 to 3 units fast.
+// How a motion is made abnormal, both flows in the same way. An object that hardly moves (below 0.2
+// flow units) first gets the motion of a rigid body in any direction, 1 to 3 units fast.
 typedef enum sac_agnostic_motion {
     SAC_AGNOSTIC_FASTER, // 1.5 to 5 times as fast (log-uniform)
-    SAC_AGNOSTIC_RIGID, // every vector drawn 60 to 100 % towards the mean of the moving part, 1 to 4 times as fast
+    // every vector drawn 60 to 100 % towards the mean of the moving part, 1 to 4 times as fast
+    SAC_AGNOSTIC_RIGID,
     SAC_AGNOSTIC_ASIDE, // directions turned by 45 to 135 degrees, 0.8 to 2.5 times as fast
-    SAC_AGNOSTIC_BROKEN, // 4 or 16 tiles in another order, half of them mirrored, 1 to 3 times as fast
+    // 4 or 16 tiles in another order, half of them mirrored, 1 to 3 times as fast
+    SAC_AGNOSTIC_BROKEN,
     SAC_AGNOSTIC_MOTIONS
 } sac_agnostic_motion;
 
@@ -52,13 +56,14 @@ typedef enum sac_agnostic_motion {
 const char *sac_agnostic_picture_name(int kind);
 const char *sac_agnostic_motion_name(int kind);
 
-// The object as it is: appearance f32 [S][S] in [0,1], backward and forward f32 [2][S][S] in flow units.
-// Thread-safe.
+// The object as it is: appearance f32 [S][S] in [0,1], backward and forward f32 [2][S][S] in flow
+// units. Thread-safe.
 void sac_agnostic_crops(float *appearance, float *backward, float *forward,
                         const sac_agnostic_pool *pool, const sac_agnostic_object *object);
 
-// The object made abnormal in picture and motion, independently of each other; kinds are drawn evenly, FASTER
-// as often as the other motions together. Depends on the arguments only. Thread-safe.
+// The object made abnormal in picture and motion, independently of each other; kinds are drawn
+// evenly, FASTER as often as the other motions together. Depends on the arguments only.
+// Thread-safe.
 //   scratch  f32 [2][S][S]
 //   picture, motion  kind wanted, or -1: drawn
 void sac_agnostic_pseudo(float *appearance, float *backward, float *forward, float *scratch,

@@ -1,5 +1,6 @@
-// Training loop of the background-agnostic teacher. Everything that influences the result is in `state` and the
-// learners, which a checkpoint holds completely; the clock only decides when checkpoints are written.
+// Training loop of the background-agnostic teacher. Everything that influences the result is in
+// `state` and the learners, which a checkpoint holds completely; the clock only decides when
+// checkpoints are written.
 #include "teachers/agnostic_train.h"
 
 #include <math.h>
@@ -103,7 +104,7 @@ static sac_status check_options(const sac_agnostic_options *o, sac_error *error)
     return SAC_OK;
 }
 
-// ---- data --------------------------------------------------------------------------------------------------
+// ---- data ---------------------------------------------------------------------------------------
 
 // Splits the objects of every clip and thins the held-back ones evenly.
 static sac_status collect_objects(trainer *tr, sac_error *error) {
@@ -225,7 +226,7 @@ static void fill(const trainer *tr, const sac_agnostic_object *objects, int64_t 
     }
 }
 
-// ---- learning ----------------------------------------------------------------------------------------------
+// ---- learning -----------------------------------------------------------------------------------
 
 static sac_agnostic_losses named_losses(const double l[LOSSES], double divisor) {
     sac_agnostic_losses named = {.total = l[0] / divisor};
@@ -349,7 +350,7 @@ fail:
     return status;
 }
 
-// ---- checkpoints -------------------------------------------------------------------------------------------
+// ---- checkpoints --------------------------------------------------------------------------------
 
 static sac_status save_checkpoint(const trainer *tr, sac_error *error) {
     sac_status status = SAC_OK;
@@ -474,7 +475,7 @@ fail:
     return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to read it", path) : SAC_OK;
 }
 
-// ---- the run -----------------------------------------------------------------------------------------------
+// ---- the run ------------------------------------------------------------------------------------
 
 static sac_status open_trainer(trainer *tr, const sac_family_job *job, sac_error *error) {
     sac_status status = SAC_OK;

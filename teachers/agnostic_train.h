@@ -1,5 +1,6 @@
-// Learning the background-agnostic teacher: objects of the training clips and their pseudo-abnormal twins,
-// three branches side by side, validation on held-back objects, checkpoints that continue exactly.
+// Learning the background-agnostic teacher: objects of the training clips and their pseudo-abnormal
+// twins, three branches side by side, validation on held-back objects, checkpoints that continue
+// exactly.
 #ifndef SAC_TEACHERS_AGNOSTIC_TRAIN_H
 #define SAC_TEACHERS_AGNOSTIC_TRAIN_H
 
@@ -50,25 +51,28 @@ typedef struct sac_agnostic_report {
     int64_t samples, training_objects, held_back_objects;
 } sac_agnostic_report;
 
-// px per frame that count as 1: the 99 % quantile, over (at most 2000, evenly spread) objects, of the speed of
-// the faster half of their pixels; at least 0.05.
+// px per frame that count as 1: the 99 % quantile, over (at most 2000, evenly spread) objects, of
+// the speed of the faster half of their pixels; at least 0.05.
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_agnostic_flow_unit(double *unit, const sac_agnostic_pool *pool);
 
-// Each step takes one batch of training objects in shuffled order and makes one pseudo-abnormal twin of each;
-// the branches learn as sac_agnostic_learner_step says. After each epoch the losses are taken, with running
-// statistics and without dropout, on held-back objects and twins that are the same in every epoch; the weights
-// of the epoch with the lowest total are returned. No label is looked at.
-//   job    clips, options (a sac_agnostic_options), checkpoint, resume, stamp and listener are used; the optical
-//          flow goes into the checkpoint's folder where it does not fit into memory
-//   epoch  called after each epoch with all so far, the latest last, and the index of the best; an error ends
-//          the run; may be NULL
-// A run that was stopped or killed and resumed gives bit for bit the parameters of an uninterrupted one (same
-// machine, same threads, no max_minutes).
-// SAC_ERROR_ARGUMENT: an option out of range, too few objects to train and validate, or pictures that the
-// optical flow cannot take; SAC_ERROR_FORMAT: a damaged or foreign checkpoint; SAC_ERROR_INTERRUPTED: `stop`
-// said so, the checkpoint is written (while the flow is computed: there is none yet); SAC_ERROR_NUMERIC: a loss
-// or gradient is not finite, names the step; SAC_ERROR_IO; SAC_ERROR_MEMORY.
+// Each step takes one batch of training objects in shuffled order and makes one pseudo-abnormal
+// twin of each; the branches learn as sac_agnostic_learner_step says. After each epoch the losses
+// are taken, with running statistics and without dropout, on held-back objects and twins that are
+// the same in every epoch; the weights of the epoch with the lowest total are returned. No label is
+// looked at.
+//   job    clips, options (a sac_agnostic_options), checkpoint, resume, stamp and listener are
+//          used; the optical flow goes into the checkpoint's folder where it does not fit into
+//          memory
+//   epoch  called after each epoch with all so far, the latest last, and the index of the best; an
+//          error ends the run; may be NULL
+// A run that was stopped or killed and resumed gives bit for bit the parameters of an uninterrupted
+// one (same machine, same threads, no max_minutes).
+// SAC_ERROR_ARGUMENT: an option out of range, too few objects to train and validate, or pictures
+// that the optical flow cannot take; SAC_ERROR_FORMAT: a damaged or foreign checkpoint;
+// SAC_ERROR_INTERRUPTED: `stop` said so, the checkpoint is written (while the flow is computed:
+// there is none yet); SAC_ERROR_NUMERIC: a loss or gradient is not finite, names the step;
+// SAC_ERROR_IO; SAC_ERROR_MEMORY.
 typedef sac_status (*sac_agnostic_epoch_call)(void *user, const sac_agnostic_epoch *epochs,
                                               int64_t count, int64_t best, sac_error *error);
 SAC_NODISCARD sac_status sac_agnostic_train(sac_agnostic_model **model, sac_agnostic_report *report,

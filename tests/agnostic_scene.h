@@ -1,5 +1,5 @@
-// A small world for the tests of the background-agnostic teacher: textured boxes that slide over a textured
-// ground at one pixel per frame, three to a frame.
+// A small world for the tests of the background-agnostic teacher: textured boxes that slide over a
+// textured ground at one pixel per frame, three to a frame.
 #ifndef SAC_TESTS_AGNOSTIC_SCENE_H
 #define SAC_TESTS_AGNOSTIC_SCENE_H
 

@@ -83,7 +83,8 @@ Test(teachers_agnostic, parts_share_parameters_by_name) {
     sac_assert_ok(sac_params_create(&coder, nets[1], &error), &error);
     sac_assert_ok(sac_params_create(&judge, nets[2], &error), &error);
     sac_assert_ok(sac_params_create(&model, nets[3], &error), &error);
-    // A pseudo-abnormal crop goes through the encoder of the normal ones; the adversary has weights of its own.
+    // A pseudo-abnormal crop goes through the encoder of the normal ones; the adversary has weights
+    // of its own.
     cr_assert_not_null(sac_params_find(learn, "backward.encoder1.weight"));
     cr_assert_null(sac_params_find(learn, "backward.pseudo.encoder1.weight"));
     cr_assert_not_null(sac_params_find(learn, "backward.adversary1.weight"));
@@ -134,7 +135,7 @@ Test(teachers_agnostic, refuses_bad_sizes) {
     sac_net_close(&net);
 }
 
-// ---- gradients ---------------------------------------------------------------------------------------------
+// ---- gradients ----------------------------------------------------------------------------------
 
 enum { ROWS = 2, VALUES = ROWS * 2 * AREA };
 
@@ -160,8 +161,9 @@ static void draw_params(sac_params *params) {
     }
 }
 
-// Central differences of both errors along the gradient of each tensor: E descends on the error of normal crops
-// and climbs, lambda times as steeply, on that of pseudo-abnormal ones; D and A descend on theirs.
+// Central differences of both errors along the gradient of each tensor: E descends on the error of
+// normal crops and climbs, lambda times as steeply, on that of pseudo-abnormal ones; D and A
+// descend on theirs.
 Test(teachers_agnostic, gradients_of_both_errors) {
     const double lambda = 0.7, step = 2e-3;
     sac_error error = {0};
@@ -268,7 +270,7 @@ Test(teachers_agnostic, gradients_of_both_backends) {
     sac_net_close(&net);
 }
 
-// ---- model and scorer --------------------------------------------------------------------------------------
+// ---- model and scorer ---------------------------------------------------------------------------
 
 static sac_agnostic_model *make_model(void) {
     sac_error error = {0};
@@ -349,8 +351,8 @@ static bool stop_now(void) {
     return true;
 }
 
-// Every object's scores are those of its own crops, whatever the batch; first and last frame use the flow they
-// have.
+// Every object's scores are those of its own crops, whatever the batch; first and last frame use
+// the flow they have.
 Test(teachers_agnostic, scores_of_a_clip) {
     sac_error error = {0};
     sac_agnostic_model *model = make_model();
@@ -386,9 +388,12 @@ Test(teachers_agnostic, scores_of_a_clip) {
             sac_field_crop(sac_infer_input(infer, "backward"), S, &before, b, 1.5);
             sac_field_crop(sac_infer_input(infer, "forward"), S, &after, b, 1.5);
             sac_assert_ok(sac_infer_run(infer, &error), &error);
-            expected[3 * i] = *sac_infer_output(infer, "appearance.logit");
-            expected[3 * i + 1] = *sac_infer_output(infer, "backward.logit");
-            expected[3 * i + 2] = *sac_infer_output(infer, "forward.logit");
+            static const char *const logits[] = {"appearance.logit", "backward.logit",
+                                                 "forward.logit"};
+            for (int k = 0; k < 3; k++) {
+                double logit = (double)*sac_infer_output(infer, logits[k]);
+                expected[3 * i + k] = (float)(1 / (1 + exp(-logit)));
+            }
         }
     }
     int64_t dims[2] = {d.count, 3};

@@ -12,7 +12,7 @@
 
 enum { S = 16, AREA = S * S };
 
-// ---- fields ------------------------------------------------------------------------------------------------
+// ---- fields -------------------------------------------------------------------------------------
 
 // A field that holds the gray levels of a picture is cropped as the picture is.
 Test(teachers_agnostic_data, fields_are_cut_like_pictures) {
@@ -192,7 +192,7 @@ Test(teachers_agnostic_data, stores_in_memory_and_in_files_agree) {
     scene_close(&s);
 }
 
-// ---- pseudo-abnormal crops ---------------------------------------------------------------------------------
+// ---- pseudo-abnormal crops ----------------------------------------------------------------------
 
 typedef struct crops {
     float picture[AREA], flow[2][2 * AREA];
