@@ -191,6 +191,10 @@ const char *sac_safetensors_metadata(const sac_safetensors *st, const char *key)
     return found != NULL ? found->value : NULL;
 }
 
+const char *sac_safetensors_metadata_key(const sac_safetensors *st, int64_t index) {
+    return index >= 0 && index < st->metadata_count ? st->metadata[index].key : NULL;
+}
+
 const sac_named_tensor *sac_safetensors_find(const sac_safetensors *st, const char *name) {
     for (int64_t i = 0; i < st->count; i++) {
         if (strcmp(st->tensors[i].name, name) == 0) return &st->tensors[i];

@@ -187,15 +187,16 @@ fail:
 
 // ---- training ----------------------------------------------------------------------------------------------
 
-// Feature rows of training objects. The objects of a clip's end are the people of its beginning, whom a nearest
-// neighbour recognises; what is usual for OTHER people only another clip can tell. So the clips are dealt into
-// folds, and each object is compared with the objects of the other folds when the scores are calibrated. With a
-// single clip its first 85 % and the rest are the two folds.
+// Feature rows of training objects. Banks hold those of the first 85 % of each clip. The people at a clip's end are
+// those of its beginning, whom a nearest neighbour recognises; what is usual for OTHER people only another clip can
+// tell. So the clips are dealt into folds, and for calibration each object is compared with the other folds. With
+// a single clip its held-back objects have to do.
 typedef struct examples {
     float *rows;
     uint8_t *fold;
+    bool *held; // back from the banks
     int64_t count;
-    int folds;
+    int folds; // 0: a single clip
 } examples;
 
 typedef struct measuring {
@@ -267,13 +268,17 @@ static sac_status measure_all(examples *e, const teacher *t, const sac_family_jo
     sac_status status = SAC_OK;
     measuring m = {.listener = &job->listener};
     float *features = NULL;
-    for (int64_t c = 0; c < job->count; c++) m.total += job->clips[c].detections->count;
+    int64_t seen = 0, filled = 0, dealt = 0;
+    for (int64_t c = 0; c < job->count; c++) {
+        m.total += job->clips[c].detections->count;
+        filled += job->clips[c].detections->count > 0;
+    }
     const int64_t every = m.total / MOST_OBJECTS + 1;
-    e->folds = job->count >= MOST_FOLDS ? MOST_FOLDS : job->count < 2 ? 2 : (int)job->count;
+    e->folds = filled >= MOST_FOLDS ? MOST_FOLDS : filled < 2 ? 0 : (int)filled;
     SAC_TRY_ALLOC(e->rows = sac_calloc(m.total / every + 1, SAC_ATTRIBUTE_VALUES * sizeof(float)));
     SAC_TRY_ALLOC(e->fold = sac_calloc(m.total / every + 1, sizeof *e->fold));
+    SAC_TRY_ALLOC(e->held = sac_calloc(m.total / every + 1, sizeof *e->held));
     on_measured(&m, 0);
-    int64_t seen = 0;
     for (int64_t c = 0; c < job->count; c++) {
         const sac_family_clip *clip = &job->clips[c];
         const int64_t objects = clip->detections->count;
@@ -285,19 +290,20 @@ static sac_status measure_all(examples *e, const teacher *t, const sac_family_jo
             if (seen % every != 0) continue;
             memcpy(e->rows + e->count * SAC_ATTRIBUTE_VALUES, features + i * SAC_ATTRIBUTE_VALUES,
                    SAC_ATTRIBUTE_VALUES * sizeof *features);
-            e->fold[e->count++] =
-                job->count > 1 ? (uint8_t)(c % e->folds) : i >= sac_family_train_count(objects);
+            e->fold[e->count] = (uint8_t)(e->folds > 0 ? dealt % e->folds : 0);
+            e->held[e->count++] = i >= sac_family_train_count(objects);
         }
         sac_free(features);
         features = NULL;
         m.before += objects;
+        dealt += objects > 0;
     }
 fail:
     sac_free(features);
     return status;
 }
 
-// A bank of one attribute from all rows that are not of fold `without` (-1: of all).
+// A bank of one attribute from the rows that are not held back nor of fold `without` (-1: none).
 static sac_status make_bank(sac_density *density, const examples *e, int attribute, int without,
                             const sac_attributes_options *o, sac_error *error) {
     sac_status status = SAC_OK;
@@ -308,7 +314,7 @@ static sac_status make_bank(sac_density *density, const examples *e, int attribu
     float *values = sac_calloc(e->count, (size_t)dims * sizeof *values);
     SAC_TRY_ALLOC(values);
     for (int64_t i = 0; i < e->count; i++) {
-        if (e->fold[i] == without) continue;
+        if (e->held[i] || e->fold[i] == without) continue;
         memcpy(values + n++ * dims,
                e->rows + i * SAC_ATTRIBUTE_VALUES + sac_attribute_offset(attribute),
                (size_t)dims * sizeof *values);
@@ -320,47 +326,55 @@ fail:
     return status;
 }
 
-// Banks of all objects into *t; task scores of each object against the other folds calibrate.
+static sac_status make_banks(teacher *t, const examples *e, int without, const sac_family_job *job,
+                             sac_error *error) {
+    sac_status status = SAC_OK;
+    for (int k = 0; k < t->tasks; k++) {
+        if (sac_family_stopped(&job->listener))
+            return sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "training was interrupted");
+        sac_density_close(&t->density[k]);
+        SAC_TRY(make_bank(&t->density[k], e, t->attribute[k], without, job->options, error));
+    }
+fail:
+    return status;
+}
+
+// Scores of the rows of a fold, or (-1) of those held back, into their rows of tasks [e->count][t->tasks].
+static void score_rows(const teacher *t, float *tasks, const examples *e, int fold) {
+#ifdef _OPENMP
+#    pragma omp parallel for schedule(dynamic, 8)
+#endif
+    for (int64_t i = 0; i < e->count; i++) {
+        if (fold >= 0 ? e->fold[i] == fold : e->held[i])
+            task_scores(t, tasks + i * t->tasks, e->rows + i * SAC_ATTRIBUTE_VALUES);
+    }
+}
+
+// The calibration and, left in *t at the end, the banks.
 static sac_status learn_banks(teacher *t, sac_calibration *calibration, const examples *e,
                               const sac_family_job *job, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_attributes_options *o = job->options;
-    const int first = job->count > 1 ? 0 : 1; // of a single clip only the end is held back
     float *tasks = NULL;
-    int64_t held = 0;
-    for (int64_t i = 0; i < e->count; i++) held += e->fold[i] >= first;
-    if (held < 1 || e->count - held + (job->count > 1) < 1 || e->count < 2) {
+    int64_t held = 0, n = 0;
+    for (int64_t i = 0; i < e->count; i++) held += e->held[i];
+    if (held < 1 || e->count - held < 2) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "%lld objects were found in %lld training clips, too few to learn and "
-                             "to hold back some (is the detector right for this video?)",
-                             (long long)e->count, (long long)job->count);
+                             "%lld objects to train and %lld to hold back were found in %lld "
+                             "training clips; at least 2 and 1 are needed (is the detector right "
+                             "for this video?)",
+                             (long long)(e->count - held), (long long)held, (long long)job->count);
     }
     SAC_TRY_ALLOC(tasks = sac_calloc(e->count * t->tasks, sizeof *tasks));
-    for (int fold = first; fold <= e->folds; fold++) {
-        const bool last = fold == e->folds; // all objects
-        sac_family_progress(&job->listener, "learn", "banks", fold - first, e->folds - first + 1,
+    // Fold -1: nothing is left out.
+    for (int fold = e->folds - 1; fold >= -1; fold--) {
+        sac_family_progress(&job->listener, "learn", "folds", e->folds - 1 - fold, e->folds + 1,
                             NULL);
-        for (int k = 0; k < t->tasks; k++) {
-            if (sac_family_stopped(&job->listener)) {
-                status =
-                    sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "training was interrupted");
-                goto fail;
-            }
-            sac_density_close(&t->density[k]);
-            SAC_TRY(make_bank(&t->density[k], e, t->attribute[k], last ? -1 : fold, o, error));
-        }
-        if (last) break;
-#ifdef _OPENMP
-#    pragma omp parallel for schedule(dynamic, 8)
-#endif
-        for (int64_t i = 0; i < e->count; i++) {
-            if (e->fold[i] == fold)
-                task_scores(t, tasks + i * t->tasks, e->rows + i * SAC_ATTRIBUTE_VALUES);
-        }
+        SAC_TRY(make_banks(t, e, fold, job, error));
+        if (fold >= 0 || e->folds == 0) score_rows(t, tasks, e, fold);
     }
-    int64_t n = 0;
     for (int64_t i = 0; i < e->count; i++) {
-        if (e->fold[i] < first) continue;
+        if (e->folds == 0 && !e->held[i]) continue;
         memmove(tasks + n++ * t->tasks, tasks + i * t->tasks, (size_t)t->tasks * sizeof *tasks);
     }
     name_tasks(t, calibration, (sac_combination)o->combination);
@@ -408,6 +422,7 @@ fail:
     for (int k = 0; k < t.tasks; k++) sac_density_close(&t.density[k]);
     sac_free(e.rows);
     sac_free(e.fold);
+    sac_free(e.held);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the teacher") : SAC_OK;
 }
 

@@ -166,12 +166,27 @@ sac_status sac_calibration_fit(sac_calibration *c, const float *tasks, int64_t o
             excess += (double)values[i] - c->high[k];
         c->excess[k] = above > 0 ? excess / (double)above : 0;
     }
-    for (int64_t i = 0; i < objects; i++) values[i] = (float)combine(c, tasks + i * c->tasks);
-    quantiles(&c->mean_median, &c->mean_high, values, objects);
-    c->objects = objects;
+    SAC_TRY(sac_calibration_fit_combination(c, tasks, objects, error));
 fail:
     sac_free(values);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the calibration") : SAC_OK;
+}
+
+sac_status sac_calibration_fit_combination(sac_calibration *c, const float *tasks, int64_t objects,
+                                           sac_error *error) {
+    c->objects = 0;
+    if (objects < 1) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "no held-back objects to calibrate the scores with");
+    }
+    float *values = sac_calloc(objects, sizeof *values);
+    if (values == NULL)
+        return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the calibration");
+    for (int64_t i = 0; i < objects; i++) values[i] = (float)combine(c, tasks + i * c->tasks);
+    quantiles(&c->mean_median, &c->mean_high, values, objects);
+    c->objects = objects;
+    sac_free(values);
+    return SAC_OK;
 }
 
 // {NAME: {"median", "q99"[, "excess", "weight"]}}

@@ -52,6 +52,11 @@ void sac_calibration_init(sac_calibration *calibration, int tasks, const char *(
 SAC_NODISCARD sac_status sac_calibration_fit(sac_calibration *calibration, const float *tasks,
                                              int64_t objects, sac_error *error);
 
+// The combination's quantiles alone, with those of the tasks as they are.
+SAC_NODISCARD sac_status sac_calibration_fit_combination(sac_calibration *calibration,
+                                                         const float *tasks, int64_t objects,
+                                                         sac_error *error);
+
 // One task relative to the usual,
 //   z_k = (task_k - median_k) / (high_k - median_k), cut to +-20
 // so that a typical object gets 0 and one of a hundred more than 1.

@@ -12,10 +12,11 @@
 #include "core/memory.h"
 #include "teachers/agnostic_family.h"
 #include "teachers/attributes_family.h"
+#include "teachers/ensemble_family.h"
 #include "teachers/ssmtl_family.h"
 
 static const sac_family *const FAMILIES[] = {&sac_ssmtl_family, &sac_agnostic_family,
-                                             &sac_attributes_family};
+                                             &sac_attributes_family, &sac_ensemble_family};
 
 const sac_family *sac_family_at(int index) {
     if (index < 0 || index >= (int)(sizeof FAMILIES / sizeof FAMILIES[0])) return NULL;

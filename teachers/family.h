@@ -42,6 +42,16 @@ bool sac_family_stopped(const sac_family_listener *listener);
 void sac_family_progress(const sac_family_listener *listener, const char *stage, const char *unit,
                          int64_t done, int64_t total, const char *note);
 
+// What a family may know without measuring: task scores that were computed by earlier runs.
+typedef struct sac_family_recall {
+    void *state;
+    // Raw task scores f32 [detections->count][tasks] of a clip of the data set. SAC_ERROR_FORMAT: they belong to
+    // other objects.
+    sac_status (*tasks)(void *state, float *tasks, const char *clip,
+                        const sac_detections *detections, sac_error *error);
+    void (*close)(void **state);
+} sac_family_recall;
+
 // A training run; everything is borrowed for the call.
 typedef struct sac_family_job {
     const sac_family_clip *clips; // [count] training clips
@@ -56,6 +66,7 @@ typedef struct sac_family_job {
     // (sac_family_provenance).
     const json_t *provenance;
     sac_family_listener listener;
+    sac_family_recall *recall; // train may fill it, so that no clip is scored twice; NULL: not wanted
 } sac_family_job;
 
 typedef struct sac_family {
@@ -90,7 +101,7 @@ typedef struct sac_family {
 const sac_family *sac_family_at(int index);
 const sac_family *sac_family_find(const char *name);
 // Names joined by '|' for option tables.
-#define SAC_FAMILIES "ssmtl|background-agnostic|attributes"
+#define SAC_FAMILIES "ssmtl|background-agnostic|attributes|ensemble"
 
 // ---- helpers for families -----------------------------------------------------------------------------------
 

@@ -337,6 +337,36 @@ fail:
                          store->folder, clip);
 }
 
+sac_status sac_map_store_column(const sac_map_store *store, float *values, int64_t count,
+                                const char *clip, const char *column, sac_error *error) {
+    sac_status status = SAC_OK;
+    int64_t n = 0;
+    if (store->objects == NULL)
+        return sac_error_set(error, SAC_ERROR_IO, -1, "%s/objects.csv: no such file",
+                             store->folder);
+    const int name = sac_csv_column(store->objects, "clip");
+    const int at = sac_csv_column(store->objects, column);
+    if (name < 0 || at < 0) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, 1,
+                             "%s/objects.csv: line 1: the header has no column '%s'", store->folder,
+                             name < 0 ? "clip" : column);
+    }
+    for (int64_t i = 0; i < sac_csv_rows(store->objects); i++) {
+        double value = 0;
+        if (strcmp(sac_csv_text(store->objects, i, name), clip) != 0) continue;
+        SAC_TRY(sac_csv_number(store->objects, i, at, -1e30, 1e30, &value, error));
+        if (n < count) values[n] = (float)value;
+        n++;
+    }
+    if (n != count) {
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s/objects.csv: clip %s has %lld objects, expected %lld",
+                             store->folder, clip, (long long)n, (long long)count);
+    }
+fail:
+    return status;
+}
+
 void sac_map_store_close(sac_map_store **slot) {
     if (slot == NULL || *slot == NULL) return;
     sac_map_store *store = *slot;

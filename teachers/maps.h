@@ -79,6 +79,11 @@ const char *sac_map_store_folder(const sac_map_store *store);
 SAC_NODISCARD sac_status sac_map_store_objects(const sac_map_store *store,
                                                sac_detections *detections, float **scores,
                                                const char *clip, int64_t frames, sac_error *error);
+// Column `column` of objects.csv for the objects of a clip, in their order: values f32 [count]. SAC_ERROR_IO: no
+// objects.csv; SAC_ERROR_FORMAT: no such column, a value is no number, or the clip has not `count` objects.
+SAC_NODISCARD sac_status sac_map_store_column(const sac_map_store *store, float *values,
+                                              int64_t count, const char *clip, const char *column,
+                                              sac_error *error);
 void sac_map_store_close(sac_map_store **store);
 
 #endif

@@ -278,10 +278,10 @@ static sac_status detect_all(sac_teaching_run *r, sac_error *error) {
     double seconds = 0;
     sac_detector_speed(r->detector, &frames, &seconds, &cached);
     if (frames > 0 || cached > 0) {
-        sac_teaching_say(r, SAC_LOG_INFO,
-                         "detection networks: %lld frames at %.1f frames/s, %lld clips from the cache",
-                         (long long)frames, seconds > 0 ? (double)frames / seconds : 0.0,
-                         (long long)cached);
+        sac_teaching_say(
+            r, SAC_LOG_INFO,
+            "detection networks: %lld frames at %.1f frames/s, %lld clips from the cache",
+            (long long)frames, seconds > 0 ? (double)frames / seconds : 0.0, (long long)cached);
     }
 fail:
     sac_teaching_progress(r, NULL, NULL, 0, 0, NULL);
@@ -366,6 +366,7 @@ static sac_status train(sac_teaching_run *r, sac_error *error) {
                           .resume = r->set.resume,
                           .stamp = r->stamp,
                           .provenance = r->provenance,
+                          .recall = &r->recall,
                           .listener = {.user = r,
                                        .stop = r->listener.stop,
                                        .say = on_family_say,
@@ -425,6 +426,11 @@ static sac_status score_clip(sac_teaching_run *r, sac_teaching_clip *c, sac_erro
             goto fail;
         }
     }
+    if (r->recall.tasks != NULL) {
+        SAC_TRY(r->recall.tasks(r->recall.state, c->tasks, c->clip->name, &c->detections, error));
+        sac_calibration_scores(sac_teacher_calibration(r->teacher), c->scores, c->tasks, n);
+        goto fail;
+    }
     SAC_TRY(sac_teaching_load(c, error));
     double start = sac_time_s();
     SAC_TRY(sac_teacher_score(r->teacher, c->scores, c->tasks, &c->detections, c->pixels, c->width,
@@ -477,6 +483,7 @@ static void close_run(sac_teaching_run *r) {
     }
     sac_free(r->clips);
     sac_teacher_close(&r->teacher);
+    if (r->recall.close != NULL) r->recall.close(&r->recall.state);
     sac_detector_close(&r->detector);
     sac_dataset_close(&r->dataset);
     sac_free(r->work);

@@ -31,6 +31,7 @@ typedef struct sac_teaching_run {
     json_t *provenance; // of this run, without metrics
     int block, task_count;
     sac_teacher *teacher;
+    sac_family_recall recall; // of the family just trained
     json_t *metrics;
     int64_t objects, scored;
     double scoring_s;

@@ -123,6 +123,9 @@ static const sac_option options[] = {
     {.name = "combination", .type = SAC_OPTION_CHOICE, AT(attributes.combination),
      .number = 2, .choices = "mean|max|tail", .help = "of the tasks: their mean, the largest, or the sum of their "
      "logarithmic tail probabilities"},
+    {.name = "", .help = "Teacher ensemble: the mean of several trained teachers"},
+    {.name = "members", .type = SAC_OPTION_TEXT, AT(ensemble.members), .argument = "NAME=MAPS[:WEIGHT],...",
+     .help = "map stores of the same data set and boxes; equal weights unless given"},
     {.name = "", .help = "What to write"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output),
      .argument = "DIR", .help = "map store to make"},
@@ -201,6 +204,11 @@ static const void *fill_attributes(teach_settings *set, sac_backend backend) {
     return &set->attributes;
 }
 
+static const void *fill_ensemble(teach_settings *set, sac_backend backend) {
+    set->ensemble.backend = backend;
+    return &set->ensemble;
+}
+
 static const struct {
     const char *name;
     const void *(*fill)(teach_settings *set, sac_backend backend);
@@ -208,6 +216,7 @@ static const struct {
     {"ssmtl", fill_ssmtl},
     {"background-agnostic", fill_agnostic},
     {"attributes", fill_attributes},
+    {"ensemble", fill_ensemble},
 };
 
 // Options that matter to a run of `family` (NULL: none is trained).
@@ -218,7 +227,7 @@ static json_t *settings_json(const teach_settings *set, const char *family) {
                                         "json",    "distill-features", "distill-segmentation",
                                         "distill-pose",
                                         "progress", "quiet",   "overwrite", "config",
-                                        "detections-cache"};
+                                        "detections-cache", "members"};
     json_t *all = sac_options_to_json(&teach_command, set);
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
         (void)json_object_del(all, local[i]);

@@ -5,6 +5,7 @@
 #include "core/tool.h"
 #include "teachers/agnostic_train.h"
 #include "teachers/attributes_family.h"
+#include "teachers/ensemble_family.h"
 #include "teachers/maps.h"
 #include "teachers/ssmtl_train.h"
 #include "teachers/teaching.h"
@@ -25,6 +26,7 @@ typedef struct teach_settings {
     sac_ssmtl_options ssmtl;
     sac_agnostic_options agnostic;
     sac_attributes_options attributes;
+    sac_ensemble_options ensemble;
 } teach_settings;
 
 extern const sac_command teach_command;
