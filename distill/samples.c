@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "distill/pseudo.h"
 #include "saccade/metrics.h"
+#include "teachers/family.h"
 #include "teachers/teacher.h"
 
 #define FEW_CLIPS 4
@@ -25,6 +26,7 @@ typedef struct source {
     sac_map_store *cache; // map store of the altered clips being written or read
     bool cached;          // cache is complete
     int block, filter;
+    bool mirrors;
 } source;
 
 typedef struct gather {
@@ -102,6 +104,9 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
                              error));
     s->filter = (int)filter;
     s->block = (int)block;
+    const char *name = json_string_value(json_object_get(provenance, "teacher"));
+    const sac_family *family = name != NULL ? sac_family_find(name) : NULL;
+    s->mirrors = family != NULL && family->mirrors; // of an unknown one nothing is promised
     if (g->options->variants == 0) return SAC_OK;
     path = sac_format("%s-%s", g->options->cache, teacher->name);
     SAC_TRY_ALLOC(path);
@@ -331,6 +336,7 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
             g.count++; // so that what it opened is closed
             goto fail;
         }
+        samples->mirrors = (g.count == 0 || samples->mirrors) && g.sources[g.count].mirrors;
     }
     samples->teacher_count = teacher_count;
     for (int64_t i = 0; i < samples->originals; i++) {

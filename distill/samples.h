@@ -35,6 +35,7 @@ typedef struct sac_samples {
     int64_t count, originals;
     int teacher_count;
     double weights[SAC_MAX_TEACHERS]; // 0 beyond teacher_count
+    bool mirrors;                     // every teacher's family does, see teachers/family.h
     int64_t altered_objects;          // pasted into all altered clips
 } sac_samples;
 

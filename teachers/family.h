@@ -72,6 +72,9 @@ typedef struct sac_family_job {
 typedef struct sac_family {
     const char *name;    // value of --teacher and of "teacher" in the file
     const char *summary; // one line for people
+    // A mirrored clip gets the mirrored scores: left and right, and places, mean nothing to it. A student of such
+    // teachers only may learn from mirrored frames.
+    bool mirrors;
 
     // Learns from the job's clips, scores the held-back objects, and writes the teacher file with its
     // calibration (atomically). *metrics receives a JSON object of what is worth reporting (the

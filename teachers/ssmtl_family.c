@@ -226,6 +226,7 @@ fail:
 const sac_family sac_ssmtl_family = {
     .name = "ssmtl",
     .summary = "proxy tasks learned on object-centric sequences by a 3D CNN",
+    .mirrors = true, // trained on mirrored sequences as well
     .train = train,
     .open = open_teacher,
     .score = score_objects,

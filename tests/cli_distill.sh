@@ -37,7 +37,7 @@ has out "whole/student.safetensors: epoch"
 has out "of 3"
 has out "AUC on held-back pseudo-anomalies"
 has err "4 clips and 4 altered ones"
-has err "1 teacher, tiny-m at 48x32, 3 epochs of 240 samples, seed 1"
+has err "1 teacher, tiny-m at 48x32, 3 epochs of 240 samples, 0.5 mirrored, seed 1"
 has err "epoch 3  train"
 [ "$(wc -l <whole/metrics.csv)" = 4 ] || fail "metrics.csv needs a header and three rows"
 [ "$(head -n 1 whole/metrics.csv)" = epoch,train_loss,validation_loss,pseudo_auc,learning_rate,seconds,samples_per_s,adversarial_loss,discriminator_real,discriminator_own ] ||
@@ -177,6 +177,10 @@ run 2 "$distill" "${one[@]}" --teacher a=maps -o no --samples-per-epoch 7
 has err "samples per epoch must be at least one batch"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --width 15
 has err "--width"
+for bad in 1.5 -0.1 nan some ""; do
+    run 2 "$distill" "${one[@]}" --teacher a=maps -o no --flip "$bad"
+    has err "--flip '$bad': expected a number from 0 to 1, or auto"
+done
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --learning-rate nan
 has err "--learning-rate"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no extra

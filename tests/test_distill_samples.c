@@ -39,6 +39,7 @@ typedef struct store_kind {
     int copies;          // boxes that are found for the one object
     uint64_t seed;       // of the teacher's weights
     bool blind;          // the teacher scores everything 0
+    const char *family;  // in the provenance, NULL: ssmtl
 } store_kind;
 
 // One object that walks through the picture.
@@ -112,10 +113,10 @@ static const char *store_make(const char *name, const sac_dataset *dataset, stor
     cr_assert_eq(fclose(csv), 0);
     sac_free(path);
     teacher_write(folder, &kind);
-    json_t *provenance =
-        json_pack("{s:s, s:{s:s, s:s}, s:i, s:i, s:{s:i}}", "teacher", "ssmtl", "dataset", "name",
-                  dataset->name, "fingerprint", dataset->fingerprint, "block", 2, "filter", 1,
-                  "settings", "seed", (int)kind.seed);
+    json_t *provenance = json_pack("{s:s, s:{s:s, s:s}, s:i, s:i, s:{s:i}}", "teacher",
+                                   kind.family != NULL ? kind.family : "ssmtl", "dataset", "name",
+                                   dataset->name, "fingerprint", dataset->fingerprint, "block", 2,
+                                   "filter", 1, "settings", "seed", (int)kind.seed);
     sac_assert_ok(sac_map_store_commit(store, provenance, &error), &error);
     json_decref(provenance);
     sac_map_store_close(&store);
@@ -153,6 +154,23 @@ static void fails(const sac_dataset *dataset, const sac_distill_teacher *teacher
 }
 
 static const store_kind plain = {.score = 0.5, .copies = 1, .seed = 1};
+
+// One teacher that knows directions is enough; what an unknown one knows is unknown.
+Test(distill_samples, mirrors_when_every_teacher_does) {
+    sac_dataset *dataset = set_make("set", 2, FRAMES);
+    store_kind kind = plain;
+    sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1}};
+    const char *const families[3] = {"ssmtl", "attributes", "somebody"};
+    for (int i = 0; i < 3; i++) {
+        kind.family = families[i];
+        teachers[1] = (sac_distill_teacher){families[i], store_make(families[i], dataset, kind), 1};
+        const sac_samples_options o = options_make(0);
+        sac_samples s = load(dataset, teachers, 2, &o);
+        cr_assert_eq(s.mirrors, i == 0, "%s", families[i]);
+        sac_samples_close(&s);
+    }
+    sac_dataset_close(&dataset);
+}
 
 Test(distill_samples, originals_are_the_clips_at_network_size) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);

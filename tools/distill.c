@@ -22,11 +22,11 @@
 
 typedef struct settings {
     sac_tool_settings tool;
-    const char *dataset, *output, *arch;
+    const char *dataset, *output, *arch, *flip;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
-    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, flip,
-        adversarial, max_minutes, checkpoint_s;
+    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, adversarial,
+        max_minutes, checkpoint_s;
     bool resume;
     int backend;
 } settings;
@@ -62,9 +62,9 @@ static const sac_option options[] = {
      .max = 0.9, .argument = "X", .help = "part of the training clips held back for validation"},
     {.name = "jitter", .type = SAC_OPTION_REAL, AT(jitter), .number = 0.1, .min = 0, .max = 0.9,
      .argument = "X", .help = "random change of contrast and brightness"},
-    {.name = "flip", .type = SAC_OPTION_REAL, AT(flip), .number = 0, .min = 0, .max = 1,
-     .argument = "X",
-     .help = "part of the samples mirrored left to right; 0 where direction matters"},
+    {.name = "flip", .type = SAC_OPTION_TEXT, AT(flip), .text = "auto", .argument = "X|auto",
+     .help = "part of the samples mirrored left to right, 0 to 1; auto: 0.5, or 0 when a teacher "
+             "knows directions or places (attributes, background-agnostic, ensemble)"},
     {.name = "shift", .type = SAC_OPTION_INT, AT(shift), .number = 0, .min = 0, .max = 64,
      .argument = "PX", .help = "a sample's frames are moved together by up to so many pixels of the "
                                "network input"},
@@ -243,7 +243,6 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.pseudo_fraction = s->pseudo_fraction;
     o.emphasis = s->emphasis;
     o.jitter = s->jitter;
-    o.flip = s->flip;
     o.shift = s->shift;
     o.adversarial = s->adversarial;
     o.adversarial_warmup = s->adversarial_warmup;
@@ -252,6 +251,15 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.seed = (uint64_t)s->tool.seed;
     o.backend = s->backend == 1 ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN;
     return o;
+}
+
+// --flip: a number in [0, 1], or "auto", which waits for the teachers.
+static sac_status flip_read(double *flip, bool *automatic, const char *text, sac_error *error) {
+    *flip = 0;
+    *automatic = strcmp(text, "auto") == 0;
+    if (*automatic || (sac_number_real(text, flip) && *flip >= 0 && *flip <= 1)) return SAC_OK;
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                         "--flip '%.40s': expected a number from 0 to 1, or auto", text);
 }
 
 // The resolved size of the run, before it begins.
@@ -266,11 +274,11 @@ static void announce(const settings *s, const sac_samples *samples, const sac_tr
             NAME ": %" PRId64 " clips and %" PRId64 " altered ones with %" PRId64
                  " pasted objects; %" PRId64 " frames train, %" PRId64
                  " are held back; %d teacher%s, %s at %dx%d, %" PRId64 " epochs of %" PRId64
-                 " samples, seed %" PRIu64 "\n",
+                 " samples, %g mirrored, seed %" PRIu64 "\n",
             samples->originals, samples->count - samples->originals, samples->altered_objects,
             train, validate, samples->teacher_count, samples->teacher_count == 1 ? "" : "s",
             s->arch, samples->preprocess.width, samples->preprocess.height, o->epochs,
-            o->samples_per_epoch, o->seed);
+            o->samples_per_epoch, o->flip, o->seed);
 }
 
 static void report(const settings *s, const sac_trainer_result *r, const char *path,
@@ -328,12 +336,14 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     char *cache = sac_path_join(s->output, "pseudo"),
          *path = sac_path_join(s->output, "student.safetensors");
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
-    const sac_trainer_options trainer = trainer_options(s);
+    sac_trainer_options trainer = trainer_options(s);
+    bool flip_auto = false;
     sac_preprocess preprocess = sac_preprocess_default();
     preprocess.width = (int)s->width;
     preprocess.height = (int)s->height;
     SAC_TRY_ALLOC(cache);
     SAC_TRY_ALLOC(path);
+    SAC_TRY(flip_read(&trainer.flip, &flip_auto, s->flip, error));
     sac_nn_set_threads((int)s->tool.threads);
     // Whatever can be wrong with the command is said before the teachers are put to work.
     SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
@@ -354,6 +364,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error));
     sac_progress_close(&gathering.progress);
     const double gather_s = sac_time_s() - begun;
+    if (flip_auto) trainer.flip = samples.mirrors ? 0.5 : 0;
     announce(s, &samples, &trainer);
     SAC_TRY(teachers_announce(s, teachers, &samples, error));
     sac_rng rng;
