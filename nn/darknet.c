@@ -315,7 +315,7 @@ static sac_status read_shortcut(importer *im) {
     SAC_TRY(require_plain(im, one, COUNT(one), 1));
     int whole[MOST_SOURCES] = {l->node}, whole_count = 1;
     for (int i = 0; i < count; i++) {
-        layer source;
+        layer source = {0};
         SAC_TRY(find_layer(im, "from", from[i], &source));
         SAC_TRY(fit_shortcut(im, &source, i));
         if (source.c == l->c) {
@@ -356,7 +356,7 @@ static sac_status read_route(importer *im) {
     SAC_TRY(get_int(im, "groups", 1, 1, MOST_CHANNELS, &groups));
     SAC_TRY(get_int(im, "group_id", 0, 0, groups - 1, &group));
     for (int i = 0; i < count; i++) {
-        layer source;
+        layer source = {0};
         SAC_TRY(find_layer(im, "layers", numbers[i], &source));
         if (i == 0) joined = (layer){.h = source.h, .w = source.w};
         if (source.h != joined.h || source.w != joined.w) {
