@@ -1,5 +1,5 @@
-// Threshold, blacking out and connected regions of the flow's length. Frames are independent of each other but for
-// the noise level of the clip.
+// Threshold, blacking out and connected regions of the flow's length. Frames are independent of
+// each other but for the noise level of the clip.
 #include "teachers/flow_objects.h"
 
 #include <math.h>
@@ -129,8 +129,8 @@ static float middle(const float *values, int64_t count) {
     return 0.25f * (float)value - LEVELS;
 }
 
-// f->changed: whose mean of 3x3 differs between the two frames by more than noise, once a change of the whole
-// picture's brightness is taken off.
+// f->changed: whose mean of 3x3 differs between the two frames by more than noise, once a change of
+// the whole picture's brightness is taken off.
 static void find_changes(finder *f, int64_t t) {
     const uint8_t *from = f->pixels + t * f->picture,
                   *to = f->pixels + following(f, t) * f->picture;
@@ -162,7 +162,8 @@ static void grow_axis(uint8_t *dst, const uint8_t *src, int64_t stride, int n) {
     }
 }
 
-// Flow reaches beyond a thing where the ground has no texture to contradict; no gray level changes there.
+// Flow reaches beyond a thing where the ground has no texture to contradict; no gray level changes
+// there.
 static void keep_near_changes(finder *f) {
     for (int y = 0; y < f->height; y++) {
         const int64_t row = (int64_t)y * f->width;

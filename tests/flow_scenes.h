@@ -1,5 +1,5 @@
-// Pairs of frames whose motion is known exactly, for tests of the dense flow: textures that are formulas, so that they can
-// be shifted by any fraction of a pixel without resampling.
+// Pairs of frames whose motion is known exactly, for tests of the dense flow: textures that are
+// formulas, so that they can be shifted by any fraction of a pixel without resampling.
 #ifndef SAC_TESTS_FLOW_SCENES_H
 #define SAC_TESTS_FLOW_SCENES_H
 
@@ -20,8 +20,8 @@ typedef struct flow_scene {
     uint64_t seed;
 } flow_scene;
 
-// from, to: u8 [height][width]; truth: f32 [2][height][width]; seen: u8 [height][width], 1 where the
-// second frame shows the point. Any of truth and seen may be NULL.
+// from, to: u8 [height][width]; truth: f32 [2][height][width]; seen: u8 [height][width], 1 where
+// the second frame shows the point. Any of truth and seen may be NULL.
 void flow_scene_make(const flow_scene *scene, uint8_t *from, uint8_t *to, float *truth,
                      uint8_t *seen);
 

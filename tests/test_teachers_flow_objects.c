@@ -1,5 +1,5 @@
-// Objects from optical flow: a thing that moves over still, noisy and restless ground, boxes that are known already,
-// short and small clips, bad arguments.
+// Objects from optical flow: a thing that moves over still, noisy and restless ground, boxes that
+// are known already, short and small clips, bad arguments.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -21,8 +21,8 @@ static double left_of(int t, double speed) {
     return 4 + speed * t;
 }
 
-// A square of its own texture that moves right by `speed` px a frame from x = 4; above it, if `restless`, a strip
-// of the ground that swings to and fro by two pixels all the time.
+// A square of its own texture that moves right by `speed` px a frame from x = 4; above it, if
+// `restless`, a strip of the ground that swings to and fro by two pixels all the time.
 static uint8_t *scene(double speed, bool restless, double noise) {
     uint8_t *pixels = sac_calloc((int64_t)W * H * FRAMES, 1);
     sac_rng rng;
@@ -64,7 +64,8 @@ static sac_detections detect(const uint8_t *pixels, double threshold, const sac_
     return d;
 }
 
-// Mean confidence of the square's boxes; fails unless it is found in nearly every frame and nothing else is.
+// Mean confidence of the square's boxes; fails unless it is found in nearly every frame and nothing
+// else is.
 static double expect_square(const sac_detections *d, double speed) {
     int hits = 0, others = 0;
     double confidence = 0;

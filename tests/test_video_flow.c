@@ -1,5 +1,6 @@
-// Dense optical flow: each fast kernel against its plain definition, end-point errors on scenes of known motion, borders,
-// small sizes, bad arguments. The table of errors is printed, so that a run shows how good the flow is.
+// Dense optical flow: each fast kernel against its plain definition, end-point errors on scenes of
+// known motion, borders, small sizes, bad arguments. The table of errors is printed, so that a run
+// shows how good the flow is.
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -115,7 +116,8 @@ Test(video_flow, row_kernels_match_plain) {
             memcpy(b, a, sizeof a);
             const sac_flow_row x = make_row(a), y = make_row(b);
             char what[80];
-            // The planes of a row kernel's neighbours serve as pictures; all that is not written stays equal.
+            // The planes of a row kernel's neighbours serve as pictures; all that is not written
+            // stays equal.
             snprintf(what, sizeof what, "width %d, round %d of seed 6", n, round);
             const float *const f[3] = {a[16] + 8, a[17] + 8, a[18] + 8}, *const g[3] = {a[17] + 8,
                                                                                         a[18] + 8,

@@ -1,5 +1,5 @@
-// Dense inverse search with a variational refinement: the order of the steps and the memory they share. The inner
-// loops stand in flow_kernels.c.
+// Dense inverse search with a variational refinement: the order of the steps and the memory they
+// share. The inner loops stand in flow_kernels.c.
 #include "video/flow.h"
 
 #include <math.h>
@@ -22,13 +22,13 @@ enum {
 #define SHORT_STEP 0.02f
 // Candidates nearer than this to one already tried are not worth a comparison, px.
 #define SAME_PLACE 0.1f
-// Where a texture repeats, noise would choose among places that fit equally well: rest is favoured, and what a
-// neighbour found must fit clearly better.
+// Where a texture repeats, noise would choose among places that fit equally well: rest is favoured,
+// and what a neighbour found must fit clearly better.
 #define REST    0.9f
 #define HEARSAY 1.25f
 
-// One size of the pyramid. Padded pictures have rows of `stride` floats; planes have rows of `pitch` floats, one
-// readable row above and below and readable columns to both sides.
+// One size of the pyramid. Padded pictures have rows of `stride` floats; planes have rows of
+// `pitch` floats, one readable row above and below and readable columns to both sides.
 typedef struct level {
     int width, height;
     int64_t stride, pitch;
@@ -207,8 +207,8 @@ static void fill_padding(const level *l, float *picture) {
     }
 }
 
-// The finest level: the frame smoothed by [1 2 1]^2 / 16, because bilinear interpolation blurs a picture between
-// its pixels and the search would otherwise prefer such places.
+// The finest level: the frame smoothed by [1 2 1]^2 / 16, because bilinear interpolation blurs a
+// picture between its pixels and the search would otherwise prefer such places.
 static void smooth_frame(const level *l, float *picture, const uint8_t *frame) {
     const int w = l->width, h = l->height;
     float *at = picture_at(l, picture);
@@ -267,7 +267,8 @@ static void extend(const level *l, float *plane) {
     memcpy(at + l->height * l->pitch - 1, at + (l->height - 1) * l->pitch - 1, bytes);
 }
 
-// plane = picture - its mean over the (2 LOCAL + 1)^2 pixels around, which takes out changes of brightness.
+// plane = picture - its mean over the (2 LOCAL + 1)^2 pixels around, which takes out changes of
+// brightness.
 static void take_off_mean(const sac_flow *flow, const level *l, float *plane, float *picture) {
     const float *src = picture_at(l, picture);
     float *dst = plane_at(l, plane);
@@ -353,7 +354,8 @@ static void try_place(const sac_flow *flow, const level *l, int x, int y, float 
     if (favour * at.sums.cost < best->sums.cost) *best = at;
 }
 
-// Inverse search: the gradients stay those of the patch, only the residuals change from step to step.
+// Inverse search: the gradients stay those of the patch, only the residuals change from step to
+// step.
 static void descend(const sac_flow *flow, const level *l, int x, int y, place *best) {
     const place start = *best;
     const float *m = flow->patch.inverse;
@@ -375,8 +377,9 @@ static void prepare(sac_flow *flow, const level *l, int x, int y) {
                            plane_at(l, flow->dx) + at, plane_at(l, flow->dy) + at, l->pitch);
 }
 
-// Forward over the patches with the flow of the coarser level, rest and the neighbours before as places to start
-// from; then back with the neighbours behind. Neighbours hand on motion of things too small for coarser levels.
+// Forward over the patches with the flow of the coarser level, rest and the neighbours before as
+// places to start from; then back with the neighbours behind. Neighbours hand on motion of things
+// too small for coarser levels.
 static void search(sac_flow *flow, const level *l, const level *coarse) {
     const int stride = flow->options.stride_px;
     const int64_t columns = l->columns;
@@ -545,7 +548,8 @@ sac_status sac_flow_run(sac_flow *flow, float *dst, const uint8_t *from, const u
         gradients(flow, l);
         search(flow, l, i + 1 < flow->levels ? &flow->level[i + 1] : NULL);
     }
-    // Not between levels: its smoothness would wipe out things that are small there before the search sees them.
+    // Not between levels: its smoothness would wipe out things that are small there before the
+    // search sees them.
     if (flow->options.refine_rounds > 0) refine(flow, &flow->level[flow->finest]);
     enlarge(flow, dst);
     return SAC_OK;

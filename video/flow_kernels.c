@@ -1,5 +1,5 @@
-// Plain and fast inner loops of the dense flow. Compiled without contraction of products and sums, so that every
-// instruction set the fast ones are compiled for rounds alike.
+// Plain and fast inner loops of the dense flow. Compiled without contraction of products and sums,
+// so that every instruction set the fast ones are compiled for rounds alike.
 #include "video/flow_kernels.h"
 
 #include <math.h>
@@ -171,8 +171,9 @@ const sac_flow_kernels sac_flow_plain = {
 
 // ---- fast --------------------------------------------------------------------------------------
 
-// A row of a patch: eight columns side by side. Loops would leave the compiler the choice to put other things side by
-// side, and it chooses badly. The type may lie at any address and is only used inside functions.
+// A row of a patch: eight columns side by side. Loops would leave the compiler the choice to put
+// other things side by side, and it chooses badly. The type may lie at any address and is only used
+// inside functions.
 typedef float row8 __attribute__((vector_size(4 * SAC_FLOW_SIDE), aligned(4), may_alias));
 typedef int32_t mask8 __attribute__((vector_size(4 * SAC_FLOW_SIDE)));
 #define ROW8(pointer) (*(const row8 *)(pointer))
@@ -329,8 +330,8 @@ SAC_CLONES static void invert_fast(const sac_flow_row *row, int n) {
     }
 }
 
-// A vector cannot take every second column alone: all are computed, half of them are kept. The kept ones
-// depend on the others only, which do not change meanwhile.
+// A vector cannot take every second column alone: all are computed, half of them are kept. The kept
+// ones depend on the others only, which do not change meanwhile.
 SAC_CLONES static void relax_fast(const sac_flow_row *row, int parity, int n) {
     enum { CHUNK = 256 };
     _Alignas(64) float keep_u[CHUNK], keep_v[CHUNK];
