@@ -38,8 +38,8 @@ SAC_NODISCARD sac_status sac_flow_create(sac_flow **flow, int width, int height,
 //   to    u8 gray [height][width]
 // 1. Search, from 1/2^n of the size to the finest level: for each patch the displacement d that
 //    minimises sum (to(p + d) - from(p) - mean of that)^2, by inverse steps from the best of the
-//    coarser level's flow, rest and the neighbours; each pixel takes the mean of its patches' displacements
-//    with weights 1 / max(1, residual^2).
+//    coarser level's flow, rest and the neighbours; each pixel takes the mean of its patches'
+//    displacements with weights 1 / max(1, residual^2).
 // 2. Refinement at the finest level: minimises
 //    sum sqrt(r^2 + 0.1^2) + smoothness sqrt(|grad u|^2 + |grad v|^2 + 0.01^2), r = (to(p + d) -
 //    from(p)) / sqrt(|gradient|^2 + 16^2) of the frames less their mean over 17x17 pixels,

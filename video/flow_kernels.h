@@ -35,8 +35,8 @@ typedef struct sac_flow_row {
     const float *u_above, *v_above, *u_below, *v_below; // any readable row where there is none
 } sac_flow_row;
 
-// Damping of a patch's normal matrix, (gray levels / px)^2: along an edge, where the patch cannot see
-// motion, it stays where it started.
+// Damping of a patch's normal matrix, (gray levels / px)^2: along an edge, where the patch cannot
+// see motion, it stays where it started.
 #define SAC_FLOW_DAMPING 100.0
 // Gradients (gray levels / px) well below this say nothing in the data term.
 #define SAC_FLOW_WEAK_GRADIENT 16.0
