@@ -7,7 +7,6 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
-#include "teachers/clip_truth.h"
 
 void sac_region_truth_close(sac_region_truth *truth) {
     if (truth == NULL) return;
@@ -36,12 +35,11 @@ static bool masks_suffice(const sac_clip_selection *selection, const sac_logger 
     return any && lacking == NULL;
 }
 
-sac_status sac_region_truth_open(sac_region_truth *truth, const char *tracks, int first_frame,
-                                 int64_t min_area, const sac_clip_selection *selection,
-                                 const sac_logger *logger, sac_error *error) {
+sac_status sac_region_truth_open(sac_region_truth *truth, const sac_truth_source *source,
+                                 const sac_clip_selection *selection, const sac_logger *logger,
+                                 sac_error *error) {
     sac_status status = SAC_OK;
-    const sac_truth_source source = {
-        .tracks = tracks, .first_frame = first_frame, .min_area = min_area};
+    const char *tracks = source->tracks;
     memset(truth, 0, sizeof *truth);
     if (tracks != NULL && !sac_is_folder(tracks))
         return sac_error_set(error, SAC_ERROR_IO, -1,
@@ -53,7 +51,7 @@ sac_status sac_region_truth_open(sac_region_truth *truth, const char *tracks, in
     truth->count = selection->count;
     for (int64_t c = 0; c < selection->count; c++) {
         bool known; // masks were counted before, track files fail by themselves
-        SAC_TRY(sac_clip_truth(&truth->clips[c], &known, selection->clips[c], &source, error));
+        SAC_TRY(sac_clip_truth(&truth->clips[c], &known, selection->clips[c], source, error));
         truth->regions += truth->clips[c].count;
         truth->tracks += truth->clips[c].tracks;
     }

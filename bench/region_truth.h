@@ -7,6 +7,7 @@
 #include "bench/scores.h"
 #include "eval/truth.h"
 #include "saccade/status.h"
+#include "teachers/clip_truth.h"
 
 typedef struct sac_region_truth {
     sac_truth *clips; // [count] in the order of the selection, owned; NULL: not available
@@ -15,16 +16,14 @@ typedef struct sac_region_truth {
 } sac_region_truth;
 void sac_region_truth_close(sac_region_truth *truth); // NULL-safe, leaves an empty one
 
-//   tracks       folder with one file <clip>.txt per clip (eval/truth.h), or NULL: the clips' masks
-//   first_frame  of track files, 0 or 1
-//   min_area     of mask components, px
+//   source  track files or masks (teachers/clip_truth.h)
 // A clip that neither a file nor masks describe is fine when its labels say that it is normal
-// throughout. Otherwise: with `tracks` an error; with masks the truth is not available (clips NULL)
+// throughout. Otherwise: with track files an error; with masks the truth is not available (clips NULL)
 // and, when other clips have masks, `logger` (may be NULL) is told which clip lacks them.
 // SAC_ERROR_IO: no such folder, or an abnormal clip without file; errors of sac_truth_read,
 // sac_truth_from_masks and sac_clip_load_masks; SAC_ERROR_MEMORY.
-SAC_NODISCARD sac_status sac_region_truth_open(sac_region_truth *truth, const char *tracks,
-                                               int first_frame, int64_t min_area,
+SAC_NODISCARD sac_status sac_region_truth_open(sac_region_truth *truth,
+                                               const sac_truth_source *source,
                                                const sac_clip_selection *selection,
                                                const sac_logger *logger, sac_error *error);
 

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/number.h"
+#include "eval/regions.h"
 
 enum { MAX_SIDE = 16384, FILE_LIMIT = 64 << 20, FIELDS = 6 };
 
@@ -39,24 +40,31 @@ typedef struct run {
     int32_t parent; // union-find over the frame's runs; the root is the component's first run
 } run;
 
-// Runs of one frame; those of row y are runs[row[y] .. row[y + 1]).
-typedef struct run_list {
+// A component, or several joined: parent in a union-find over them.
+typedef struct part {
+    int32_t parent;
+    int x1, y1, x2, y2; // x2, y2 exclusive
+    int64_t area;
+} part;
+
+// What one frame needs; kept from frame to frame to avoid allocations.
+typedef struct workshop {
     run *runs;
     int64_t count, room;
-    int64_t *row;       // [height + 1]
-    int64_t *component; // [room] index of the run's component, -1 for specks
-    int64_t components;
-    int64_t *area; // [room] of each component
-} run_list;
+    int64_t *row;     // [height + 1] runs of row y are runs[row[y] .. row[y + 1])
+    int32_t *part_of; // [room] of each run
+    part *parts;      // [room]
+    int32_t part_count;
+} workshop;
 
-static void close_runs(run_list *list) {
-    sac_free(list->runs);
-    sac_free(list->row);
-    sac_free(list->component);
-    sac_free(list->area);
+static void close_workshop(workshop *w) {
+    sac_free(w->runs);
+    sac_free(w->row);
+    sac_free(w->part_of);
+    sac_free(w->parts);
 }
 
-static int32_t root_of(run *runs, int32_t i) {
+static int32_t root_run(run *runs, int32_t i) {
     while (runs[i].parent != i) {
         runs[i].parent = runs[runs[i].parent].parent;
         i = runs[i].parent;
@@ -64,30 +72,38 @@ static int32_t root_of(run *runs, int32_t i) {
     return i;
 }
 
-static sac_status grow_runs(run_list *list) {
-    const int64_t more = list->room < 256 ? 512 : 2 * list->room;
+static int32_t root_part(part *parts, int32_t i) {
+    while (parts[i].parent != i) {
+        parts[i].parent = parts[parts[i].parent].parent;
+        i = parts[i].parent;
+    }
+    return i;
+}
+
+static sac_status grow(workshop *w) {
+    const int64_t more = w->room < 256 ? 512 : 2 * w->room;
     if (more > INT32_MAX) return SAC_ERROR_MEMORY;
-    run *runs = sac_recalloc(list->runs, list->room, more, sizeof *runs);
+    run *runs = sac_recalloc(w->runs, w->room, more, sizeof *runs);
     if (runs == NULL) return SAC_ERROR_MEMORY;
-    list->runs = runs;
-    int64_t *component = sac_recalloc(list->component, list->room, more, sizeof *component);
-    if (component == NULL) return SAC_ERROR_MEMORY;
-    list->component = component;
-    int64_t *area = sac_recalloc(list->area, list->room, more, sizeof *area);
-    if (area == NULL) return SAC_ERROR_MEMORY;
-    list->area = area;
-    list->room = more;
+    w->runs = runs;
+    int32_t *part_of = sac_recalloc(w->part_of, w->room, more, sizeof *part_of);
+    if (part_of == NULL) return SAC_ERROR_MEMORY;
+    w->part_of = part_of;
+    part *parts = sac_recalloc(w->parts, w->room, more, sizeof *parts);
+    if (parts == NULL) return SAC_ERROR_MEMORY;
+    w->parts = parts;
+    w->room = more;
     return SAC_OK;
 }
 
-static sac_status find_runs(run_list *list, const uint8_t *mask, int width, int height) {
+static sac_status find_runs(workshop *w, const uint8_t *mask, int width, int height) {
     sac_status status = SAC_OK;
-    list->count = 0;
+    w->count = 0;
     for (int y = 0; y < height; y++) {
-        list->row[y] = list->count;
+        w->row[y] = w->count;
         const uint8_t *line = mask + (int64_t)y * width;
-        int64_t above = y > 0 ? list->row[y - 1] : 0;
-        const int64_t above_end = list->row[y];
+        int64_t above = y > 0 ? w->row[y - 1] : 0;
+        const int64_t above_end = w->row[y];
         for (int x = 0; x < width;) {
             if (line[x] == 0) {
                 x++;
@@ -95,184 +111,214 @@ static sac_status find_runs(run_list *list, const uint8_t *mask, int width, int 
             }
             const int x1 = x;
             while (x < width && line[x] != 0) x++;
-            if (list->count == list->room) SAC_TRY(grow_runs(list));
-            const int32_t self = (int32_t)list->count++;
-            list->runs[self] = (run){.y = y, .x1 = x1, .x2 = x, .parent = self};
+            if (w->count == w->room) SAC_TRY(grow(w));
+            const int32_t self = (int32_t)w->count++;
+            w->runs[self] = (run){.y = y, .x1 = x1, .x2 = x, .parent = self};
             // Runs above that touch [x1 - 1, x + 1): the last of them may touch the next run too.
-            while (above < above_end && list->runs[above].x2 < x1) above++;
-            for (int64_t k = above; k < above_end && list->runs[k].x1 <= x; k++) {
-                const int32_t a = root_of(list->runs, (int32_t)k), b = root_of(list->runs, self);
+            while (above < above_end && w->runs[above].x2 < x1) above++;
+            for (int64_t k = above; k < above_end && w->runs[k].x1 <= x; k++) {
+                const int32_t a = root_run(w->runs, (int32_t)k), b = root_run(w->runs, self);
                 if (a < b)
-                    list->runs[b].parent = a;
+                    w->runs[b].parent = a;
                 else
-                    list->runs[a].parent = b;
+                    w->runs[a].parent = b;
             }
         }
     }
-    list->row[height] = list->count;
+    w->row[height] = w->count;
 fail:
     return status;
 }
 
-// Numbers the components that are large enough and appends their boxes to `truth`, tracks unset.
-static sac_status name_components(run_list *list, sac_truth *truth, int64_t *room, int64_t frame,
-                                  int64_t min_area) {
-    list->components = 0;
-    for (int64_t i = 0; i < list->count; i++) list->area[i] = 0;
-    for (int64_t i = 0; i < list->count; i++)
-        list->area[root_of(list->runs, (int32_t)i)] += list->runs[i].x2 - list->runs[i].x1;
-    const int64_t first = truth->count;
-    for (int64_t i = 0; i < list->count; i++) {
+static void widen(part *p, int x1, int y1, int x2, int y2) {
+    if (x1 < p->x1) p->x1 = x1;
+    if (y1 < p->y1) p->y1 = y1;
+    if (x2 > p->x2) p->x2 = x2;
+    if (y2 > p->y2) p->y2 = y2;
+}
+
+// Box and area of every component, in the order of their first pixels.
+static void find_parts(workshop *w) {
+    w->part_count = 0;
+    for (int64_t i = 0; i < w->count; i++) {
+        const run *r = &w->runs[i];
         // Roots come before the other runs of their component.
-        const int32_t root = root_of(list->runs, (int32_t)i);
-        const run *r = &list->runs[i];
-        if (root != i) {
-            list->component[i] = list->component[root];
-            if (list->component[i] < 0) continue;
-            sac_truth_region *region = &truth->regions[first + list->component[i]];
-            if ((float)r->x1 < region->x1) region->x1 = (float)r->x1;
-            if ((float)r->x2 > region->x2) region->x2 = (float)r->x2;
-            region->y2 = (float)(r->y + 1);
-            continue;
+        const int32_t root = root_run(w->runs, (int32_t)i);
+        if (root == i) {
+            const int32_t self = w->part_count++;
+            w->parts[self] =
+                (part){.parent = self, .x1 = r->x1, .y1 = r->y, .x2 = r->x2, .y2 = r->y + 1};
+            w->part_of[i] = self;
         }
-        if (list->area[i] < min_area) {
-            list->component[i] = -1;
-            continue;
-        }
-        sac_truth_region *region = add_region(truth, room);
-        if (region == NULL) return SAC_ERROR_MEMORY;
-        *region = (sac_truth_region){.frame = frame,
-                                     .track = -1,
-                                     .x1 = (float)r->x1,
-                                     .y1 = (float)r->y,
-                                     .x2 = (float)r->x2,
-                                     .y2 = (float)(r->y + 1)};
-        list->component[i] = list->components++;
-        // From here on the area of component c stands at c <= i, which no later root reads.
-        list->area[list->component[i]] = list->area[i];
+        w->part_of[i] = w->part_of[root];
+        part *p = &w->parts[w->part_of[i]];
+        widen(p, r->x1, r->y, r->x2, r->y + 1);
+        p->area += r->x2 - r->x1;
     }
-    return SAC_OK;
 }
 
-// Pixels that two components of consecutive frames share.
-typedef struct overlap {
-    int64_t before, now, pixels;
-    double share;
-} overlap;
-
-static int by_pair(const void *a, const void *b) {
-    const overlap *p = a, *q = b;
-    if (p->before != q->before) return p->before < q->before ? -1 : 1;
-    return p->now < q->now ? -1 : p->now > q->now;
-}
-
-static int by_share(const void *a, const void *b) {
-    const overlap *p = a, *q = b;
-    if (p->share > q->share) return -1;
-    if (p->share < q->share) return 1;
-    return by_pair(a, b);
-}
-
-typedef struct overlap_list {
-    overlap *items;
-    int64_t count, room;
-} overlap_list;
-
-static sac_status add_overlap(overlap_list *list, int64_t before, int64_t now, int64_t pixels) {
-    if (list->count == list->room) {
-        const int64_t more = list->room < 32 ? 64 : 2 * list->room;
-        overlap *grown = sac_recalloc(list->items, list->room, more, sizeof *grown);
-        if (grown == NULL) return SAC_ERROR_MEMORY;
-        list->items = grown;
-        list->room = more;
-    }
-    list->items[list->count++] = (overlap){.before = before, .now = now, .pixels = pixels};
-    return SAC_OK;
-}
-
-// Gives the components `now` the tracks of those they continue, or new ones.
-static sac_status link_components(sac_truth *truth, const run_list *before, const run_list *now,
-                                  overlap_list *pairs, int height) {
-    sac_status status = SAC_OK;
-    if (now->components == 0) return SAC_OK;
-    sac_truth_region *current = truth->regions + truth->count - now->components;
-    const sac_truth_region *earlier = current - before->components;
-    bool *taken = sac_calloc(before->components + 1, sizeof *taken);
-    SAC_TRY_ALLOC(taken);
-    pairs->count = 0;
-    for (int y = 0; y < height; y++) {
-        int64_t i = before->row[y], k = now->row[y];
-        while (i < before->row[y + 1] && k < now->row[y + 1]) {
-            const run *a = &before->runs[i], *b = &now->runs[k];
-            const int x1 = a->x1 > b->x1 ? a->x1 : b->x1, x2 = a->x2 < b->x2 ? a->x2 : b->x2;
-            if (x1 < x2 && before->component[i] >= 0 && now->component[k] >= 0)
-                SAC_TRY(add_overlap(pairs, before->component[i], now->component[k], x2 - x1));
-            if (a->x2 < b->x2)
-                i++;
+// Unites parts whose own boxes are near, then gives each root the box and area of all.
+static void join_parts(workshop *w, int join) {
+    for (int32_t i = 0; i < w->part_count; i++) {
+        const part *a = &w->parts[i];
+        // First pixels come from above: from here on all parts begin too far below.
+        for (int32_t k = i + 1; k < w->part_count && w->parts[k].y1 <= a->y2 + join; k++) {
+            const part *b = &w->parts[k];
+            if (b->x1 > a->x2 + join || a->x1 > b->x2 + join) continue;
+            const int32_t p = root_part(w->parts, i), q = root_part(w->parts, k);
+            if (p < q)
+                w->parts[q].parent = p;
             else
-                k++;
+                w->parts[p].parent = q;
         }
     }
-    int64_t count = 0;
-    if (pairs->count > 0) qsort(pairs->items, (size_t)pairs->count, sizeof *pairs->items, by_pair);
-    for (int64_t i = 0; i < pairs->count; i++) {
-        const overlap *p = &pairs->items[i];
-        overlap *last = count > 0 ? &pairs->items[count - 1] : NULL;
-        if (last != NULL && last->before == p->before && last->now == p->now)
-            last->pixels += p->pixels;
-        else
-            pairs->items[count++] = *p;
+    // Only now, since joining goes by the components' own boxes.
+    for (int32_t i = w->part_count - 1; i >= 0; i--) {
+        const part *b = &w->parts[i];
+        const int32_t root = root_part(w->parts, i);
+        if (root == i) continue;
+        widen(&w->parts[root], b->x1, b->y1, b->x2, b->y2);
+        w->parts[root].area += b->area;
     }
-    for (int64_t i = 0; i < count; i++) {
-        overlap *p = &pairs->items[i];
-        p->share =
-            (double)p->pixels / (double)(before->area[p->before] + now->area[p->now] - p->pixels);
+}
+
+// A region of the frame and a track that it may continue.
+typedef struct link {
+    double iou;
+    int64_t track, region;
+} link;
+
+static int by_iou(const void *a, const void *b) {
+    const link *p = a, *q = b;
+    if (p->iou > q->iou) return -1;
+    if (p->iou < q->iou) return 1;
+    if (p->track != q->track) return p->track < q->track ? -1 : 1;
+    return p->region < q->region ? -1 : p->region > q->region;
+}
+
+typedef struct linker {
+    int64_t *last; // [tracks] index of each track's latest region
+    int64_t last_room;
+    int64_t first_live; // tracks before have all been out of sight for too long
+    link *links;
+    int64_t count, room;
+} linker;
+
+static sac_status add_link(linker *l, double iou, int64_t track, int64_t region) {
+    if (l->count == l->room) {
+        const int64_t more = l->room < 32 ? 64 : 2 * l->room;
+        link *grown = sac_recalloc(l->links, l->room, more, sizeof *grown);
+        if (grown == NULL) return SAC_ERROR_MEMORY;
+        l->links = grown;
+        l->room = more;
     }
-    if (count > 0) qsort(pairs->items, (size_t)count, sizeof *pairs->items, by_share);
-    for (int64_t i = 0; i < count; i++) {
-        const overlap *p = &pairs->items[i];
-        if (taken[p->before] || current[p->now].track >= 0) continue;
-        taken[p->before] = true;
-        current[p->now].track = earlier[p->before].track;
+    l->links[l->count++] = (link){iou, track, region};
+    return SAC_OK;
+}
+
+static double box_iou(const sac_truth_region *a, const sac_truth_region *b) {
+    const float p[4] = {a->x1, a->y1, a->x2, a->y2}, q[4] = {b->x1, b->y1, b->x2, b->y2};
+    return sac_region_iou(p, q);
+}
+
+static sac_status begin_track(linker *l, sac_truth *truth, int64_t region) {
+    if (truth->tracks == l->last_room) {
+        const int64_t more = l->last_room < 32 ? 64 : 2 * l->last_room;
+        int64_t *grown = sac_recalloc(l->last, l->last_room, more, sizeof *grown);
+        if (grown == NULL) return SAC_ERROR_MEMORY;
+        l->last = grown;
+        l->last_room = more;
     }
-    for (int64_t i = 0; i < now->components; i++)
-        if (current[i].track < 0) current[i].track = truth->tracks++;
+    l->last[truth->tracks] = region;
+    truth->regions[region].track = truth->tracks++;
+    return SAC_OK;
+}
+
+// Gives the regions from `first` on, all of one frame, the tracks they continue, or new ones.
+static sac_status link_regions(linker *l, sac_truth *truth, int64_t first, int64_t max_gap) {
+    sac_status status = SAC_OK;
+    sac_truth_region *regions = truth->regions;
+    l->count = 0;
+    if (first == truth->count) return SAC_OK;
+    const int64_t frame = regions[first].frame;
+    while (l->first_live < truth->tracks &&
+           frame - regions[l->last[l->first_live]].frame > 1 + max_gap)
+        l->first_live++;
+    for (int64_t track = l->first_live; track < truth->tracks; track++) {
+        const sac_truth_region *before = &regions[l->last[track]];
+        if (frame - before->frame > 1 + max_gap) continue;
+        for (int64_t i = first; i < truth->count; i++) {
+            const double iou = box_iou(before, &regions[i]);
+            if (iou > 0.0) SAC_TRY(add_link(l, iou, track, i));
+        }
+    }
+    if (l->count > 0) qsort(l->links, (size_t)l->count, sizeof *l->links, by_iou);
+    for (int64_t i = 0; i < l->count; i++) {
+        const link *k = &l->links[i];
+        if (regions[k->region].track >= 0 || regions[l->last[k->track]].frame == frame) continue;
+        regions[k->region].track = k->track;
+        l->last[k->track] = k->region;
+    }
+    for (int64_t i = first; i < truth->count; i++)
+        if (regions[i].track < 0) SAC_TRY(begin_track(l, truth, i));
 fail:
-    sac_free(taken);
     return status;
+}
+
+sac_mask_options sac_mask_default_options(void) {
+    return (sac_mask_options){.min_area = 10, .join_px = 2, .max_gap = 5};
 }
 
 sac_status sac_truth_from_masks(sac_truth *truth, const uint8_t *masks, int64_t frames, int width,
-                                int height, int64_t min_area, sac_error *error) {
+                                int height, const sac_mask_options *options, sac_error *error) {
     sac_status status = SAC_OK;
-    run_list lists[2] = {{0}};
-    overlap_list pairs = {0};
+    workshop w = {0};
+    linker l = {0};
     int64_t room = 0;
+    const sac_mask_options o = options != NULL ? *options : sac_mask_default_options();
     if (truth != NULL) memset(truth, 0, sizeof *truth);
     if (truth == NULL || (masks == NULL && frames > 0) || frames < 0 || width < 1 || height < 1 ||
-        width > MAX_SIDE || height > MAX_SIDE || min_area < 1)
+        width > MAX_SIDE || height > MAX_SIDE)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "regions of %lld masks of %dx%d px, at least %lld px each: expected "
-                             "masks, sides of 1 to %d px and at least 1 px",
-                             (long long)frames, width, height, (long long)min_area, MAX_SIDE);
+                             "regions of %lld masks of %dx%d px: expected masks with sides of 1 to "
+                             "%d px",
+                             (long long)frames, width, height, MAX_SIDE);
+    if (o.min_area < 1 || o.join_px < -1 || o.join_px > 1024 || o.max_gap < 0 || o.max_gap > 10000)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "regions of masks: at least %lld px, joined over %d px, gaps of %lld "
+                             "frames; expected 1 or more, -1 to 1024, 0 to 10000",
+                             (long long)o.min_area, o.join_px, (long long)o.max_gap);
     truth->frames = frames;
-    for (int i = 0; i < 2; i++)
-        SAC_TRY_ALLOC(lists[i].row = sac_calloc((int64_t)height + 1, sizeof *lists[i].row));
+    SAC_TRY_ALLOC(w.row = sac_calloc((int64_t)height + 1, sizeof *w.row));
     for (int64_t t = 0; t < frames; t++) {
-        run_list *now = &lists[t % 2], *before = &lists[(t + 1) % 2];
-        SAC_TRY(find_runs(now, masks + t * width * height, width, height));
-        SAC_TRY(name_components(now, truth, &room, t, min_area));
-        SAC_TRY(link_components(truth, before, now, &pairs, height));
+        const int64_t first = truth->count;
+        SAC_TRY(find_runs(&w, masks + t * width * height, width, height));
+        find_parts(&w);
+        if (o.join_px >= 0) join_parts(&w, o.join_px);
+        for (int32_t i = 0; i < w.part_count; i++) {
+            const part *p = &w.parts[i];
+            if (p->parent != i || p->area < o.min_area) continue;
+            sac_truth_region *region = add_region(truth, &room);
+            SAC_TRY_ALLOC(region);
+            *region = (sac_truth_region){.frame = t,
+                                         .track = -1,
+                                         .x1 = (float)p->x1,
+                                         .y1 = (float)p->y1,
+                                         .x2 = (float)p->x2,
+                                         .y2 = (float)p->y2};
+        }
+        SAC_TRY(link_regions(&l, truth, first, o.max_gap));
     }
-    for (int i = 0; i < 2; i++) close_runs(&lists[i]);
-    sac_free(pairs.items);
-    return SAC_OK;
 fail:
-    for (int i = 0; i < 2; i++) close_runs(&lists[i]);
-    sac_free(pairs.items);
-    sac_truth_close(truth);
-    return sac_error_set(error, status, -1, "no memory for the regions of %lld masks",
-                         (long long)frames);
+    close_workshop(&w);
+    sac_free(l.last);
+    sac_free(l.links);
+    if (status < 0) {
+        sac_truth_close(truth);
+        return sac_error_set(error, status, -1, "no memory for the regions of %lld masks",
+                             (long long)frames);
+    }
+    return SAC_OK;
 }
 
 // ---- track files -------------------------------------------------------------------------------

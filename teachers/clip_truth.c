@@ -21,6 +21,10 @@ sac_status sac_clip_size(int *width, int *height, const sac_clip *clip, sac_erro
     return SAC_OK;
 }
 
+sac_truth_source sac_truth_default_source(void) {
+    return (sac_truth_source){.masks = sac_mask_default_options()};
+}
+
 bool sac_clip_is_normal(const sac_clip *clip) {
     return clip->labels != NULL && memchr(clip->labels, 1, (size_t)clip->frames) == NULL;
 }
@@ -44,14 +48,14 @@ fail:
     return status;
 }
 
-static sac_status read_masks(sac_truth *truth, int64_t min_area, const sac_clip *clip,
-                             sac_error *error) {
+static sac_status read_masks(sac_truth *truth, const sac_mask_options *options,
+                             const sac_clip *clip, sac_error *error) {
     sac_status status = SAC_OK;
     uint8_t *masks = NULL;
     int width, height;
     SAC_TRY(sac_clip_size(&width, &height, clip, error));
     SAC_TRY(sac_clip_load_masks(&masks, &width, &height, clip, error));
-    SAC_TRY(sac_truth_from_masks(truth, masks, clip->frames, width, height, min_area, error));
+    SAC_TRY(sac_truth_from_masks(truth, masks, clip->frames, width, height, options, error));
 fail:
     sac_free(masks);
     return status;
@@ -65,7 +69,7 @@ sac_status sac_clip_truth(sac_truth *truth, bool *known, const sac_clip *clip,
     if (source->tracks != NULL)
         SAC_TRY(read_tracks(truth, source, clip, error));
     else if (clip->mask_folder != NULL)
-        SAC_TRY(read_masks(truth, source->min_area, clip, error));
+        SAC_TRY(read_masks(truth, &source->masks, clip, error));
     else
         *known = sac_clip_is_normal(clip);
     return SAC_OK;

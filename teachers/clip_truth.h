@@ -12,8 +12,9 @@
 typedef struct sac_truth_source {
     const char *tracks; // folder with a file <clip>.txt per clip (eval/truth.h); NULL: masks
     int first_frame;    // of track files, 0 or 1
-    int64_t min_area;   // of mask components, px, >= 1
+    sac_mask_options masks;
 } sac_truth_source;
+sac_truth_source sac_truth_default_source(void); // masks with their defaults
 
 // Width and height of a clip's frames in px, from its first one. Errors of sac_video_open.
 SAC_NODISCARD sac_status sac_clip_size(int *width, int *height, const sac_clip *clip,

@@ -119,24 +119,24 @@ masks() { # folder frames first-abnormal last-abnormal
 }
 masks set/Test/Test001_gt 20 9 16
 masks set/Test/Test003_gt 12 7 12
-expect 0 'clip Test002 has abnormal frames but no masks' "$bench" eval --dataset set -m m.safetensors
+expect 0 'clip Test002 has abnormal frames but no masks' "$bench" eval --dataset set -m m.safetensors -t 1
 masks set/Test/Test002_gt 10 1 10
-expect 0 '24 regions in [0-9]* tracks from pixel masks' "$bench" eval --dataset set -m m.safetensors
-expect 0 '| model m.safetensors | [-0-9. |]* | 16x16 map |' "$bench" eval --dataset set -m m.safetensors
+expect 0 '24 regions in [0-9]* tracks from pixel masks' "$bench" eval --dataset set -m m.safetensors -t 1
+expect 0 '| model m.safetensors | [-0-9. |]* | 16x16 map |' "$bench" eval --dataset set -m m.safetensors -t 1
 expect 0 '| scores scores | [-0-9. |]* | - | - | - |' \
-    "$bench" eval --dataset set -m m.safetensors --scores scores -o regions.json
+    "$bench" eval --dataset set -m m.safetensors -t 1 --scores scores -o regions.json
 grep -q '"tbdc"' regions.json || fail "regions.json lacks TBDC"
 mkdir tracks
-expect 1 'no track file of clip Test001' "$bench" eval --dataset set -m m.safetensors --tracks tracks
+expect 1 'no track file of clip Test001' "$bench" eval --dataset set -m m.safetensors -t 1 --tracks tracks
 for c in 1 2 3; do printf '4,8,0,0,16,16\n4,9,1,1,17,17\n' >tracks/Test00$c.txt; done
 expect 0 '6 regions in 3 tracks from track files' \
-    "$bench" eval --dataset set -m m.safetensors --tracks tracks
+    "$bench" eval --dataset set -m m.safetensors -t 1 --tracks tracks
 expect 0 '6 regions in 3 tracks from track files' \
-    "$bench" eval --dataset set -m m.safetensors --tracks tracks --tracks-from 1
+    "$bench" eval --dataset set -m m.safetensors -t 1 --tracks tracks --tracks-from 1
 echo '4,10,0,0,16,16' >>tracks/Test002.txt
 expect 1 "Test002.txt: line 3: frame '10', expected an integer from 0 to 9" \
-    "$bench" eval --dataset set -m m.safetensors --tracks tracks
-expect 1 'nowhere' "$bench" eval --dataset set -m m.safetensors --tracks nowhere
+    "$bench" eval --dataset set -m m.safetensors -t 1 --tracks tracks
+expect 1 'nowhere' "$bench" eval --dataset set -m m.safetensors -t 1 --tracks nowhere
 expect 2 'needs at least two' "$bench" eval --dataset set --baseline --ensembles
 
 # A map store by hand: maps of zeros, three boxes of two tasks in each clip.

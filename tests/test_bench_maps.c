@@ -226,7 +226,8 @@ Test(bench_maps, ground_truth_and_measure) {
     make_store(folder, "maps", plain_objects, CALIBRATED, 0.0F);
     sac_error error = {0};
     sac_region_truth truth;
-    sac_assert_ok(sac_region_truth_open(&truth, NULL, 0, 1, &f.selection, NULL, &error), &error);
+    const sac_truth_source masks = sac_truth_default_source(), nowhere = {.tracks = "nowhere"};
+    sac_assert_ok(sac_region_truth_open(&truth, &masks, &f.selection, NULL, &error), &error);
     cr_assert(truth.count == 2 && truth.regions == 2 && truth.tracks == 1);
     cr_assert_float_eq(truth.clips[0].regions[1].x1, 23.0F, 1e-6F);
     sac_map_source source;
@@ -259,23 +260,24 @@ Test(bench_maps, ground_truth_and_measure) {
     char tracks[700], path[800];
     snprintf(tracks, sizeof tracks, "%s", sac_test_path("tracks"));
     sac_assert_ok(sac_folder_create(tracks, &error), &error);
+    const sac_truth_source files = {.tracks = tracks, .first_frame = 1};
     error = (sac_error){0};
-    sac_assert_error(sac_region_truth_open(&truth, tracks, 1, 1, &f.selection, NULL, &error),
+    sac_assert_error(sac_region_truth_open(&truth, &files, &f.selection, NULL, &error),
                      SAC_ERROR_IO, &error, "Test001", "Test001.txt", NULL);
     cr_assert_null(truth.clips);
     snprintf(path, sizeof path, "%s/Test001.txt", tracks);
     error = (sac_error){0};
     sac_assert_ok(
         sac_file_save(path, "5,3,22,16,30,28\n5,4,23,16,31,28\n6,4,1,1,9,9\n", 43, &error), &error);
-    sac_assert_ok(sac_region_truth_open(&truth, tracks, 1, 1, &f.selection, NULL, &error), &error);
+    sac_assert_ok(sac_region_truth_open(&truth, &files, &f.selection, NULL, &error), &error);
     cr_assert(truth.regions == 3 && truth.tracks == 2 && strcmp(truth.origin, "track files") == 0);
     sac_region_truth_close(&truth);
-    sac_assert_error(sac_region_truth_open(&truth, "nowhere", 0, 1, &f.selection, NULL, &error),
+    sac_assert_error(sac_region_truth_open(&truth, &nowhere, &f.selection, NULL, &error),
                      SAC_ERROR_IO, &error, "nowhere", NULL);
     // Without masks of an abnormal clip there is no ground truth, which is no error.
     error = (sac_error){0};
     f.clips[0].mask_folder = NULL;
-    sac_assert_ok(sac_region_truth_open(&truth, NULL, 0, 1, &f.selection, NULL, &error), &error);
+    sac_assert_ok(sac_region_truth_open(&truth, &masks, &f.selection, NULL, &error), &error);
     cr_assert_null(truth.clips);
 }
 
@@ -292,12 +294,12 @@ Test(bench_maps, allocation_failures) {
         sac_region_result result = {0};
         const sac_map_request request = {.regions = SAC_REGIONS_OBJECTS};
         const sac_map_source *two[] = {&source, &source};
+        const sac_truth_source masks = sac_truth_default_source();
         sac_memory_fail_after(n);
         sac_status status = sac_map_source_open(&source, folder, &f.dataset, NULL, NULL);
         if (status >= 0)
             status = sac_score_set_ensemble(&set, two, 2, &request, &f.selection, NULL);
-        if (status >= 0)
-            status = sac_region_truth_open(&truth, NULL, 0, 1, &f.selection, NULL, NULL);
+        if (status >= 0) status = sac_region_truth_open(&truth, &masks, &f.selection, NULL, NULL);
         if (status >= 0)
             status = sac_region_truth_measure(&result, &truth, &set, &f.selection, NULL);
         sac_memory_fail_after(-1);

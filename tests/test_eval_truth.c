@@ -36,7 +36,8 @@ Test(eval_truth, masks_become_tracks) {
     // Two parts that only touch at a corner are one region.
     paint(masks[5], 4, 4, 2, 2);
     paint(masks[5], 6, 6, 2, 2);
-    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 6, W, H, 1, &error), &error);
+    const sac_mask_options strict = {.min_area = 1};
+    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 6, W, H, &strict, &error), &error);
     cr_assert_eq(truth.count, 7);
     cr_assert_eq(truth.tracks, 4);
     cr_assert_eq(truth.frames, 6);
@@ -50,9 +51,49 @@ Test(eval_truth, masks_become_tracks) {
     sac_truth_close(&truth);
     cr_assert_null(truth.regions);
     // Without the specks.
-    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 6, W, H, 10, &error), &error);
+    const sac_mask_options large = {.min_area = 10};
+    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 6, W, H, &large, &error), &error);
     cr_assert_eq(truth.count, 3);
     cr_assert_eq(truth.tracks, 1);
+    sac_truth_close(&truth);
+    // Out of sight for a frame; the first is gone for two, the third lies where the first was.
+    sac_mask_options patient = {.min_area = 1, .max_gap = 1};
+    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 6, W, H, &patient, &error), &error);
+    cr_assert_eq(truth.tracks, 3);
+    expect_box(&truth.regions[5], 3, 1, 15, 9, 18, 12);
+    expect_box(&truth.regions[6], 5, 2, 4, 4, 8, 8);
+    sac_truth_close(&truth);
+    patient.max_gap = 2;
+    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 6, W, H, &patient, &error), &error);
+    cr_assert_eq(truth.tracks, 2);
+    expect_box(&truth.regions[6], 5, 0, 4, 4, 8, 8);
+    sac_truth_close(&truth);
+}
+
+Test(eval_truth, parts_of_an_object_are_one_region) {
+    static uint8_t mask[H * W];
+    sac_truth truth;
+    sac_error error = {0};
+    // Three pieces in a row, two empty columns between them, and one further away.
+    paint(mask, 2, 2, 2, 6);
+    paint(mask, 6, 4, 2, 2);
+    paint(mask, 10, 1, 1, 3);
+    paint(mask, 14, 12, 2, 1);
+    for (int join = 0; join < 4; join++) {
+        const sac_mask_options options = {.min_area = 1, .join_px = join};
+        sac_assert_ok(sac_truth_from_masks(&truth, mask, 1, W, H, &options, &error), &error);
+        cr_assert_eq(truth.count, join < 2 ? 4 : 2, "joined over %d px", join);
+        if (join >= 2) expect_box(&truth.regions[0], 0, 0, 2, 1, 11, 8);
+        sac_truth_close(&truth);
+    }
+    // The area is that of all parts: 12 + 4 + 3.
+    const sac_mask_options both = {.min_area = 19, .join_px = 2};
+    sac_assert_ok(sac_truth_from_masks(&truth, mask, 1, W, H, &both, &error), &error);
+    cr_assert_eq(truth.count, 1);
+    sac_truth_close(&truth);
+    const sac_mask_options more = {.min_area = 20, .join_px = 2};
+    sac_assert_ok(sac_truth_from_masks(&truth, mask, 1, W, H, &more, &error), &error);
+    cr_assert_eq(truth.count, 0);
     sac_truth_close(&truth);
 }
 
@@ -66,10 +107,11 @@ Test(eval_truth, the_larger_overlap_continues_the_track) {
     paint(masks[1], 2, 4, 16, 6);
     paint(masks[2], 2, 4, 4, 6);
     paint(masks[2], 10, 4, 8, 6);
-    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 4, W, H, 1, &error), &error);
+    const sac_mask_options strict = {.min_area = 1};
+    sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 4, W, H, &strict, &error), &error);
     cr_assert_eq(truth.count, 5);
     cr_assert_eq(truth.tracks, 3);
-    // The large one (48 of 96 px) goes on through the meeting, the small one gets a new track.
+    // The large one (IoU 48 of 96 px) goes on through the meeting, the small one gets a new track.
     expect_box(&truth.regions[2], 1, 1, 2, 4, 18, 10);
     expect_box(&truth.regions[3], 2, 2, 2, 4, 6, 10);
     expect_box(&truth.regions[4], 2, 1, 10, 4, 18, 10);
@@ -98,7 +140,9 @@ Test(eval_truth, components_are_the_flood_filled_ones) {
         const int least = 1 + (int)sac_rng_below(&rng, 4);
         sac_truth truth;
         sac_error error = {0};
-        sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 3, W, H, least, &error), &error);
+        const sac_mask_options options = {.min_area = least, .join_px = -1};
+        const sac_mask_options *used = &options;
+        sac_assert_ok(sac_truth_from_masks(&truth, masks[0], 3, W, H, used, &error), &error);
         int64_t expected = 0;
         for (int t = 0; t < 3; t++)
             for (int i = 0; i < H * W; i++) {
@@ -129,13 +173,16 @@ Test(eval_truth, components_are_the_flood_filled_ones) {
 Test(eval_truth, bad_masks) {
     static uint8_t mask[H * W];
     sac_truth truth;
-    cr_assert_eq(sac_truth_from_masks(NULL, mask, 1, W, H, 1, NULL), SAC_ERROR_ARGUMENT);
-    cr_assert_eq(sac_truth_from_masks(&truth, NULL, 1, W, H, 1, NULL), SAC_ERROR_ARGUMENT);
-    cr_assert_eq(sac_truth_from_masks(&truth, mask, -1, W, H, 1, NULL), SAC_ERROR_ARGUMENT);
-    cr_assert_eq(sac_truth_from_masks(&truth, mask, 1, 0, H, 1, NULL), SAC_ERROR_ARGUMENT);
-    cr_assert_eq(sac_truth_from_masks(&truth, mask, 1, W, 20000, 1, NULL), SAC_ERROR_ARGUMENT);
-    cr_assert_eq(sac_truth_from_masks(&truth, mask, 1, W, H, 0, NULL), SAC_ERROR_ARGUMENT);
-    cr_assert_eq(sac_truth_from_masks(&truth, NULL, 0, W, H, 1, NULL), SAC_OK);
+    cr_assert_eq(sac_truth_from_masks(NULL, mask, 1, W, H, NULL, NULL), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_truth_from_masks(&truth, NULL, 1, W, H, NULL, NULL), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_truth_from_masks(&truth, mask, -1, W, H, NULL, NULL), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_truth_from_masks(&truth, mask, 1, 0, H, NULL, NULL), SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_truth_from_masks(&truth, mask, 1, W, 20000, NULL, NULL), SAC_ERROR_ARGUMENT);
+    const sac_mask_options bad[] = {{0, 0, 0}, {1, -2, 0}, {1, 1025, 0}, {1, 0, -1}, {1, 0, 10001}};
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(sac_truth_from_masks(&truth, mask, 1, W, H, &bad[i], NULL),
+                     SAC_ERROR_ARGUMENT);
+    cr_assert_eq(sac_truth_from_masks(&truth, NULL, 0, W, H, NULL, NULL), SAC_OK);
     cr_assert_eq(truth.count, 0);
 }
 
@@ -217,11 +264,12 @@ Test(eval_truth, allocation_failures) {
     size_t used = 0;
     for (int i = 0; i < 100; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%d,%d,0,0,5,5\n", i, i % 10);
+    const sac_mask_options strict = {.min_area = 1};
     bool done = false;
     for (int64_t n = 0; n < 200 && !done; n++) {
         sac_truth a = {0}, b = {0};
         sac_memory_fail_after(n);
-        sac_status status = sac_truth_from_masks(&a, masks[0], 40, W, H, 1, NULL);
+        sac_status status = sac_truth_from_masks(&a, masks[0], 40, W, H, &strict, NULL);
         if (status >= 0) status = parse(&b, text, 0, NULL);
         sac_memory_fail_after(-1);
         done = status == SAC_OK;

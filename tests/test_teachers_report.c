@@ -181,7 +181,7 @@ static sac_status write_report(const fixture *f, const char *folder, const char 
     if (status < 0) return status;
     const sac_teacher_report report = {.store = store,
                                        .dataset = &f->dataset,
-                                       .truth = {.min_area = 1},
+                                       .truth = sac_truth_default_source(),
                                        .pictures = pictures,
                                        .stop = stop};
     status = sac_file_writer_open(&writer, path, error);

@@ -22,8 +22,7 @@ typedef struct eval_settings {
     const char *column;
     int map_score, regions;
     bool baseline, per_task, ensembles;
-    const char *tracks;
-    int64_t tracks_from, min_region; // px
+    bench_truth truth;
     int smoothing, one_class;
     double sigma;
     int64_t taps;
@@ -90,28 +89,7 @@ static const sac_option eval_options[] = {
          "frame score of a map store: its 1x1 array, or the mean of 1x1 and the largest 4x4 and "
          "16x16 cells"},
     {.name = "", .help = "Regions (RBDC, TBDC), measured where the clips have masks or tracks"},
-    {.name = "tracks",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(eval_settings, tracks),
-     .argument = "DIR",
-     .help =
-         "ground truth from track files CLIP.txt with lines track_id,frame,x1,y1,x2,y2, instead of "
-         "from the masks"},
-    {.name = "tracks-from",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(eval_settings, tracks_from),
-     .min = 0,
-     .max = 1,
-     .argument = "N",
-     .help = "number of a clip's first frame in track files"},
-    {.name = "min-region",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(eval_settings, min_region),
-     .number = 1,
-     .min = 1,
-     .max = 1e9,
-     .argument = "PX",
-     .help = "pixels of the smallest region in a mask"},
+    BENCH_TRUTH_OPTIONS(eval_settings),
     {.name = "regions",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(eval_settings, regions),
@@ -377,9 +355,9 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
     SAC_TRY(sac_clip_select(&w.selection, w.dataset, settings->clips, error));
     SAC_TRY(open_sources(&w, error));
     // Only models and map stores have regions.
-    if (settings->models.count + settings->maps.count > 0 || settings->tracks != NULL)
-        SAC_TRY(sac_region_truth_open(&w.truth, settings->tracks, (int)settings->tracks_from,
-                                      settings->min_region, &w.selection, logger, error));
+    const sac_truth_source source = bench_truth_source(&settings->truth);
+    if (settings->models.count + settings->maps.count > 0 || source.tracks != NULL)
+        SAC_TRY(sac_region_truth_open(&w.truth, &source, &w.selection, logger, error));
     SAC_TRY(collect(&w, error));
     SAC_TRY(sac_eval_report_make(&report, w.dataset, &w.selection, &w.truth, w.sets, w.set_count,
                                  conventions, convention_count, error));

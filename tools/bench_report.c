@@ -12,8 +12,9 @@
 
 typedef struct report_settings {
     sac_tool_settings tool;
-    const char *dataset, *maps, *output, *overlays, *tracks;
-    int64_t tracks_from, min_region, pictures;
+    const char *dataset, *maps, *output, *overlays;
+    bench_truth truth;
+    int64_t pictures;
     double frame_rate;
 } report_settings;
 
@@ -38,26 +39,7 @@ static const sac_option report_options[] = {
      .max = 60,
      .argument = "N",
      .help = "pictures of each kind"},
-    {.name = "tracks",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(report_settings, tracks),
-     .argument = "DIR",
-     .help = "ground truth from track files CLIP.txt instead of from the masks"},
-    {.name = "tracks-from",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(report_settings, tracks_from),
-     .min = 0,
-     .max = 1,
-     .argument = "N",
-     .help = "number of a clip's first frame in track files"},
-    {.name = "min-region",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(report_settings, min_region),
-     .number = 1,
-     .min = 1,
-     .max = 1e9,
-     .argument = "PX",
-     .help = "pixels of the smallest region in a mask"},
+    BENCH_TRUTH_OPTIONS(report_settings),
     {.name = "", .help = "Results"},
     {.name = "output",
      .letter = 'o',
@@ -111,9 +93,7 @@ static sac_status write_page(report_work *w, sac_error *error) {
     const report_settings *s = w->settings;
     const sac_teacher_report page = {.store = w->store,
                                      .dataset = w->dataset,
-                                     .truth = {.tracks = s->tracks,
-                                               .first_frame = (int)s->tracks_from,
-                                               .min_area = s->min_region},
+                                     .truth = bench_truth_source(&s->truth),
                                      .pictures = (int)s->pictures,
                                      .stop = sac_interrupted,
                                      .progress = on_clip,

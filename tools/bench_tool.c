@@ -11,6 +11,14 @@
 #include "core/json.h"
 #include "core/number.h"
 
+sac_truth_source bench_truth_source(const bench_truth *truth) {
+    return (sac_truth_source){.tracks = truth->tracks,
+                              .first_frame = (int)truth->tracks_from,
+                              .masks = {.min_area = truth->min_region,
+                                        .join_px = (int)truth->join_regions,
+                                        .max_gap = truth->track_gap}};
+}
+
 int bench_show(void *user, int64_t done, int64_t total) {
     bench_display *d = user;
     // Without memory for the display the work goes on unseen.

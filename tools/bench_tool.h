@@ -11,8 +11,33 @@
 #include "bench/machine.h"
 #include "core/tool.h"
 #include "saccade/status.h"
+#include "teachers/clip_truth.h"
 
 #define BENCH_NAME "student-bench"
+
+// Where ground-truth regions come from; the commands that need them share the options.
+typedef struct bench_truth {
+    const char *tracks;
+    int64_t tracks_from, min_region, join_regions, track_gap;
+} bench_truth;
+sac_truth_source bench_truth_source(const bench_truth *truth);
+// clang-format off
+#define BENCH_TRUTH_OPTIONS(kind)                                                                  \
+    {.name = "tracks", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, truth.tracks),            \
+     .argument = "DIR", .help = "ground truth from track files CLIP.txt with lines "               \
+     "track_id,frame,x1,y1,x2,y2, instead of from the masks"},                                     \
+    {.name = "tracks-from", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.tracks_from),   \
+     .min = 0, .max = 1, .argument = "N", .help = "number of a clip's first frame in track files"}, \
+    {.name = "min-region", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.min_region),     \
+     .number = 10, .min = 1, .max = 1e9, .argument = "PX",                                         \
+     .help = "pixels of the smallest region in a mask"},                                           \
+    {.name = "join-regions", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.join_regions), \
+     .number = 2, .min = -1, .max = 1024, .argument = "PX",                                         \
+     .help = "parts of a mask at most so far apart are one region; -1: none are joined"},                               \
+    {.name = "track-gap", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.track_gap),       \
+     .number = 5, .min = 0, .max = 10000, .argument = "FRAMES",                                    \
+     .help = "frames a region of the masks may be out of sight and still be the same track"}
+// clang-format on
 
 int bench_main_eval(int argc, char **argv);
 int bench_main_report(int argc, char **argv);

@@ -118,7 +118,7 @@ static sac_status write_report(screen *s, const teach_settings *set, sac_error *
     if (status >= 0) {
         const sac_teacher_report report = {.store = store,
                                            .dataset = dataset,
-                                           .truth = {.min_area = 1},
+                                           .truth = sac_truth_default_source(),
                                            .pictures = 12,
                                            .stop = sac_interrupted,
                                            .progress = on_report,
