@@ -90,6 +90,7 @@ sac_status sac_family_calibrate(sac_calibration *calibration, const sac_family_j
     on_scored(&s, 0);
     for (int64_t c = 0; c < job->count; c++) {
         const sac_family_clip *clip = &job->clips[c];
+        if (family->borrows) SAC_TRY(sac_family_lend(job, c, true, error));
         SAC_TRY(sac_family_tail(&view, clip->detections,
                                 sac_family_train_count(clip->detections->count)));
         if (view.count > 0) {
@@ -97,6 +98,7 @@ sac_status sac_family_calibrate(sac_calibration *calibration, const sac_family_j
                                   clip->width, clip->height, job->listener.stop, on_scored, &s,
                                   error));
         }
+        if (family->borrows) SAC_TRY(sac_family_lend(job, c, false, error));
         s.before += view.count;
         sac_free(view.start);
         view.start = NULL;
@@ -106,6 +108,11 @@ fail:
     sac_free(view.start);
     sac_free(tasks);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the calibration") : SAC_OK;
+}
+
+sac_status sac_family_lend(const sac_family_job *job, int64_t index, bool wanted,
+                           sac_error *error) {
+    return job->lend == NULL ? SAC_OK : job->lend(job->listener.user, index, wanted, error);
 }
 
 json_t *sac_family_provenance(const sac_family_job *job, json_t *metrics) {

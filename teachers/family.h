@@ -66,12 +66,17 @@ typedef struct sac_family_job {
     // (sac_family_provenance).
     const json_t *provenance;
     sac_family_listener listener;
+    // Loads the pixels and size of clips[index] (`wanted`; harmless when they are there), or frees them. Use
+    // sac_family_lend. NULL: pixels are there all the time.
+    sac_status (*lend)(void *user, int64_t index, bool wanted, sac_error *error);
     sac_family_recall *recall; // train may fill it, so that no clip is scored twice; NULL: not wanted
 } sac_family_job;
 
 typedef struct sac_family {
     const char *name;    // value of --teacher and of "teacher" in the file
     const char *summary; // one line for people
+    // Takes pixels with sac_family_lend, one clip at a time, and finds none at the start.
+    bool borrows;
     // A mirrored clip gets the mirrored scores: left and right, and places, mean nothing to it. A student of such
     // teachers only may learn from mirrored frames.
     bool mirrors;
@@ -113,11 +118,15 @@ const sac_family *sac_family_find(const char *name);
 SAC_NODISCARD sac_status sac_family_tail(sac_detections *view, const sac_detections *detections,
                                          int64_t first);
 
-// Scores the held-back objects of the job's clips with `score` of a family and fits the calibration, whose
+// Scores the held-back objects of the job's clips (which it borrows where they are not loaded) with `score` of a family and fits the calibration, whose
 // tasks are named before.
 SAC_NODISCARD sac_status sac_family_calibrate(sac_calibration *calibration,
                                               const sac_family_job *job, const sac_family *family,
                                               void *state, sac_error *error);
+
+// job->lend with the listener's user; SAC_OK without one.
+SAC_NODISCARD sac_status sac_family_lend(const sac_family_job *job, int64_t index, bool wanted,
+                                         sac_error *error);
 
 // Copy of the job's provenance with "metrics" set (new reference); NULL when memory is short.
 json_t *sac_family_provenance(const sac_family_job *job, json_t *metrics);

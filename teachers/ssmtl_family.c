@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/check.h"
 #include "core/file.h"
@@ -70,6 +71,11 @@ static void on_progress(void *user, int64_t done, int64_t total, double loss) {
     r->shown = true;
     (void)snprintf(note, sizeof note, "loss %.4f", loss);
     sac_family_progress(&r->job->listener, "train", "samples", done, total, note);
+}
+
+static sac_status on_lend(void *user, int64_t index, bool wanted, sac_error *error) {
+    const training *r = user;
+    return sac_family_lend(r->job, index, wanted, error);
 }
 
 static void on_say(void *user, const char *message) {
@@ -169,6 +175,23 @@ static json_t *losses_json(const sac_ssmtl_losses *l, unsigned tasks) {
     return NULL;
 }
 
+// File names of the networks that are imitated, without folders.
+static json_t *imitated_json(const sac_ssmtl_options *options) {
+    json_t *json = json_object();
+    for (int t = 0; json != NULL && t < SAC_SSMTL_TARGETS; t++) {
+        const char *text = options->imitate[t];
+        if (text == NULL) continue;
+        const char *name = strrchr(text, '/');
+        json_t *value = json_string(name == NULL ? text : name + 1);
+        if (json_object_set_new(json, sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t), value) !=
+            0) {
+            json_decref(json);
+            return NULL;
+        }
+    }
+    return json;
+}
+
 static json_t *metrics_json(const sac_ssmtl_report *p, unsigned tasks,
                             const sac_calibration *calibration) {
     const sac_ssmtl_epoch *best = &p->epochs[p->best];
@@ -192,6 +215,7 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     sac_ssmtl_listener listener = {.user = &r,
                                    .stop = job->listener.stop,
                                    .say = on_say,
+                                   .lend = on_lend,
                                    .progress = on_progress,
                                    .epoch = on_epoch};
     *metrics = NULL;
@@ -209,6 +233,10 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     SAC_TRY(sac_ssmtl_scorer_create(&t.scorer, t.model, BATCH, r.options->backend, error));
     SAC_TRY(sac_family_calibrate(&t.model->calibration, job, &sac_ssmtl_family, &t, error));
     SAC_TRY_ALLOC(*metrics = metrics_json(&report, r.tasks, &t.model->calibration));
+    if (json_object_set_new(*metrics, "imitated", imitated_json(r.options)) != 0) {
+        status = SAC_ERROR_MEMORY;
+        goto fail;
+    }
     SAC_TRY_ALLOC(provenance = sac_family_provenance(job, *metrics));
     SAC_TRY(sac_ssmtl_model_write(t.model, job->file, provenance, error));
 fail:
@@ -226,6 +254,7 @@ fail:
 const sac_family sac_ssmtl_family = {
     .name = "ssmtl",
     .summary = "proxy tasks learned on object-centric sequences by a 3D CNN",
+    .borrows = true,
     .mirrors = true, // trained on mirrored sequences as well
     .train = train,
     .open = open_teacher,

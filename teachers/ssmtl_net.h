@@ -11,7 +11,10 @@
 
 #include "nn/net.h"
 #include "saccade/status.h"
-#include "teachers/sequence.h"
+
+// Object-centric sequence: the same box at the times t-3..t+3. Times outside the clip mean its first or last frame (the
+// original does not score objects nearer than 3 frames to an end; we score every frame).
+enum { SAC_SEQUENCE_REACH = 3, SAC_SEQUENCE_LENGTH = 2 * SAC_SEQUENCE_REACH + 1 };
 
 // Proxy tasks, in the order of task scores.
 typedef enum sac_ssmtl_task {

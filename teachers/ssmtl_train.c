@@ -42,7 +42,8 @@ typedef struct trainer {
     sac_ssmtl_options options;
     sac_crop_object *objects; // [train_count + valid_count], those that train first
     int64_t train_count, valid_count, held_back;
-    int64_t *rows; // [train_count] 0, 1, 2 ...
+    int32_t *clip_of; // [train_count + valid_count], ascending in both parts
+    int64_t *rows;    // [train_count] 0, 1, 2 ...
     sac_crop_cache *cache;
     sac_crop_source source;
     sac_net *net;
@@ -124,29 +125,30 @@ static sac_status collect_objects(trainer *tr, sac_error *error) {
     }
     tr->objects = sac_calloc(train + valid, sizeof *tr->objects);
     tr->rows = sac_calloc(train, sizeof *tr->rows);
-    if (tr->objects == NULL || tr->rows == NULL) return SAC_ERROR_MEMORY;
+    tr->clip_of = sac_calloc(train + valid, sizeof *tr->clip_of);
+    if (tr->objects == NULL || tr->rows == NULL || tr->clip_of == NULL) return SAC_ERROR_MEMORY;
     for (int64_t i = 0; i < train; i++) tr->rows[i] = i;
-    sac_crop_object *next[2] = {tr->objects, tr->objects + train};
+    int64_t next[2] = {0, train};
     for (int64_t c = 0; c < tr->clip_count; c++) {
         const sac_family_clip *clip = &tr->clips[c];
         const sac_detections *d = clip->detections;
         int64_t first = sac_family_train_count(d->count);
         for (int64_t t = 0; t < d->frames; t++) {
             for (int64_t i = d->start[t]; i < d->start[t + 1]; i++) {
-                *next[i >= first]++ = (sac_crop_object){.pixels = clip->pixels,
-                                                        .width = clip->width,
-                                                        .height = clip->height,
-                                                        .frames = d->frames,
-                                                        .t = t,
-                                                        .box = d->boxes[i]};
+                int64_t at = next[i >= first]++;
+                tr->clip_of[at] = (int32_t)c;
+                tr->objects[at] =
+                    (sac_crop_object){.frames = d->frames, .t = t, .box = d->boxes[i]};
             }
         }
     }
     tr->train_count = train;
     tr->valid_count = tr->held_back = valid;
     if (wanted > 0 && wanted < valid) {
-        sac_crop_object *held = tr->objects + train;
-        for (int64_t i = 0; i < wanted; i++) held[i] = held[i * valid / wanted];
+        for (int64_t i = 0; i < wanted; i++) {
+            tr->objects[train + i] = tr->objects[train + i * valid / wanted];
+            tr->clip_of[train + i] = tr->clip_of[train + i * valid / wanted];
+        }
         tr->valid_count = wanted;
     }
     return SAC_OK;
@@ -222,33 +224,80 @@ static sac_status extend_stamp(char **out, const trainer *tr, const char *stamp)
     return *out == NULL ? SAC_ERROR_MEMORY : SAC_OK;
 }
 
-// What the networks say about every object, and the detector's confidences.
-static sac_status fill_targets(trainer *tr, float *values, const sac_ssmtl_listener *listener,
-                               sac_error *error) {
+// What is made of every object before learning: crops in the cache, values in `values`; either may be NULL.
+typedef struct harvest {
+    sac_crop_cache *cache;
+    float *values; // [objects][stride]
+    sac_image_runner *runners[SAC_SSMTL_TARGETS];
+    double values_s;
+} harvest;
+
+// Rows first..end, all of one clip whose pixels are there.
+static sac_status reap_rows(trainer *tr, harvest *h, int64_t first, int64_t end,
+                            const sac_ssmtl_listener *listener, sac_error *error) {
     sac_status status = SAC_OK;
-    sac_image_runner *runner = NULL;
     const sac_ssmtl_targets *targets = &tr->targets;
-    const int64_t count = tr->train_count + tr->valid_count;
-    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
-        if (tr->networks[t] == NULL) continue;
-        double start = sac_time_s();
-        SAC_TRY(sac_image_runner_create(&runner, tr->networks[t], tr->options.backend, error));
-        SAC_TRY(sac_image_runner_run(runner, values + targets->at[t], targets->stride, tr->objects,
-                                     count, listener->stop, error));
-        sac_image_runner_close(&runner);
-        say(listener, "%lld values for task %s of %lld objects: %.1f objects/s",
-            (long long)targets->length[t], sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t),
-            (long long)count, (double)count / (sac_time_s() - start));
+    if (first == end) return SAC_OK;
+    if (h->cache != NULL) {
+        SAC_TRY(
+            sac_crop_cache_put(h->cache, first, tr->objects + first, end - first, tr->source.size));
     }
-    for (int64_t i = 0; i < count && targets->classes > 0; i++) {
-        float *row = values + i * targets->stride + targets->at[0] + targets->length[0];
+    if (h->values == NULL) return SAC_OK;
+    double start = sac_time_s();
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        if (h->runners[t] == NULL) continue;
+        SAC_TRY(sac_image_runner_run(
+            h->runners[t], h->values + first * targets->stride + targets->at[t], targets->stride,
+            tr->objects + first, end - first, listener->stop, error));
+    }
+    h->values_s += sac_time_s() - start;
+    for (int64_t i = first; i < end && targets->classes > 0; i++) {
+        float *row = h->values + i * targets->stride + targets->at[0] + targets->length[0];
         const sac_box *box = &tr->objects[i].box;
         memset(row, 0, (size_t)targets->classes * sizeof *row);
         if (box->class_id >= 0 && box->class_id < targets->classes)
             row[box->class_id] = box->confidence;
     }
 fail:
-    sac_image_runner_close(&runner);
+    return status;
+}
+
+// Goes through the clips, so that one of them at a time is needed; `keep` leaves them all.
+static sac_status reap(trainer *tr, harvest *h, bool keep, const sac_ssmtl_listener *listener,
+                       sac_error *error) {
+    sac_status status = SAC_OK;
+    const int64_t ends[2] = {tr->train_count, tr->train_count + tr->valid_count};
+    int64_t at[2] = {0, tr->train_count};
+    for (int t = 0; t < SAC_SSMTL_TARGETS && h->values != NULL; t++) {
+        if (tr->networks[t] == NULL) continue;
+        SAC_TRY(
+            sac_image_runner_create(&h->runners[t], tr->networks[t], tr->options.backend, error));
+    }
+    for (int64_t c = 0; c < tr->clip_count; c++) {
+        if (c > 0 && listener->stop != NULL && listener->stop()) {
+            status =
+                sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "interrupted while cutting crops");
+            goto fail;
+        }
+        if (listener->lend != NULL) SAC_TRY(listener->lend(listener->user, c, true, error));
+        for (int part = 0; part < 2; part++) {
+            int64_t first = at[part];
+            for (; at[part] < ends[part] && tr->clip_of[at[part]] == c; at[part]++) {
+                tr->objects[at[part]].pixels = tr->clips[c].pixels;
+                tr->objects[at[part]].width = tr->clips[c].width;
+                tr->objects[at[part]].height = tr->clips[c].height;
+            }
+            SAC_TRY(reap_rows(tr, h, first, at[part], listener, error));
+        }
+        if (listener->lend != NULL && !keep)
+            SAC_TRY(listener->lend(listener->user, c, false, error));
+    }
+    if (h->values != NULL) {
+        say(listener, "%lld values of image networks for %lld objects: %.1f objects/s",
+            (long long)tr->targets.stride, (long long)ends[1], (double)ends[1] / h->values_s);
+    }
+fail:
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) sac_image_runner_close(&h->runners[t]);
     return status;
 }
 
@@ -267,61 +316,50 @@ static void scale_targets(trainer *tr) {
     }
 }
 
-// Crops come from a file where there is room for one.
+// Crops and values come from a file where there is room for one.
 static sac_status open_crops(trainer *tr, const char *checkpoint, bool resume, const char *stamp,
                              const sac_ssmtl_listener *listener, sac_error *error) {
     sac_status status = SAC_OK;
     char *path = NULL;
-    const int64_t count = tr->train_count + tr->valid_count;
+    harvest h = {0};
+    sac_error refused = {0};
+    const int64_t count = tr->train_count + tr->valid_count, stride = tr->targets.stride;
     const int size = (int)tr->options.design.crop_size, side = size + 2 * (size / MARGIN_PART);
+    const uint64_t number = digest(tr, stamp);
+    const double start = sac_time_s();
     tr->source =
         (sac_crop_source){.size = size, .margin = size / MARGIN_PART, .objects = tr->objects};
-    const int64_t stride = tr->targets.stride;
-    if (!tr->options.cache || checkpoint == NULL) goto fail;
-    SAC_TRY_ALLOC(path = sac_format("%s.crops", checkpoint));
-    const uint64_t number = digest(tr, stamp);
-    sac_error refused = {0};
-    if (resume &&
-        sac_crop_cache_open(&tr->cache, path, count, side, stride, number, &refused) == SAC_OK) {
-        goto fail;
-    }
-    refused = (sac_error){0};
-    if (sac_crop_cache_create(&tr->cache, path, count, side, stride, number, &refused) < 0) {
-        say(listener, "%s; crops are cut when they are needed", refused.message);
-        goto fail;
-    }
-    double start = sac_time_s();
-    enum { PORTION = 4096 };
-    for (int64_t first = 0; first < count; first += PORTION) {
-        int64_t n = count - first < PORTION ? count - first : PORTION;
-        if (first > 0 && listener->stop != NULL && listener->stop()) {
-            status =
-                sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "interrupted while cutting crops");
-            goto fail;
+    if (tr->options.cache && checkpoint != NULL) {
+        SAC_TRY_ALLOC(path = sac_format("%s.crops", checkpoint));
+        if (resume && sac_crop_cache_open(&tr->cache, path, count, side, stride, number,
+                                          &refused) == SAC_OK) {
+            tr->targets.values = sac_crop_cache_features(tr->cache, 0);
+            goto done;
         }
-        SAC_TRY(sac_crop_cache_put(tr->cache, first, tr->objects + first, n, size));
+        refused = (sac_error){0};
+        if (sac_crop_cache_create(&tr->cache, path, count, side, stride, number, &refused) < 0) {
+            say(listener, "%s; crops are cut when they are needed", refused.message);
+        }
     }
-    if (stride > 0)
-        SAC_TRY(fill_targets(tr, sac_crop_cache_features(tr->cache, 0), listener, error));
-    SAC_TRY(sac_crop_cache_commit(tr->cache, error));
-    say(listener, "crops of %lld objects cached: %.2f GB in %.1f s", (long long)count,
-        (double)sac_crop_cache_bytes(count, side, stride) / 1e9, sac_time_s() - start);
+    h.cache = tr->cache;
+    if (stride > 0 && tr->cache != NULL) {
+        h.values = sac_crop_cache_features(tr->cache, 0);
+    } else if (stride > 0) {
+        SAC_TRY_ALLOC(h.values = tr->values = sac_calloc(count * stride, sizeof *tr->values));
+    }
+    SAC_TRY(reap(tr, &h, tr->cache == NULL, listener, error));
+    tr->targets.values = h.values;
+    if (tr->cache != NULL) {
+        SAC_TRY(sac_crop_cache_commit(tr->cache, error));
+        say(listener, "crops of %lld objects cached: %.2f GB in %.1f s", (long long)count,
+            (double)sac_crop_cache_bytes(count, side, stride) / 1e9, sac_time_s() - start);
+    }
+done:
+    tr->source.cache = tr->cache;
+    if (stride > 0) scale_targets(tr);
 fail:
     sac_free(path);
-    if (status < 0) return status;
-    tr->source.cache = tr->cache;
-    if (stride == 0) return SAC_OK;
-    if (tr->cache != NULL) {
-        tr->targets.values = sac_crop_cache_features(tr->cache, 0);
-    } else {
-        tr->values = sac_calloc(count * stride, sizeof *tr->values);
-        if (tr->values == NULL) return SAC_ERROR_MEMORY;
-        status = fill_targets(tr, tr->values, listener, error);
-        if (status < 0) return status;
-        tr->targets.values = tr->values;
-    }
-    scale_targets(tr);
-    return SAC_OK;
+    return status;
 }
 
 // ---- one step ----------------------------------------------------------------------------------------------
@@ -612,6 +650,7 @@ static void close_trainer(trainer *tr) {
     for (int t = 0; t < SAC_SSMTL_TARGETS; t++) sac_image_network_close(&tr->networks[t]);
     sac_free(tr->values);
     sac_free(tr->rows);
+    sac_free(tr->clip_of);
     sac_free(tr->history);
 }
 
@@ -742,6 +781,8 @@ sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
         SAC_TRY(open_crops(&tr, checkpoint, resume, full, listener, error));
     }
     SAC_TRY(learn(&tr, checkpoint, full, listener, error));
+    for (int64_t c = 0; c < count && listener->lend != NULL && tr.cache == NULL; c++)
+        SAC_TRY(listener->lend(listener->user, c, false, error));
     SAC_TRY(make_model(out, &tr, error));
     *report = (sac_ssmtl_report){.epochs = tr.history,
                                  .count = tr.state.epochs_done,

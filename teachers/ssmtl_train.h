@@ -57,6 +57,9 @@ typedef struct sac_ssmtl_listener {
     void *user;
     bool (*stop)(void); // polled after each step
     void (*say)(void *user, const char *message);
+    // As sac_family_job has it: pixels of clips[index] are there between the calls with and without `wanted`. With a
+    // cache each clip is borrowed once, else all stay until learning ends. NULL: they are there all the time.
+    sac_status (*lend)(void *user, int64_t index, bool wanted, sac_error *error);
     void (*progress)(void *user, int64_t samples_done, int64_t samples_total, double loss);
     // All epochs so far, the latest last; `best` is the index of the lowest validation loss. An error ends
     // the run.

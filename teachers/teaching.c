@@ -47,6 +47,16 @@ sac_status sac_teaching_load(sac_teaching_clip *c, sac_error *error) {
     return sac_clip_load(&c->pixels, &c->width, &c->height, 1, c->clip, error);
 }
 
+static void unload(sac_teaching_clip *c) {
+    sac_free(c->pixels);
+    c->pixels = NULL;
+}
+
+// Whether training clips are loaded only where they are looked at.
+static bool lends(const sac_teaching_run *r) {
+    return r->set.from != NULL || r->set.family->borrows;
+}
+
 // ---- set-up ------------------------------------------------------------------------------------------------
 
 // Removes the files of a folder, and the folder.
@@ -259,8 +269,10 @@ static sac_status detect_all(sac_teaching_run *r, sac_error *error) {
     for (int64_t i = 0; i < r->dataset->train_count; i++) {
         sac_teaching_clip *c = &r->clips[i];
         SAC_TRY(sac_teaching_poll(r, "learning the size of people", error));
+        SAC_TRY(sac_teaching_load(c, error));
         SAC_TRY(sac_detector_learn(r->detector, c->pixels, c->clip->frames, c->width, c->height,
                                    error));
+        if (lends(r)) unload(c);
     }
     for (int64_t i = 0; i < count; i++) {
         sac_teaching_clip *c = &r->clips[i];
@@ -268,10 +280,7 @@ static sac_status detect_all(sac_teaching_run *r, sac_error *error) {
         SAC_TRY(sac_teaching_load(c, error));
         SAC_TRY(sac_detector_run(r->detector, &c->detections, c->clip, c->pixels, c->width,
                                  c->height, error));
-        if (c->clip->test) {
-            sac_free(c->pixels);
-            c->pixels = NULL;
-        }
+        if (c->clip->test || lends(r)) unload(c);
         sac_teaching_progress(r, "detect", "clips", i + 1, count, c->clip->name);
     }
     int64_t frames = 0, cached = 0;
@@ -304,7 +313,7 @@ static sac_status get_detections(sac_teaching_run *r, sac_error *error) {
         names[i] = r->clips[i].clip->name;
         frames[i] = r->clips[i].clip->frames;
     }
-    for (int64_t i = 0; i < r->dataset->train_count; i++) {
+    for (int64_t i = 0; i < r->dataset->train_count && !lends(r); i++) {
         SAC_TRY(sac_teaching_poll(r, "loading clips", error));
         SAC_TRY(sac_teaching_load(&r->clips[i], error));
     }
@@ -344,11 +353,28 @@ static void on_family_progress(void *user, const char *stage, const char *unit, 
     sac_teaching_progress(user, stage, unit, done, total, note);
 }
 
+static sac_status on_lend(void *user, int64_t index, bool wanted, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_teaching_run *r = user;
+    sac_teaching_clip *c = &r->clips[index];
+    if (wanted) {
+        SAC_TRY(sac_teaching_load(c, error));
+    } else {
+        unload(c);
+    }
+    r->lent[index].pixels = c->pixels;
+    r->lent[index].width = c->width;
+    r->lent[index].height = c->height;
+fail:
+    return status;
+}
+
 static sac_status train(sac_teaching_run *r, sac_error *error) {
     sac_status status = SAC_OK;
     int64_t count = r->dataset->train_count;
     sac_family_clip *clips = sac_calloc(count, sizeof *clips);
     SAC_TRY_ALLOC(clips);
+    r->lent = clips;
     for (int64_t i = 0; i < count; i++) {
         const sac_teaching_clip *c = &r->clips[i];
         clips[i] = (sac_family_clip){.name = c->clip->name,
@@ -370,11 +396,13 @@ static sac_status train(sac_teaching_run *r, sac_error *error) {
                           .listener = {.user = r,
                                        .stop = r->listener.stop,
                                        .say = on_family_say,
-                                       .progress = on_family_progress}};
+                                       .progress = on_family_progress},
+                          .lend = r->set.family->borrows ? on_lend : NULL};
     SAC_TRY(r->set.family->train(&r->metrics, &job, error));
     SAC_TRY(sac_teacher_open(&r->teacher, r->teacher_path, r->set.backend, error));
 fail:
     sac_teaching_progress(r, NULL, NULL, 0, 0, NULL);
+    r->lent = NULL;
     sac_free(clips);
     return status;
 }

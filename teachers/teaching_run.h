@@ -10,7 +10,7 @@
 // A clip of the data set with what was found in it.
 typedef struct sac_teaching_clip {
     const sac_clip *clip;
-    uint8_t *pixels; // training clips stay loaded until training ends
+    uint8_t *pixels; // training clips stay loaded until training ends, or come and go if the family borrows
     int width, height;
     sac_detections detections;
     float *tasks;        // [count][task_count]
@@ -24,6 +24,7 @@ typedef struct sac_teaching_run {
     sac_dataset *dataset;
     sac_detector *detector;
     sac_teaching_clip *clips;
+    sac_family_clip *lent; // training clips as the family sees them, while it trains
     char *work, *checkpoint, *teacher_path;
     char *from;         // teacher file
     char *stamp;        // settings that a resumed run must share

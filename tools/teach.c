@@ -8,6 +8,7 @@
 #include "eval/frame_eval.h"
 #include "nn/infer.h"
 #include "teach_options.h"
+#include "teach_presets.h"
 #include "teachers/report.h"
 
 typedef struct screen {
@@ -159,7 +160,7 @@ int main(int argc, char **argv) {
     screen s = {.set = &set};
     sac_options_result parsed = {0};
     sac_error error = {0};
-    int code = sac_tool_start(&teach_command, &set, argc, argv, &parsed);
+    int code = sac_tool_start(teach_command_for(argc, argv), &set, argc, argv, &parsed);
     if (code >= 0) return code;
     s.logger = sac_tool_logger(teach_command.name, set.tool.quiet);
     sac_interrupt_install();

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "teach_presets.h"
+
 #define AT(member) .offset = offsetof(teach_settings, member)
 
 // A group titled "Teacher NAME: ..." belongs to that family: its values enter provenance and stamp of runs of
@@ -66,6 +68,9 @@ static const sac_option options[] = {
     {.name = "checkpoint-minutes", .type = SAC_OPTION_REAL, AT(checkpoint_minutes),
      .number = 2, .min = 0, .max = 1e6, .help = "between checkpoints; 0: after every step"},
     {.name = "", .help = "Teacher ssmtl: proxy tasks on object-centric sequences"},
+    {.name = "preset", .type = SAC_OPTION_CHOICE, AT(preset), .choices = TEACH_PRESETS,
+     .help = "other defaults, see the values in --preset NAME --help: fast for minutes, hour for accuracy in about "
+             "an hour on two cores, paper as published"},
     {.name = "tasks", .type = SAC_OPTION_TEXT, AT(ssmtl.tasks), .text = "middle,arrow,irregularity",
      .argument = "LIST",
      .help = "of middle, arrow, irregularity, distillation, segmentation, pose, jigsaw, inpainting, pseudo"},
@@ -159,6 +164,7 @@ const sac_command teach_command = {
         "  teach --dataset UCSDped2 -o runs/motion\n"
         "  teach --dataset UCSDped2 --detector boxes:train.csv,boxes:test.csv -o runs/yolo "
         "--overlays runs/yolo/videos\n"
+        "  teach --dataset UCSDped2 --preset hour -o runs/hour\n"
         "  teach --dataset UCSDped2 --from runs/motion -o runs/again\n\n"
         "A run that was stopped or killed continues with the same command and --resume.",
     .options = options,

@@ -15,7 +15,7 @@ typedef struct teach_settings {
     const char *dataset, *detector, *from, *output, *overlays, *report;
     sac_text_list overlay;
     sac_detector_options detection;
-    int teacher, backend;
+    int teacher, backend, preset;
     bool resume, overwrite;
     int64_t block, filter;
     // Shared by the families that learn in steps.
