@@ -38,28 +38,27 @@ static void expect(const float *got, const float *want, int n, double limit, con
                   i, (double)got[i], (double)want[i]);
 }
 
-// Compares the backends for both input layouts and frees the net. No step may run on oneDNN's own
-// reference implementation.
+// Compares the backends, inputs channels-last for odd seeds, and frees the net. No step may run on
+// oneDNN's own reference implementation.
 static void compare(sac_net *net, int output, int64_t batch, gradcheck_fill fill, double limit,
                     uint64_t seed) {
     sac_error error = {0};
+    const bool last = seed % 2 == 1;
     sac_net_output(net, output);
-    for (int last = 0; last < 2; last++) {
-        const compare_options options = {
-            .batch = batch, .fill = fill, .channels_last = last == 1, .limit = limit};
-        compare_backends(net, &options, seed);
-        sac_params *params = NULL;
-        sac_infer *infer = NULL;
-        const sac_plan_options plan = {.batch = batch, .channels_last = last == 1};
-        sac_assert_ok(sac_params_create(&params, net, &error), &error);
-        sac_assert_ok(sac_infer_create(&infer, net, params, &plan, &error), &error);
-        char *text = sac_infer_describe(infer);
-        cr_assert_not_null(text);
-        cr_assert(strstr(text, " ref") == NULL, "slow implementation in the plan:\n%s", text);
-        sac_free(text);
-        sac_infer_close(&infer);
-        sac_params_close(&params);
-    }
+    const compare_options options = {
+        .batch = batch, .fill = fill, .channels_last = last, .limit = limit};
+    compare_backends(net, &options, seed);
+    sac_params *params = NULL;
+    sac_infer *infer = NULL;
+    const sac_plan_options plan = {.batch = batch, .channels_last = last};
+    sac_assert_ok(sac_params_create(&params, net, &error), &error);
+    sac_assert_ok(sac_infer_create(&infer, net, params, &plan, &error), &error);
+    char *text = sac_infer_describe(infer);
+    cr_assert_not_null(text);
+    cr_assert(strstr(text, " ref") == NULL, "slow implementation in the plan:\n%s", text);
+    sac_free(text);
+    sac_infer_close(&infer);
+    sac_params_close(&params);
     sac_net_close(&net);
 }
 
@@ -155,16 +154,16 @@ Test(nn_ops_c, mul_gradients_and_plans) {
             compare(net, sac_net_mul(net, "y", 0, b), 2, GRADCHECK_SMOOTH, 0, (uint64_t)ndims);
         }
     }
-    static const int64_t channels[] = {1, 2, 7, 16, 33, 64, 65, 130};
+    static const int64_t channels[] = {1, 7, 16, 65, 130};
     for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++) {
-        // Squeeze and excitation in full, and large enough for several threads.
-        sac_net *net = start(3, (const int64_t[]){channels[i], 17, 23});
+        // Squeeze and excitation in full; the widest is large enough for several threads.
+        sac_net *net = start(3, (const int64_t[]){channels[i], 9, 11});
         int s = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_AVG_POOL, "squeeze", 0, 1, 1, 1);
         s = sac_net_conv2d(net, "reduce", s, 4, 1, 1, 0, 1, true);
         s = sac_net_unary(net, SAC_OP_SWISH, "act", s);
         s = sac_net_conv2d(net, "expand", s, channels[i], 1, 1, 0, 1, true);
         s = sac_net_unary(net, SAC_OP_HARD_SIGMOID, "gate", s);
-        compare(net, sac_net_mul(net, "scaled", 0, s), 3, GRADCHECK_SMOOTH, 2e-5, i);
+        compare(net, sac_net_mul(net, "scaled", 0, s), 2, GRADCHECK_SMOOTH, 2e-5, i);
     }
     // A tensor times itself and times something computed from it.
     sac_net *net = start(3, (const int64_t[]){8, 5, 6});
@@ -277,7 +276,7 @@ Test(nn_ops_c, activation_plans) {
             sac_net_output(net, activation(net, which, "behind-conv", conv));
             const int dense = sac_net_dense(net, "dense", 0, 19, true);
             compare(net, activation(net, which, "behind-dense", dense), 2, GRADCHECK_SMOOTH, 2e-5,
-                    (uint64_t)which);
+                    (uint64_t)(which + wide));
         }
     }
 }
@@ -324,19 +323,17 @@ Test(nn_ops_c, gradient_reversal) {
                    .diff_src = {diff_src}};
     sac_op_grad_reverse.ref_backward(&ref);
     expect(diff_src, (const float[]){-0.125f, 0.25f, -0.5f}, 3, 0, "reversed gradient");
-    // Two heads on one trunk, one of them an adversary; large enough for several threads.
-    for (int i = 0; i < 2; i++) {
-        sac_net *net = start(3, (const int64_t[]){4, i ? 90 : 5, i ? 120 : 6});
-        const int trunk = sac_net_unary(net, SAC_OP_TANH, "act",
-                                        sac_net_conv2d(net, "trunk", 0, 8, 3, 1, 1, 1, true));
-        sac_net_output(net, sac_net_conv2d(net, "head", trunk, 2, 1, 1, 0, 1, true));
-        const int back = sac_net_grad_reverse(net, "reverse", trunk, 0.7);
-        compare(net, sac_net_conv2d(net, "adversary", back, 3, 1, 1, 0, 1, true), 2,
-                GRADCHECK_SMOOTH, 2e-5, 3);
-        // Directly behind the input and at the end of the network.
-        net = start(1, (const int64_t[]){7});
-        compare(net, sac_net_grad_reverse(net, "reverse", 0, 2), 3, GRADCHECK_SMOOTH, 0, 4);
-    }
+    // Two heads on one trunk, one of them an adversary.
+    sac_net *net = start(3, (const int64_t[]){4, 5, 6});
+    const int trunk = sac_net_unary(net, SAC_OP_TANH, "act",
+                                    sac_net_conv2d(net, "trunk", 0, 8, 3, 1, 1, 1, true));
+    sac_net_output(net, sac_net_conv2d(net, "head", trunk, 2, 1, 1, 0, 1, true));
+    const int back = sac_net_grad_reverse(net, "reverse", trunk, 0.7);
+    compare(net, sac_net_conv2d(net, "adversary", back, 3, 1, 1, 0, 1, true), 2, GRADCHECK_SMOOTH,
+            2e-5, 3);
+    // Directly behind the input and at the end of the network; large enough for several threads.
+    net = start(2, (const int64_t[]){7, 10000});
+    compare(net, sac_net_grad_reverse(net, "reverse", 0, 2), 1, GRADCHECK_SMOOTH, 0, 4);
 }
 
 // --- windows -----------------------------------------------------------------------------------
@@ -407,22 +404,21 @@ Test(nn_ops_c, window_gradients_and_plans) {
             }
             a.count_pad = false;
             for (int groups = 1; groups <= 16; groups *= 4) {
-                for (int64_t dilation = 0; dilation < 3; dilation++) {
-                    a.channels = 16;
-                    a.groups = groups;
-                    a.bias = dilation == 1;
-                    a.dilation[1] = a.dilation[2] = dilation;
-                    if (groups == 4) {
-                        const sac_shape small = {4, {1, 4, 8, 7}};
-                        sac_attrs b = a;
-                        b.channels = 4;
-                        gradcheck_op(&sac_op_conv, &b, &small, 1, seed);
-                    }
-                    sac_net *net = start(3, (const int64_t[]){16, 9, 10});
-                    const int x = 0;
-                    compare(net, sac_net_add_node(net, SAC_OP_CONV, "conv", &a, &x, 1), 2,
-                            GRADCHECK_SMOOTH, 2e-5, seed);
+                const int64_t dilation = (e + stride + groups / 4) % 3;
+                a.channels = 16;
+                a.groups = groups;
+                a.bias = dilation == 1;
+                a.dilation[1] = a.dilation[2] = dilation;
+                if (groups == 4) {
+                    const sac_shape small = {4, {1, 4, 8, 7}};
+                    sac_attrs b = a;
+                    b.channels = 4;
+                    gradcheck_op(&sac_op_conv, &b, &small, 1, seed);
                 }
+                sac_net *net = start(3, (const int64_t[]){16, 9, 10});
+                const int x = 0;
+                compare(net, sac_net_add_node(net, SAC_OP_CONV, "conv", &a, &x, 1), 2,
+                        GRADCHECK_SMOOTH, 2e-5, seed + (uint64_t)(groups / 4));
             }
         }
     }
