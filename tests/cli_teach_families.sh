@@ -1,0 +1,78 @@
+# teach with the attribute family and with ensembles on a small synthetic data set: results, trained teachers taken
+# from files and stores, distillation from an ensemble, errors.
+set -u
+export OMP_WAIT_POLICY=passive
+teach="$SACCADE_BIN/teach"
+synth="$SACCADE_BIN/synth"
+distill="$SACCADE_BIN/distill"
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+# expect CODE 'TEXT' command...: exit code and a part of stderr.
+expect() {
+    local code=$1 text=$2 got=0
+    shift 2
+    "$@" >out.txt 2>err.txt || got=$?
+    [ "$got" = "$code" ] || { fail "exit $got instead of $code: $*"; cat err.txt; }
+    grep -qF -- "$text" err.txt || { fail "stderr lacks '$text': $*"; cat err.txt; }
+}
+same() {
+    for f in objects.csv Train001.16x16.npy Test001.16x16.npy Test001.4x4.npy Test001.1x1.npy; do
+        cmp -s "$1/$f" "$2/$f" || fail "$1/$f differs from $2/$f"
+    done
+}
+
+rm -rf data a b c d e f g x run
+"$synth" -o data --width 96 --height 64 --train-clips 3 --test-clips 1 --frames 40 --walkers 5 --seed 3 --quiet \
+    || { echo "SKIPPED: synth failed"; exit 77; }
+common=(--dataset data --min-area 12 --seed 5 --threads 2 --quiet)
+
+"$teach" "${common[@]}" --teacher attributes --bank 200 -o a >table.txt || fail "attributes"
+for task in velocity orientation place size; do
+    grep -q "^| $task " table.txt || { fail "no row for $task"; cat table.txt; }
+done
+head -1 a/objects.csv | grep -q ",score,velocity,orientation" || fail "columns of objects.csv"
+grep -q '"attributes"' a/store.json || fail "provenance has no attributes"
+grep -q '"crop-size"' a/store.json && fail "provenance holds options of another family"
+[ "$(stat -c %s a/teacher.safetensors)" -lt 700000 ] || fail "the teacher file is large"
+# Once more, and from the file: the same maps.
+"$teach" "${common[@]}" --teacher attributes --bank 200 -o b >/dev/null || fail "attributes again"
+same b a
+"$teach" "${common[@]}" --from a/teacher.safetensors -o c >/dev/null || fail "from a file"
+same c a
+"$teach" "${common[@]}" --from a -o d >/dev/null || fail "from a store"
+same d a
+grep -q '"trained"' d/store.json || fail "provenance of the trained teacher is lost"
+# Other detection settings are said.
+expect 0 "min-area" "$teach" "${common[@]}" --min-area 14 --from a -o x
+rm -rf x
+expect 1 "nowhere" "$teach" "${common[@]}" --from nowhere -o x
+printf 'x' >broken.safetensors
+expect 1 "broken.safetensors" "$teach" "${common[@]}" --from broken.safetensors -o x
+expect 2 "--attributes" "$teach" "${common[@]}" --teacher attributes --attributes speed -o x --overwrite
+
+# Interrupted while scoring, resumed.
+"$teach" "${common[@]}" --teacher attributes --bank 200 -o g >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 200); do [ -e g/work/detections.safetensors ] && break; sleep 0.02; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+[ -e g/store.json ] || "$teach" "${common[@]}" --teacher attributes --bank 200 -o g --resume >/dev/null || fail "resume"
+same g a
+
+# An ensemble of two, its file alone, and a student of it.
+"$teach" "${common[@]}" --teacher attributes --attributes place --bank 100 -o e >/dev/null || fail "place"
+"$teach" "${common[@]}" --teacher ensemble --members "all=a,place=e:0.5" -o f >table.txt || fail "ensemble"
+grep -q "^| place " table.txt || { fail "no row for a member"; cat table.txt; }
+cp f/teacher.safetensors alone.safetensors
+"$teach" "${common[@]}" --from alone.safetensors -o x --overwrite >/dev/null || fail "ensemble from a file"
+for f in Test001.16x16.npy Test001.1x1.npy; do cmp -s "x/$f" "f/$f" || fail "x/$f differs from the ensemble"; done
+expect 2 "--members" "$teach" "${common[@]}" --teacher ensemble -o y
+expect 1 "another data set" bash -c "sed 's/\"fingerprint\": \"./\"fingerprint\": \"x/' a/store.json >s && cp s a/store.json && \
+    '$teach' --dataset data --min-area 12 --quiet --teacher ensemble --members a=a,b=e -o y --overwrite"
+expect 1 "same boxes" "$teach" --dataset data --min-area 20 --quiet --teacher ensemble --members b=e,c=d -o y --overwrite
+if [ -x "$distill" ]; then
+    "$distill" --dataset data --teacher both=f -o run --epochs 1 --pseudo 1 --batch 2 --samples-per-epoch 8 --quiet \
+        --width 96 --height 64 >out.txt 2>err.txt || { cat err.txt; fail "distill from an ensemble"; }
+fi
+[ $failures = 0 ] && echo "all checks of teacher families passed"
+exit $((failures > 0))
