@@ -202,6 +202,7 @@ fail:
 const sac_family sac_agnostic_family = {
     .name = "background-agnostic",
     .summary = "appearance and flow auto-encoders trained against pseudo-abnormal examples",
+    .mirrors = true, // trained on mirrored objects as well
     .train = train,
     .open = open_teacher,
     .score = score_objects,

@@ -343,3 +343,23 @@ void sac_agnostic_pseudo(float *appearance, float *backward, float *forward, flo
     make_motion(backward, forward, scratch, pool, object, motion >= 0 ? motion : drawn_motion,
                 &rng);
 }
+
+static void mirror_plane(float *plane, int size, float sign) {
+    for (int y = 0; y < size; y++) {
+        float *row = plane + (int64_t)y * size;
+        for (int x = 0; 2 * x < size; x++) {
+            float kept = row[x];
+            row[x] = sign * row[size - 1 - x];
+            row[size - 1 - x] = sign * kept;
+        }
+    }
+}
+
+void sac_agnostic_mirror(float *appearance, float *backward, float *forward, int crop_size) {
+    const int64_t area = (int64_t)crop_size * crop_size;
+    mirror_plane(appearance, crop_size, 1);
+    mirror_plane(backward, crop_size, -1);
+    mirror_plane(backward + area, crop_size, 1);
+    mirror_plane(forward, crop_size, -1);
+    mirror_plane(forward + area, crop_size, 1);
+}

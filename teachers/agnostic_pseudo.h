@@ -61,6 +61,9 @@ const char *sac_agnostic_motion_name(int kind);
 void sac_agnostic_crops(float *appearance, float *backward, float *forward,
                         const sac_agnostic_pool *pool, const sac_agnostic_object *object);
 
+// Mirrors the three crops of an object, f32 as above, with the directions of their flow.
+void sac_agnostic_mirror(float *appearance, float *backward, float *forward, int crop_size);
+
 // The object made abnormal in picture and motion, independently of each other; kinds are drawn
 // evenly, FASTER as often as the other motions together. Depends on the arguments only.
 // Thread-safe.

@@ -204,7 +204,7 @@ sac_status sac_agnostic_flow_unit(double *unit, const sac_agnostic_pool *pool) {
     return SAC_OK;
 }
 
-// Crops of the rows' objects and of their twins.
+// Crops of the rows' objects and of their twins, half of the rows mirrored.
 static void fill(const trainer *tr, const sac_agnostic_object *objects, int64_t count,
                  const inputs *normal, const inputs *pseudo) {
     const int64_t scratch = 2 * tr->options.crop_size * tr->options.crop_size;
@@ -223,6 +223,11 @@ static void fill(const trainer *tr, const sac_agnostic_object *objects, int64_t 
         sac_agnostic_pseudo(p[SAC_AGNOSTIC_APPEARANCE], p[SAC_AGNOSTIC_BACKWARD],
                             p[SAC_AGNOSTIC_FORWARD], tr->scratch + i * scratch, &tr->pool, o,
                             tr->seeds[i], -1, -1);
+        if (tr->seeds[i] >> 63 == 0) continue;
+        sac_agnostic_mirror(n[SAC_AGNOSTIC_APPEARANCE], n[SAC_AGNOSTIC_BACKWARD],
+                            n[SAC_AGNOSTIC_FORWARD], tr->pool.crop_size);
+        sac_agnostic_mirror(p[SAC_AGNOSTIC_APPEARANCE], p[SAC_AGNOSTIC_BACKWARD],
+                            p[SAC_AGNOSTIC_FORWARD], tr->pool.crop_size);
     }
 }
 

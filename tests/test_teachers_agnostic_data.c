@@ -297,6 +297,16 @@ Test(teachers_agnostic_data, crops_are_those_of_the_object) {
     (void)sac_field_speed(c.flow[1], AREA, vector);
     cr_assert(vector[0] > 0.6 && vector[0] < 1.4 && fabs(vector[1]) < 0.3, "%g %g", vector[0],
               vector[1]);
+    // Mirrored, it slides to the left, and twice mirrored is what it was.
+    crops back = c;
+    sac_agnostic_mirror(back.picture, back.flow[0], back.flow[1], S);
+    for (int i = 0; i < AREA; i++) {
+        int m = i / S * S + S - 1 - i % S;
+        cr_assert(back.picture[i] == c.picture[m] && back.flow[0][i] == -c.flow[0][m] &&
+                  back.flow[1][AREA + i] == c.flow[1][AREA + m]);
+    }
+    sac_agnostic_mirror(back.picture, back.flow[0], back.flow[1], S);
+    cr_assert_eq(memcmp(&back, &c, sizeof c), 0);
     close_world(&w);
 }
 

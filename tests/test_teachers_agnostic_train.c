@@ -7,7 +7,15 @@
 #include "agnostic_scene.h"
 #include "core/safetensors.h"
 #include "helper.h"
+#include "nn/infer.h"
 #include "teachers/agnostic_train.h"
+
+// One thread: where other programs use the cores, threads that wait for each other in such small
+// batches take minutes.
+static void set_up(void) {
+    sac_nn_set_threads(1);
+}
+TestSuite(teachers_agnostic_train, .init = set_up);
 
 static sac_agnostic_options small_options(void) {
     sac_agnostic_options o = sac_agnostic_default_options();
@@ -59,7 +67,7 @@ Test(teachers_agnostic_train, learns_what_is_normal) {
     sac_agnostic_options o = small_options();
     o.epochs = 4;
     o.batch = 16;
-    o.samples_per_epoch = 256;
+    o.samples_per_epoch = 384;
     o.validation_samples = 0;
     o.learning_rate = 3e-3;
     sac_agnostic_model *model = NULL;

@@ -15,6 +15,7 @@ static const struct {
 } PRESETS[] = {
     // A look at new data: 2 minutes.
     {"fast", "crop-size", "32"},
+    {"fast", "agnostic-crop-size", "32"},
     {"fast", "epochs", "6"},
     // The largest network, small crops, five times over the data: about an hour.
     {"hour", "backbone", "deep-wide"},
@@ -25,6 +26,7 @@ static const struct {
     // As published, but for gray crops: days.
     {"paper", "backbone", "deep-wide"},
     {"paper", "crop-size", "64"},
+    {"paper", "agnostic-width", "wide"},
     {"paper", "residual", "0"},
     {"paper", "epochs", "30"},
     {"paper", "samples-per-epoch", "0"},
