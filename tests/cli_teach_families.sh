@@ -24,10 +24,11 @@ same() {
 rm -rf data a b c d e f g x run
 "$synth" -o data --width 96 --height 64 --train-clips 3 --test-clips 1 --frames 40 --walkers 5 --seed 3 --quiet \
     || { echo "SKIPPED: synth failed"; exit 77; }
+groups=velocity,orientation,place,size,rest,appearance
 common=(--dataset data --min-area 12 --seed 5 --threads 2 --quiet)
 
-"$teach" "${common[@]}" --teacher attributes --bank 200 -o a >table.txt || fail "attributes"
-for task in velocity orientation place size; do
+"$teach" "${common[@]}" --teacher attributes --bank 200 --attributes "$groups" -o a >table.txt || fail "attributes"
+for task in velocity orientation place size rest appearance; do
     grep -q "^| $task " table.txt || { fail "no row for $task"; cat table.txt; }
 done
 head -1 a/objects.csv | grep -q ",score,velocity,orientation" || fail "columns of objects.csv"
@@ -35,7 +36,7 @@ grep -q '"attributes"' a/store.json || fail "provenance has no attributes"
 grep -q '"crop-size"' a/store.json && fail "provenance holds options of another family"
 [ "$(stat -c %s a/teacher.safetensors)" -lt 700000 ] || fail "the teacher file is large"
 # Once more, and from the file: the same maps.
-"$teach" "${common[@]}" --teacher attributes --bank 200 -o b >/dev/null || fail "attributes again"
+"$teach" "${common[@]}" --teacher attributes --bank 200 --attributes "$groups" -o b >/dev/null || fail "attributes again"
 same b a
 "$teach" "${common[@]}" --from a/teacher.safetensors -o c >/dev/null || fail "from a file"
 same c a
@@ -51,12 +52,12 @@ expect 1 "broken.safetensors" "$teach" "${common[@]}" --from broken.safetensors 
 expect 2 "--attributes" "$teach" "${common[@]}" --teacher attributes --attributes speed -o x --overwrite
 
 # Interrupted while scoring, resumed.
-"$teach" "${common[@]}" --teacher attributes --bank 200 -o g >/dev/null 2>&1 &
+"$teach" "${common[@]}" --teacher attributes --bank 200 --attributes "$groups" -o g >/dev/null 2>&1 &
 pid=$!
 for _ in $(seq 200); do [ -e g/work/detections.safetensors ] && break; sleep 0.02; done
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
-[ -e g/store.json ] || "$teach" "${common[@]}" --teacher attributes --bank 200 -o g --resume >/dev/null || fail "resume"
+[ -e g/store.json ] || "$teach" "${common[@]}" --teacher attributes --bank 200 --attributes "$groups" -o g --resume >/dev/null || fail "resume"
 same g a
 
 # An ensemble of two, its file alone, and a student of it.
