@@ -274,9 +274,9 @@ MAKE_UNUSED static uint8_t *make_finish(onnx_make *m, size_t *size) {
 MAKE_UNUSED static void make_conv_begin(onnx_make *m, const char *x, const char *y, int64_t in,
                                         int64_t out, int64_t kh, int64_t kw, int64_t group,
                                         bool bias) {
-    char w[64], b[64], inputs[200];
-    (void)snprintf(w, sizeof w, "%s.w", y);
-    (void)snprintf(b, sizeof b, "%s.b", y);
+    char w[72], b[72], inputs[200];
+    (void)snprintf(w, sizeof w, "%.64s.w", y);
+    (void)snprintf(b, sizeof b, "%.64s.b", y);
     const float fan = (float)(in / group * kh * kw);
     float scale = 1;
     for (int i = 0; i < 20; i++) scale = 0.5f * (scale + 6.0f / fan / scale); // sqrt(6 / fan)

@@ -281,12 +281,12 @@ MAKE_UNUSED static void model_old(onnx_make *m) {
 // Convolution, normalisation and (relu) rectifier; the name of the result in `y`.
 MAKE_UNUSED static void resnet_unit(onnx_make *m, const char *x, char *y, const char *name,
                                     int64_t in, int64_t out, int64_t k, int64_t s, bool relu) {
-    char conv[48], norm[48];
-    (void)snprintf(conv, sizeof conv, "%s.conv", name);
-    (void)snprintf(norm, sizeof norm, "%s.bn", name);
+    char conv[64], norm[64];
+    (void)snprintf(conv, sizeof conv, "%.40s.conv", name);
+    (void)snprintf(norm, sizeof norm, "%.40s.bn", name);
     make_conv(m, x, conv, in, out, k, s, k / 2, 1, false);
     make_batch_norm(m, conv, norm, out);
-    (void)snprintf(y, 48, "%s%s", name, relu ? ".relu" : ".bn");
+    (void)snprintf(y, 48, "%.40s%s", name, relu ? ".relu" : ".bn");
     if (relu) make_node(m, "Relu", norm, y);
 }
 

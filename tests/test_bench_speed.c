@@ -143,7 +143,11 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_error error = {0};
     char model[600];
     snprintf(model, sizeof model, "%s", model_path());
-    sac_assert_ok(sac_score_set_model(&set, model, 1, &selection, NULL, NULL, &error), &error);
+    sac_assert_ok(sac_score_set_model(&set, model, 1, true, &selection, NULL, NULL, &error),
+                  &error);
+    // A student's map is positive everywhere: at the lowest threshold one region holds every cell.
+    cr_assert_eq(set.region_kind, SAC_REGIONS_MAP);
+    cr_assert_geq(set.regions[0].count, 12);
     for (int t = 0; t < 12; t++)
         cr_assert(set.scores[0][t] >= 0.0F && set.scores[0][t] <= 1.0F, "frame %d: %g", t,
                   (double)set.scores[0][t]);
@@ -153,7 +157,7 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_clip longer = clip;
     longer.frames = 13;
     chosen[0] = &longer;
-    sac_assert_error(sac_score_set_model(&set, model, 1, &selection, NULL, NULL, &error),
+    sac_assert_error(sac_score_set_model(&set, model, 1, false, &selection, NULL, NULL, &error),
                      SAC_ERROR_FORMAT, &error, "Test001", "12 scores", "expected 13", NULL);
 }
 
