@@ -69,6 +69,7 @@ static void apply_backward(const sac_ref *ref, function slope) {
     }
 }
 
+// What is not a number stays so, lest a network hide that it broke down.
 // Both functions of one activation take part in its name: <name>_value and <name>_slope.
 #define VALUE(name) static double name##_value(double s, double alpha, double beta)
 #define SLOPE(name) static double name##_slope(double s, double alpha, double beta)
@@ -77,7 +78,7 @@ static void apply_backward(const sac_ref *ref, function slope) {
 // dst = max(src, 0)
 VALUE(relu) {
     UNUSED_AB;
-    return s > 0 ? s : 0;
+    return s < 0 ? 0 : s;
 }
 SLOPE(relu) {
     UNUSED_AB;
@@ -118,7 +119,7 @@ SLOPE(sigmoid) {
 
 // dst = min(max(src, alpha), beta)
 VALUE(clip) {
-    return fmin(fmax(s, alpha), beta);
+    return s < alpha ? alpha : s > beta ? beta : s;
 }
 SLOPE(clip) {
     return s > alpha && s <= beta ? 1 : 0;
@@ -154,7 +155,8 @@ SLOPE(swish) {
 
 // dst = min(max(alpha * src + beta, 0), 1)
 VALUE(hard_sigmoid) {
-    return fmin(fmax(alpha * s + beta, 0), 1);
+    const double v = alpha * s + beta;
+    return v < 0 ? 0 : v > 1 ? 1 : v;
 }
 SLOPE(hard_sigmoid) {
     const double v = alpha * s + beta;

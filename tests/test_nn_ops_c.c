@@ -196,7 +196,14 @@ Test(nn_ops_c, activations_give_known_numbers) {
         float dst[5];
         forward(cases[i].op, &cases[i].attrs, 1, &five, (const float *[]){x}, dst, NULL);
         expect(dst, cases[i].want, 5, 5e-7, cases[i].op->name);
+        const float broken[5] = {NAN, NAN, NAN, NAN, NAN};
+        forward(cases[i].op, &cases[i].attrs, 1, &five, (const float *[]){broken}, dst, NULL);
+        cr_assert(isnan(dst[0]) && isnan(dst[4]), "%s hides NaN", cases[i].op->name);
     }
+    float kept[5];
+    forward(&sac_op_relu, &(sac_attrs){0}, 1, &five,
+            (const float *[]){(const float[]){NAN, -1, 0, 2, -INFINITY}}, kept, NULL);
+    cr_assert(isnan(kept[0]) && kept[1] == 0 && kept[2] == 0 && kept[3] == 2 && kept[4] == 0);
     // Extremes neither overflow nor become NaN.
     const float extreme[] = {-3e38f, -100, 0, 100, 3e38f};
     float dst[5];
