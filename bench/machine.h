@@ -1,5 +1,5 @@
-// Facts about the machine that belong beside every timing: processor, cores, load, backend, the measured rate of
-// memory, and the time of an optical flow.
+// Facts about the machine that belong beside every timing: processor, cores, load, backend, the
+// measured rate of memory, and the time of an optical flow.
 #ifndef SAC_BENCH_MACHINE_H
 #define SAC_BENCH_MACHINE_H
 
@@ -29,8 +29,9 @@ json_t *sac_machine_json(const sac_machine *machine);
 // SAC_ERROR_ARGUMENT: seconds outside (0, 600]; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_memory_rate(double *gigabytes_s, double seconds, sac_error *error);
 
-// *ms = milliseconds of the dense optical flow (video/flow.h, its defaults) between two frames of the synthetic
-// scene, width x height px of 32..4096, median over runs lasting about `seconds`; one thread.
+// *ms = milliseconds of the dense optical flow (video/flow.h, its defaults) between two frames of
+// the synthetic scene, width x height px of 32..4096, median over runs lasting about `seconds`; one
+// thread.
 // SAC_ERROR_ARGUMENT: seconds outside (0, 600], a size out of range; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_flow_time(double *ms, int width, int height, double seconds,
                                        sac_error *error);

@@ -29,8 +29,8 @@ typedef struct sac_map_request {
     // Frame score: false: the 1x1 array, the largest object score of the frame; true: mean of 1x1,
     // largest 4x4 and largest 16x16 cell, as a student's frame score is made.
     bool pooled;
-    // Regions wanted: none, the objects, or those of the 16x16 maps. Objects of a store that has none
-    // become the maps'.
+    // Regions wanted: none, the objects, or those of the 16x16 maps. Objects of a store that has
+    // none become the maps'.
     sac_region_kind regions;
 } sac_map_request;
 
@@ -38,8 +38,8 @@ typedef struct sac_map_request {
 SAC_NODISCARD sac_status sac_score_set_maps(sac_score_set *set, const sac_map_source *source,
                                             const sac_map_request *request,
                                             const sac_clip_selection *selection, sac_error *error);
-// One task alone: the objects' scores of that task in [0,1] (teachers/objects.h), painted and filtered
-// as the store's maps were, so that rows differ in the task only.
+// One task alone: the objects' scores of that task in [0,1] (teachers/objects.h), painted and
+// filtered as the store's maps were, so that rows differ in the task only.
 //   task  0 .. sac_object_table_tasks(source->objects)->tasks - 1
 // SAC_ERROR_FORMAT: store.json has no "block" or "filter".
 SAC_NODISCARD sac_status sac_score_set_task(sac_score_set *set, const sac_map_source *source,

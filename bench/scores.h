@@ -1,7 +1,7 @@
 // Where frame scores to be evaluated come from: tables and arrays written by other programs, a
 // student model run here, or the frame-difference baseline (map stores: bench/map_scores.h). Every
-// source ends up as one score set aligned with the data set's labelled test clips; a count that does
-// not match is an error.
+// source ends up as one score set aligned with the data set's labelled test clips; a count that
+// does not match is an error.
 #ifndef SAC_BENCH_SCORES_H
 #define SAC_BENCH_SCORES_H
 

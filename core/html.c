@@ -127,7 +127,8 @@ static const char style[] =
     "border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}"
     "th{color:var(--soft);font-weight:500}tr:last-child td,tr:last-child th{border-bottom:0}"
     "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.keys th{width:34%}"
-    ".crops{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px;margin-top:8px}"
+    ".crops{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px;"
+    "margin-top:8px}"
     ".bars{display:grid;grid-template-columns:auto 1fr;gap:1px 8px;margin-top:4px;font-size:.76rem;"
     "line-height:1.25}.bars i{display:block;align-self:center;height:7px;border-radius:2px;"
     "background:var(--smooth)}h3{font-size:.95rem;font-weight:600;margin:18px 0 8px}";
@@ -135,8 +136,8 @@ static const char style[] =
 void sac_html_begin(sac_html *page, sac_file_writer *writer, const char *title,
                     const char *subtitle, sac_error *error) {
     *page = (sac_html){.writer = writer, .error = error, .status = SAC_OK};
-    // The policy forbids everything a report does not need, so that even a mistake in escaping could
-    // load nothing.
+    // The policy forbids everything a report does not need, so that even a mistake in escaping
+    // could load nothing.
     sac_html_put(
         page,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"

@@ -1,6 +1,6 @@
 // Self-contained HTML pages: one file without scripts or external resources (inline style, SVG,
-// pictures as data URIs), readable in light and dark, foreign text escaped. Knows nothing of what the
-// pages say; curves are in core/html_chart.h.
+// pictures as data URIs), readable in light and dark, foreign text escaped. Knows nothing of what
+// the pages say; curves are in core/html_chart.h.
 #ifndef SAC_CORE_HTML_H
 #define SAC_CORE_HTML_H
 
@@ -13,8 +13,8 @@
 #include "core/file.h"
 #include "saccade/status.h"
 
-// A page being written. `status` keeps the first failure and everything after it does nothing, so that
-// code reads as the page does; sac_html_end returns it. One thread at a time.
+// A page being written. `status` keeps the first failure and everything after it does nothing, so
+// that code reads as the page does; sac_html_end returns it. One thread at a time.
 typedef struct sac_html {
     sac_file_writer *writer; // borrowed; the caller commits it
     sac_error *error;        // or NULL

@@ -19,8 +19,8 @@ void sac_chart_close(sac_html *page);
 double sac_chart_x(const sac_chart *chart, int64_t frame);
 double sac_chart_y(const sac_chart *chart, double value);
 
-// Grid lines with values, and seven marks below: times f64 [frames] in seconds, or frame numbers from
-// 1 when it is NULL.
+// Grid lines with values, and seven marks below: times f64 [frames] in seconds, or frame numbers
+// from 1 when it is NULL.
 void sac_chart_axes(sac_html *page, const sac_chart *chart, const double *times);
 // Shades frames first .. last with a CSS colour.
 void sac_chart_band(sac_html *page, const sac_chart *chart, int64_t first, int64_t last,

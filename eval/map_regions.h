@@ -20,10 +20,10 @@
 //   maps      f32 [frames][rows][cols], finite
 //   width, height  px of the source frame
 // O(frames * c log c) for c = rows * cols. SAC_ERROR_NUMERIC: a value is not finite (position = the
-// frame); SAC_ERROR_ARGUMENT: a NULL pointer, frames below 0, rows or cols outside 1..1024, width or
-// height below 1; SAC_ERROR_MEMORY. Thread-safe.
-// Source: the component (max-)tree of a gray picture; Salembier, Oliveras and Garrido, IEEE TIP 1998.
-// The box instead of the cells themselves is our choice: ground truth is boxes too.
+// frame); SAC_ERROR_ARGUMENT: a NULL pointer, frames below 0, rows or cols outside 1..1024, width
+// or height below 1; SAC_ERROR_MEMORY. Thread-safe.
+// Source: the component (max-)tree of a gray picture; Salembier, Oliveras and Garrido, IEEE TIP
+// 1998. The box instead of the cells themselves is our choice: ground truth is boxes too.
 SAC_NODISCARD sac_status sac_map_regions(sac_detected *detected, const float *maps, int64_t frames,
                                          int rows, int cols, int width, int height,
                                          sac_error *error);

@@ -1,5 +1,5 @@
-// RBDC and TBDC by one sweep over the thresholds: every region becomes an event at its score, ground
-// truth is matched once. Reading regions from anywhere is the callers' business.
+// RBDC and TBDC by one sweep over the thresholds: every region becomes an event at its score,
+// ground truth is matched once. Reading regions from anywhere is the callers' business.
 #include "eval/regions.h"
 
 #include <math.h>
@@ -32,8 +32,8 @@ double sac_region_iou(const float a[4], const float b[4]) {
 
 // ---- collecting --------------------------------------------------------------------------------
 
-// What changes when the threshold sinks to `at`: a false positive more or less, or a reported region
-// on ground-truth region `truth` more or less.
+// What changes when the threshold sinks to `at`: a false positive more or less, or a reported
+// region on ground-truth region `truth` more or less.
 typedef struct event {
     float at;
     int32_t change;

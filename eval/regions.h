@@ -56,9 +56,10 @@ void sac_region_result_close(sac_region_result *result); // NULL-safe, leaves an
 // Collects clips one by one; at a threshold th
 //   found region    at least one region reported at th in its frame has IoU >= min_iou with it
 //   found track     at least max(1, ceil(track_share * n)) of its n regions are found
-//   false positive  a region reported at th whose IoU with every ground-truth region of its frame is
-//                   below min_iou (all of them in a frame without ground truth)
-//   RBDR = found regions / regions    TBDR = found tracks / tracks    FPR = false positives / frames
+//   false positive  a region reported at th whose IoU with every ground-truth region of its frame
+//                   is below min_iou (all of them in a frame without ground truth)
+//   RBDR = found regions / regions    TBDR = found tracks / tracks
+//   FPR = false positives / frames
 // over all clips together. The curve is the best rate that is reached with at most so many false
 // positives,
 //   R(f) = max { RBDR(th) : FPR(th) <= f },   linear between the points of the thresholds,
@@ -87,9 +88,9 @@ SAC_NODISCARD sac_status sac_region_meter_create(sac_region_meter **meter,
                                                  sac_error *error);
 // Adds a clip of truth->frames frames. `name` is for messages; nothing is borrowed after the call.
 // SAC_ERROR_ARGUMENT: regions out of frame order or outside the clip, a track outside 0..tracks-1,
-// an empty box, `until` not below the score; SAC_ERROR_NUMERIC: a score or coordinate is not finite;
-// both name the clip and the frame (error->position). SAC_ERROR_MEMORY. After an error the meter can
-// only be closed.
+// an empty box, `until` not below the score; SAC_ERROR_NUMERIC: a score or coordinate is not
+// finite; both name the clip and the frame (error->position). SAC_ERROR_MEMORY. After an error the
+// meter can only be closed.
 SAC_NODISCARD sac_status sac_region_meter_add(sac_region_meter *meter, const char *name,
                                               const sac_truth *truth, const sac_detected *detected,
                                               sac_error *error);
@@ -101,8 +102,8 @@ void sac_region_meter_close(sac_region_meter **meter); // NULL-safe
 // Intersection over union of two boxes x1 y1 x2 y2; 0 when they do not overlap.
 double sac_region_iou(const float a[4], const float b[4]);
 
-// {rbdc, tbdc, region_rate, track_rate, regions, tracks, detected, frames}, undefined ones null. New
-// reference; NULL on lack of memory.
+// {rbdc, tbdc, region_rate, track_rate, regions, tracks, detected, frames}, undefined ones null.
+// New reference; NULL on lack of memory.
 json_t *sac_region_to_json(const sac_region_result *result);
 
 #endif

@@ -25,9 +25,9 @@ void sac_truth_close(sac_truth *truth); // NULL-safe, leaves an empty one
 // How masks become regions and tracks.
 typedef struct sac_mask_options {
     int64_t min_area; // px, >= 1; smaller regions are specks and left out: 10
-    int join_px; // parts of an object: components whose boxes are at most so far apart, up to 1024: 2;
-                 // -1: none are joined
-    int64_t max_gap; // frames a track may be out of sight, 0..10000: 5
+    int join_px;      // components whose boxes are at most so far apart are parts of one object,
+                      // up to 1024: 2; -1: none are joined
+    int64_t max_gap;  // frames a track may be out of sight, 0..10000: 5
 } sac_mask_options;
 sac_mask_options sac_mask_default_options(void);
 
@@ -36,15 +36,15 @@ sac_mask_options sac_mask_default_options(void);
 //   masks     u8 [frames][height][width], 0 normal, anything else abnormal
 //   options   NULL: the defaults
 // Components: pixels that touch at a side or corner (8-neighbours). Regions: components whose boxes
-// overlap, touch or have at most join_px empty columns and rows between them, directly or over others
-// (someone behind a lamp post is one region); of all pixels together at least min_area. Tracks: a
-// region continues the track whose last region, at most 1 + max_gap frames ago, has the largest IoU
-// with it, if above 0; pairs are taken greedily from the largest IoU (of equal ones the older track
-// first), one to one; a region without such a track begins a new one. Of two objects that meet in one
-// region one track ends, and another begins where they part: masks say nothing of identity. Where
-// tracks are annotated, read them.
-// O(p + k^2) for p pixels and k components a frame. SAC_ERROR_ARGUMENT: a NULL pointer, frames below 0,
-// a side outside 1..16384, options out of range; SAC_ERROR_MEMORY. Thread-safe.
+// overlap, touch or have at most join_px empty columns and rows between them, directly or over
+// others (someone behind a lamp post is one region); of all pixels together at least min_area.
+// Tracks: a region continues the track whose last region, at most 1 + max_gap frames ago, has the
+// largest IoU with it, if above 0; pairs are taken greedily from the largest IoU (of equal ones the
+// older track first), one to one; a region without such a track begins a new one. Of two objects
+// that meet in one region one track ends, and another begins where they part: masks say nothing of
+// identity. Where tracks are annotated, read them.
+// O(p + k^2) for p pixels and k components a frame. SAC_ERROR_ARGUMENT: a NULL pointer, frames
+// below 0, a side outside 1..16384, options out of range; SAC_ERROR_MEMORY. Thread-safe.
 SAC_NODISCARD sac_status sac_truth_from_masks(sac_truth *truth, const uint8_t *masks,
                                               int64_t frames, int width, int height,
                                               const sac_mask_options *options, sac_error *error);

@@ -1,5 +1,5 @@
-// Overlay video of one clip as a teacher sees it: the map, boxes coloured by score, a bar for each task
-// beside every box, the score curve with ground-truth bands below.
+// Overlay video of one clip as a teacher sees it: the map, boxes coloured by score, a bar for each
+// task beside every box, the score curve with ground-truth bands below.
 #ifndef SAC_TEACHERS_CLIP_OVERLAY_H
 #define SAC_TEACHERS_CLIP_OVERLAY_H
 
@@ -24,8 +24,8 @@ typedef struct sac_clip_overlay {
     bool (*stop)(void); // polled every frame; NULL: never
 } sac_clip_overlay;
 
-// Writes the video (atomically; the ending chooses the container). SAC_ERROR_INTERRUPTED: `stop` said
-// so; else what sac_overlay_open and sac_overlay_frame return.
+// Writes the video (atomically; the ending chooses the container). SAC_ERROR_INTERRUPTED: `stop`
+// said so; else what sac_overlay_open and sac_overlay_frame return.
 SAC_NODISCARD sac_status sac_clip_overlay_write(const char *path, const sac_clip_overlay *overlay,
                                                 sac_error *error);
 

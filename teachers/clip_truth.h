@@ -24,8 +24,9 @@ SAC_NODISCARD sac_status sac_clip_size(int *width, int *height, const sac_clip *
 bool sac_clip_is_normal(const sac_clip *clip);
 
 //   truth  filled; release with sac_truth_close. Boxes in px of the clip's frames
-//   known  whether the clip's regions are known: it has masks or a track file, or is normal throughout
-//          by its labels (then *truth has none). false leaves *truth empty and is no error
+//   known  whether the clip's regions are known: it has masks or a track file, or is normal
+//          throughout by its labels (then *truth has none). false leaves *truth empty and is no
+//          error
 // SAC_ERROR_IO: an abnormal clip without track file in `tracks`; errors of sac_truth_read,
 // sac_truth_from_masks, sac_clip_load_masks; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_clip_truth(sac_truth *truth, bool *known, const sac_clip *clip,

@@ -1,5 +1,5 @@
-// The scored objects of a map store: boxes, scores and every task of the teacher, relative to what is
-// usual. For tables, reports and videos; reads only, changes nothing in the store.
+// The scored objects of a map store: boxes, scores and every task of the teacher, relative to what
+// is usual. For tables, reports and videos; reads only, changes nothing in the store.
 #ifndef SAC_TEACHERS_OBJECTS_H
 #define SAC_TEACHERS_OBJECTS_H
 
@@ -21,14 +21,15 @@ typedef struct sac_objects {
 } sac_objects;
 void sac_objects_close(sac_objects *objects); // NULL-safe, leaves an empty one
 
-// objects.csv of a store, read once. Columns behind `score` are tasks. Their yardstick is "calibration"
-// in "metrics" of store.json (or of "trained", the teacher of a store made with --from); where a task
-// is missing there, all are measured by the store's own training objects instead.
+// objects.csv of a store, read once. Columns behind `score` are tasks. Their yardstick is
+// "calibration" in "metrics" of store.json (or of "trained", the teacher of a store made with
+// --from); where a task is missing there, all are measured by the store's own training objects
+// instead.
 typedef struct sac_object_table sac_object_table;
 // The store is borrowed until the table is closed.
 // SAC_ERROR_IO: the store has no objects.csv; SAC_ERROR_FORMAT: a column is missing, more than
-// SAC_CALIBRATION_TASKS tasks, a score that is no number (file and line named), or no training objects
-// where they are needed as a yardstick; SAC_ERROR_MEMORY.
+// SAC_CALIBRATION_TASKS tasks, a score that is no number (file and line named), or no training
+// objects where they are needed as a yardstick; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_object_table_open(sac_object_table **table, const sac_map_store *store,
                                                sac_error *error);
 // Names, medians and quantiles of the tasks; `tasks` may be 0. Borrowed.

@@ -1,5 +1,5 @@
-// The page about a teacher. First everything is read that needs no pictures, then the pictures are chosen
-// and cut clip by clip, then the page is written from top to bottom.
+// The page about a teacher. First everything is read that needs no pictures, then the pictures are
+// chosen and cut clip by clip, then the page is written from top to bottom.
 #include "teachers/report.h"
 
 #include <math.h>
@@ -222,7 +222,8 @@ fail:
     return status;
 }
 
-// Part of the frame that a picture shows: three times the box, square; the whole frame without a box.
+// Part of the frame that a picture shows: three times the box, square; the whole frame without a
+// box.
 typedef struct view {
     double x, y, width, height; // px of the frame
 } view;
@@ -525,7 +526,8 @@ static void put_rates(sac_html *p, const review *r) {
     sac_html_put(p, "</p></div>");
 }
 
-// One row a track: where it is, how often an object lies on it, how often one reaches the threshold.
+// One row a track: where it is, how often an object lies on it, how often one reaches the
+// threshold.
 static void put_tracks(sac_html *p, const review *r) {
     int64_t rows = 0;
     if (r->regions.frames == 0 || r->regions.tracks == 0) return;

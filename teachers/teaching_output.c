@@ -1,5 +1,5 @@
-// What a run of `teach` leaves behind: objects.csv, maps, overlay videos and store.json; and the AUC of the
-// object scores. Labels are looked at in the last part only, when everything is written.
+// What a run of `teach` leaves behind: objects.csv, maps, overlay videos and store.json; and the
+// AUC of the object scores. Labels are looked at in the last part only, when everything is written.
 #include <math.h>
 #include <string.h>
 
@@ -147,7 +147,8 @@ fail:
     return status;
 }
 
-// ---- the table ---------------------------------------------------------------------------------------------
+// ---- the table
+// ---------------------------------------------------------------------------------------------
 
 // Rows of one scorer: one per smoothing.
 static sac_status append_rows(json_t *table, const char *scores, const sac_eval_clip *clips,

@@ -1,5 +1,5 @@
-// Score sets of map stores: teachers, single tasks and ensembles with their regions; ground truth from
-// masks and track files.
+// Score sets of map stores: teachers, single tasks and ensembles with their regions; ground truth
+// from masks and track files.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>

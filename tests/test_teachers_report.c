@@ -85,8 +85,8 @@ Test(teachers_report, objects_are_shown_once) {
     }
     cr_assert_eq(count, 6); // 99, 68, 37, 6 of the walker, two of the other
     cr_assert_eq(sac_pick_objects(picks, 3, &c, 1, -1, true, true), 3);
-    // Of all objects the abnormal one is highest; by the task the walker at the start, and lowest at the
-    // end.
+    // Of all objects the abnormal one is highest; by the task the walker at the start, and lowest
+    // at the end.
     cr_assert_gt(sac_pick_objects(picks, 5, &c, 1, -1, true, false), 0);
     cr_assert_eq(picks[0].object, 2 * 40 + 1);
     (void)sac_pick_objects(picks, 5, &c, 1, 0, true, false);
@@ -121,8 +121,8 @@ Test(teachers_report, misses_and_threshold) {
     cr_assert(frames >= 1 && frames <= 2);
     for (int i = 0; i < frames; i++) cr_assert(picks[i].frame >= 40 && picks[i].region == -1);
     for (int t = 40; t < FRAMES; t++) cr_assert_geq(w.frame_scores[t], picks[0].value);
-    // 100 frames: ten false objects may reach the threshold; the walker's eleven highest are 0.695 down
-    // to 0.645.
+    // 100 frames: ten false objects may reach the threshold; the walker's eleven highest are 0.695
+    // down to 0.645.
     const double threshold = sac_review_threshold(&c, 1, 0.1);
     int reaching = 0;
     for (int i = 0; i < 2 * FRAMES; i++)
@@ -211,8 +211,8 @@ Test(teachers_report, page) {
     cr_assert_eq(count_of(page, "<h2>Anomalies without an object"), 1);
     cr_assert_eq(count_of(page, "<h2>Task: "), 2);
     cr_assert_not_null(strstr(page, "<b>12.2</b><span>minutes of training"), "%.400s", page);
-    // Two normal objects, one found region, one region without an object, then three objects (two at
-    // most) highest and lowest of each task.
+    // Two normal objects, one found region, one region without an object, then three objects (two
+    // at most) highest and lowest of each task.
     cr_assert_eq(count_of(page, "<figure"), 2 + 1 + 1 + 2 * (2 + 2));
     cr_assert_eq(count_of(page, "data:image/png;base64,iVBORw0KGgo"), count_of(page, "<figure"));
     cr_assert_eq(count_of(page, "<b>no object here</b>"), 1);

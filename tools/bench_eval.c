@@ -1,5 +1,5 @@
-// student-bench eval: accuracy of scores against a data set's labels and, where it has them, regions.
-// Parses options, shows progress, writes tables; measuring is bench/.
+// student-bench eval: accuracy of scores against a data set's labels and, where it has them,
+// regions. Parses options, shows progress, writes tables; measuring is bench/.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

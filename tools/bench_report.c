@@ -1,4 +1,5 @@
-// student-bench report: an HTML page about a teacher's map store, and overlay videos of its test clips.
+// student-bench report: an HTML page about a teacher's map store, and overlay videos of its test
+// clips.
 #include <stdio.h>
 #include <string.h>
 

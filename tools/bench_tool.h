@@ -1,5 +1,6 @@
-// What the commands of student-bench share: progress, warnings, lists of threads, handing out results.
-// Each command is one file bench_<command>.c with a function of the table in student_bench.c.
+// What the commands of student-bench share: progress, warnings, lists of threads, handing out
+// results. Each command is one file bench_<command>.c with a function of the table in
+// student_bench.c.
 #ifndef SAC_TOOLS_BENCH_TOOL_H
 #define SAC_TOOLS_BENCH_TOOL_H
 
@@ -27,13 +28,14 @@ sac_truth_source bench_truth_source(const bench_truth *truth);
      .argument = "DIR", .help = "ground truth from track files CLIP.txt with lines "               \
      "track_id,frame,x1,y1,x2,y2, instead of from the masks"},                                     \
     {.name = "tracks-from", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.tracks_from),   \
-     .min = 0, .max = 1, .argument = "N", .help = "number of a clip's first frame in track files"}, \
+     .min = 0, .max = 1, .argument = "N",                                                          \
+     .help = "number of a clip's first frame in track files"},                                     \
     {.name = "min-region", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.min_region),     \
      .number = 10, .min = 1, .max = 1e9, .argument = "PX",                                         \
      .help = "pixels of the smallest region in a mask"},                                           \
     {.name = "join-regions", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.join_regions), \
-     .number = 2, .min = -1, .max = 1024, .argument = "PX",                                         \
-     .help = "parts of a mask at most so far apart are one region; -1: none are joined"},                               \
+     .number = 2, .min = -1, .max = 1024, .argument = "PX",                                        \
+     .help = "parts of a mask at most so far apart are one region; -1: none"},                     \
     {.name = "track-gap", .type = SAC_OPTION_INT, .offset = offsetof(kind, truth.track_gap),       \
      .number = 5, .min = 0, .max = 10000, .argument = "FRAMES",                                    \
      .help = "frames a region of the masks may be out of sight and still be the same track"}

@@ -1,6 +1,6 @@
 // student-bench: accuracy of scores against a data set's labels (`eval`), a page about a teacher
-// (`report`), speed of a student model (`run`), of training steps (`train`), and the machine's limits (`machine`). Only chooses the command;
-// each is a file bench_<command>.c.
+// (`report`), speed of a student model (`run`), of training steps (`train`), and the machine's
+// limits (`machine`). Only chooses the command; each is a file bench_<command>.c.
 #include <string.h>
 
 #include "tools/bench_tool.h"

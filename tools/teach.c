@@ -1,6 +1,6 @@
-// teach: detects objects, trains a teacher on the training clips of a data set (or takes a trained one), scores
-// every object of every clip and writes the anomaly maps as a map store. This file shows progress and prints the
-// table; the run itself is teachers/teaching.h.
+// teach: detects objects, trains a teacher on the training clips of a data set (or takes a trained
+// one), scores every object of every clip and writes the anomaly maps as a map store. This file
+// shows progress and prints the table; the run itself is teachers/teaching.h.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

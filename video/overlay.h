@@ -29,14 +29,14 @@ SAC_NODISCARD sac_status sac_overlay_open(sac_overlay **overlay, const char *pat
                                           int height, double frame_rate, int64_t frames,
                                           const uint8_t *labels, float score_high,
                                           sac_error *error);
-// Names up to SAC_OVERLAY_BARS quantities (a teacher's tasks) whose values stand as small bars beside
-// the boxes, each in its own colour, with a legend above the curve. Once, before the first frame;
-// names are copied. SAC_ERROR_ARGUMENT: count outside 1..SAC_OVERLAY_BARS; SAC_ERROR_MEMORY.
+// Names up to SAC_OVERLAY_BARS quantities (a teacher's tasks) whose values stand as small bars
+// beside the boxes, each in its own colour, with a legend above the curve. Once, before the first
+// frame; names are copied. SAC_ERROR_ARGUMENT: count outside 1..SAC_OVERLAY_BARS; SAC_ERROR_MEMORY.
 #define SAC_OVERLAY_BARS 8
 SAC_NODISCARD sac_status sac_overlay_name_bars(sac_overlay *overlay, const char *const *names,
                                                int count);
-// Values of the bars for the boxes of the next frame, f32 [box_count][count] in 0..score_high (NaN: no
-// bar); borrowed until that frame is drawn. Without it a frame's boxes have no bars.
+// Values of the bars for the boxes of the next frame, f32 [box_count][count] in 0..score_high (NaN:
+// no bar); borrowed until that frame is drawn. Without it a frame's boxes have no bars.
 void sac_overlay_set_bars(sac_overlay *overlay, const float *values);
 // One frame: pixels u8 [height][width][channels], map f32 [rows][cols] or NULL, boxes or NULL,
 // score (NaN: not known, a gap in the curve), caption or NULL.
