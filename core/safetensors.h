@@ -56,7 +56,8 @@ const char *sac_safetensors_metadata(const sac_safetensors *st, const char *key)
 const sac_named_tensor *sac_safetensors_find(const sac_safetensors *st, const char *name);
 const sac_named_tensor *sac_safetensors_at(const sac_safetensors *st, int64_t index);
 
-// Metadata entry number `index` in no particular order: its key, borrowed; NULL when there are no more.
+// Metadata entry number `index` in no particular order: its key, borrowed; NULL when there are no
+// more.
 const char *sac_safetensors_metadata_key(const sac_safetensors *st, int64_t index);
 
 // Number of tensors; their order is that of adding, or of the data in a file.

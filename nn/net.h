@@ -62,8 +62,8 @@ typedef struct sac_attrs {
     int64_t channels; // CONV, DENSE: output channels
     int64_t kernel[3], stride[3],
         pad[3]; // D H W; 2D operators use [1] and [2] and leave [0] at 1, 1, 0
-    // CONV, pools: the padding behind the input is pad + pad_extra (>= 0); 0: symmetric. Rounding the
-    // output size of a pool up is a pad_extra that completes the last window.
+    // CONV, pools: the padding behind the input is pad + pad_extra (>= 0); 0: symmetric. Rounding
+    // the output size of a pool up is a pad_extra that completes the last window.
     int64_t pad_extra[3];
     int64_t dilation[3];         // CONV: input cells skipped between two taps; 0: none
     bool count_pad;              // AVG_POOL: divides by the whole kernel; else by its cells inside

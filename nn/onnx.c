@@ -1,5 +1,5 @@
-// The ONNX importer's frame: the protobuf message, the table of values, the walk over the nodes that
-// the wanted outputs need, and the parameters. What an operator means stands in nn/onnx_*.c.
+// The ONNX importer's frame: the protobuf message, the table of values, the walk over the nodes
+// that the wanted outputs need, and the parameters. What an operator means stands in nn/onnx_*.c.
 #include "nn/onnx.h"
 
 #include <inttypes.h>
@@ -52,8 +52,8 @@ static onnx_value *slot_of(onnx_value *values, int64_t capacity, const char *nam
     return &values[at];
 }
 
-// The value of a name; made as UNKNOWN when it is new. NULL: out of memory, or too many. Pointers stay
-// valid only until the next call.
+// The value of a name; made as UNKNOWN when it is new. NULL: out of memory, or too many. Pointers
+// stay valid only until the next call.
 static onnx_value *value_of(onnx_import *im, const char *name) {
     if (im->value_count * 2 >= im->value_capacity) {
         const int64_t capacity = im->value_capacity == 0 ? 1024 : 2 * im->value_capacity;
@@ -238,7 +238,8 @@ sac_status onnx_ints_of(onnx_import *im, int input, const char *name, int64_t *v
                                  : onnx_ints(im, name, values, limit, count);
 }
 
-// The value of an output, which nobody may have made before; NULL in *value for one that has no name.
+// The value of an output, which nobody may have made before; NULL in *value for one that has no
+// name.
 static sac_status output_value(onnx_import *im, int output, onnx_value **value) {
     *value = NULL;
     if ((size_t)output >= im->at->n_output || im->at->output[output][0] == '\0') return SAC_OK;

@@ -1,5 +1,5 @@
-// The importer's inside, shared by nn/onnx*.c: values of the graph, constants, attributes of a node,
-// and how operators add nodes to the net.
+// The importer's inside, shared by nn/onnx*.c: values of the graph, constants, attributes of a
+// node, and how operators add nodes to the net.
 #ifndef SAC_NN_ONNX_IMPORT_H
 #define SAC_NN_ONNX_IMPORT_H
 
@@ -64,8 +64,8 @@ typedef struct onnx_import {
     const Sac__Onnx__Model *model;
     const sac_onnx_options *options;
     int64_t opset, batch;
-    // Elements that constants and parameters may still take, so that a small hostile file that uses one
-    // constant again and again cannot ask for much memory.
+    // Elements that constants and parameters may still take, so that a small hostile file that uses
+    // one constant again and again cannot ask for much memory.
     int64_t tensor_budget, param_budget;
     sac_net *net;
     sac_shape *shapes; // [shape_capacity], by node
@@ -79,14 +79,16 @@ typedef struct onnx_import {
     sac_error *error;
 } onnx_import;
 
-// ---- messages: "FILE: Conv node 'NAME': ..." -------------------------------------------------------------------
+// ---- messages: "FILE: Conv node 'NAME': ..."
+// -------------------------------------------------------------------
 
 sac_status onnx_fail(onnx_import *im, sac_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #define onnx_refuse(im, ...)  onnx_fail(im, SAC_ERROR_UNSUPPORTED, __VA_ARGS__)
 #define onnx_damaged(im, ...) onnx_fail(im, SAC_ERROR_FORMAT, __VA_ARGS__)
 
-// ---- attributes of im->at: absent ones leave the value ---------------------------------------------------------
+// ---- attributes of im->at: absent ones leave the value
+// ---------------------------------------------------------
 
 SAC_NODISCARD sac_status onnx_int(onnx_import *im, const char *name, int64_t *value);
 SAC_NODISCARD sac_status onnx_real(onnx_import *im, const char *name, double *value);
@@ -99,7 +101,8 @@ SAC_NODISCARD sac_status onnx_choice(onnx_import *im, const char *name,
 bool onnx_has(const onnx_import *im, const char *name);
 const Sac__Onnx__Attribute *onnx_attribute(const onnx_import *im, const char *name);
 
-// ---- inputs and outputs of im->at --------------------------------------------------------------------------------
+// ---- inputs and outputs of im->at
+// --------------------------------------------------------------------------------
 
 bool onnx_given(const onnx_import *im, int input);
 bool onnx_is_constant(onnx_import *im, int input);
@@ -121,10 +124,11 @@ SAC_NODISCARD sac_status onnx_output_late(onnx_import *im, onnx_late late, sac_o
                                           const sac_attrs *attrs, int node);
 SAC_NODISCARD sac_status onnx_output_constant(onnx_import *im, onnx_tensor *tensor);
 
-// ---- nodes -------------------------------------------------------------------------------------------------------
+// ---- nodes
+// -------------------------------------------------------------------------------------------------------
 
-// Adds a node named like output `output` of im->at (-1 - k: like its input k), plus `.suffix` (NULL:
-// none), and checks its shape.
+// Adds a node named like output `output` of im->at (-1 - k: like its input k), plus `.suffix`
+// (NULL: none), and checks its shape.
 SAC_NODISCARD sac_status onnx_emit(onnx_import *im, sac_op_kind kind, const sac_attrs *attrs,
                                    const int *src, int src_count, int output, const char *suffix,
                                    int *node);
@@ -135,21 +139,23 @@ SAC_NODISCARD sac_status onnx_emit_reshape(onnx_import *im, int src, const sac_s
                                            int output, const char *suffix, int *node);
 SAC_NODISCARD sac_status onnx_emit_permute(onnx_import *im, int src, const int64_t *order,
                                            int output, const char *suffix, int *node);
-// Hands over the values of a parameter; `data` (sac_calloc) is taken in any case, NULL: out of memory.
+// Hands over the values of a parameter; `data` (sac_calloc) is taken in any case, NULL: out of
+// memory.
 SAC_NODISCARD sac_status onnx_param_set(onnx_import *im, int node, const char *suffix, float *data,
                                         int64_t count);
 // The same with the floats of a constant as they are.
 SAC_NODISCARD sac_status onnx_param_constant(onnx_import *im, int node, const char *suffix,
                                              const onnx_tensor *tensor);
-// dst = scale * src + shift per channel (axis 1), as a batch normalisation with mean 0 and variance 1.
-// scale and shift [channels] are taken in any case.
+// dst = scale * src + shift per channel (axis 1), as a batch normalisation with mean 0 and variance
+// 1. scale and shift [channels] are taken in any case.
 SAC_NODISCARD sac_status onnx_emit_affine(onnx_import *im, int src, float *scale, float *shift,
                                           int output, const char *suffix, int *node);
 
-// ---- constants (nn/onnx_tensor.c) ---------------------------------------------------------------------------------
+// ---- constants (nn/onnx_tensor.c)
+// ---------------------------------------------------------------------------------
 
-// A fresh zeroed constant owned by the importer. FORMAT when a size is negative or the product is above
-// `limit`.
+// A fresh zeroed constant owned by the importer. FORMAT when a size is negative or the product is
+// above `limit`.
 SAC_NODISCARD sac_status onnx_tensor_new(onnx_import *im, int ndims, const int64_t *dims,
                                          bool floats, int64_t limit, onnx_tensor **tensor);
 SAC_NODISCARD sac_status onnx_tensor_load(onnx_import *im, const Sac__Onnx__Tensor *stored,
@@ -157,7 +163,8 @@ SAC_NODISCARD sac_status onnx_tensor_load(onnx_import *im, const Sac__Onnx__Tens
 // "[2][3]" into a buffer of at least 96 bytes; returns it.
 char *onnx_dims_text(int ndims, const int64_t *dims, char *buffer);
 
-// ---- operators -----------------------------------------------------------------------------------------------------
+// ---- operators
+// -----------------------------------------------------------------------------------------------------
 
 typedef sac_status (*onnx_handler)(onnx_import *im);
 typedef struct onnx_operator {
@@ -222,7 +229,8 @@ sac_status onnx_flatten(onnx_import *im);
 sac_status onnx_squeeze(onnx_import *im);
 sac_status onnx_unsqueeze(onnx_import *im);
 sac_status onnx_transpose(onnx_import *im);
-// Begin, length and step of a slice on an axis of `size`, after ONNX' rules (negative from the end, clamped).
+// Begin, length and step of a slice on an axis of `size`, after ONNX' rules (negative from the end,
+// clamped).
 SAC_NODISCARD sac_status onnx_slice_range(onnx_import *im, int64_t start, int64_t end, int64_t step,
                                           int64_t size, int64_t *begin, int64_t *length);
 // Starts, ends, axes, steps of a Slice on `ndims` axes, per axis.

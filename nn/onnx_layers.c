@@ -1,5 +1,5 @@
-// ONNX operators with weights or windows: Conv, pools, normalisations, Gemm, MatMul, Pad, Resize and
-// means over the picture.
+// ONNX operators with weights or windows: Conv, pools, normalisations, Gemm, MatMul, Pad, Resize
+// and means over the picture.
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -13,8 +13,9 @@
 
 #define MAX_WINDOW 1024
 
-// The attributes that convolutions and pools share, for a source of `shape` whose kernel is already in
-// attrs (D H W; unused leading axes 1). `before` and `behind` is padding that a Pad before it brought.
+// The attributes that convolutions and pools share, for a source of `shape` whose kernel is already
+// in attrs (D H W; unused leading axes 1). `before` and `behind` is padding that a Pad before it
+// brought.
 static sac_status window_read(onnx_import *im, const sac_shape *shape, bool ceil_mode,
                               sac_attrs *attrs, const int64_t *before, const int64_t *behind) {
     sac_status status = SAC_OK;

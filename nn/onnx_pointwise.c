@@ -145,7 +145,8 @@ fail:
 
 // --- with a constant ---------------------------------------------------------------------------
 
-// Along which axis of a node a constant varies: -1 along none, -2 along several, or it does not fit.
+// Along which axis of a node a constant varies: -1 along none, -2 along several, or it does not
+// fit.
 static int axis_of(const onnx_tensor *t, const sac_shape *shape) {
     int axis = -1;
     if (t->f == NULL || t->count < 1 || t->ndims > shape->ndims) return -2;
@@ -255,7 +256,8 @@ fail:
     return status;
 }
 
-// x * Sigmoid(x), x * HardSigmoid(x), x * Tanh(Softplus(x)): one activation; *node stays -1 otherwise.
+// x * Sigmoid(x), x * HardSigmoid(x), x * Tanh(Softplus(x)): one activation; *node stays -1
+// otherwise.
 static sac_status self_gated(onnx_import *im, int *node) {
     onnx_value *values[2] = {NULL, NULL};
     for (int k = 0; k < 2; k++) {

@@ -38,8 +38,8 @@ char *onnx_dims_text(int ndims, const int64_t *dims, char *buffer) {
     return buffer;
 }
 
-// Elements of a tensor; false when a size is negative or the product too large, sizes of 0 counted as
-// 1 there, so that strides cannot overflow either.
+// Elements of a tensor; false when a size is negative or the product too large, sizes of 0 counted
+// as 1 there, so that strides cannot overflow either.
 static bool count_of(int ndims, const int64_t *dims, int64_t limit, int64_t *count) {
     int64_t product = 1;
     *count = 1;
@@ -188,7 +188,8 @@ static void from_raw(onnx_tensor *t, int type, const uint8_t *raw) {
     }
 }
 
-// Numbers in the typed fields. int32_data holds all whole types up to 32 bits and the bits of halves.
+// Numbers in the typed fields. int32_data holds all whole types up to 32 bits and the bits of
+// halves.
 static void from_field(onnx_tensor *t, int type, const Sac__Onnx__Tensor *s) {
     for (int64_t k = 0; k < t->count; k++) {
         switch (type) {
@@ -241,7 +242,8 @@ sac_status onnx_tensor_load(onnx_import *im, const Sac__Onnx__Tensor *s, const c
                           : type == DATA_INT64                         ? s->n_int64_data
                           : type == DATA_UINT32 || type == DATA_UINT64 ? s->n_uint64_data
                                                                        : s->n_int32_data;
-    // Bytes or elements held must be exactly what the sizes say, before anything is allocated for them.
+    // Bytes or elements held must be exactly what the sizes say, before anything is allocated for
+    // them.
     const bool raw = s->has_raw_data;
     if (raw ? s->raw_data.len != (size_t)count * element : fields != (size_t)count)
         return onnx_damaged(im, "constant '%.120s' holds %zu %s, its sizes %s need %" PRId64, name,

@@ -1,5 +1,6 @@
-// Adaptive max and average pooling: the output size is given, cell i of O along an axis of size S covers [floor(i S / O), ceil((i + 1) S / O)).
-// Cells can overlap by one and every cell holds at least one value, also when O > S. Own kernels on channels-last data: oneDNN has no such pooling.
+// Adaptive max and average pooling: the output size is given, cell i of O along an axis of size S
+// covers [floor(i S / O), ceil((i + 1) S / O)). Cells can overlap by one and every cell holds at
+// least one value, also when O > S. Own kernels on channels-last data: oneDNN has no such pooling.
 //
 // Max: the gradient goes to the first largest value in scan order (depth, row, column).
 #include <inttypes.h>
@@ -10,7 +11,8 @@
 #include "nn/op.h"
 
 #define MAX_SIZE 65536
-// Channels handled at once: few enough to give every core a share of a single global cell, enough to fill vectors.
+// Channels handled at once: few enough to give every core a share of a single global cell, enough
+// to fill vectors.
 #define CHANNEL_BLOCK 64
 
 typedef struct extent {
@@ -66,7 +68,7 @@ static sac_status pool_shape(const sac_attrs *attrs, const sac_shape *src, int s
     return SAC_OK;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Reference
 
 static void ref_run(const sac_ref *ref, bool max, bool backward) {
@@ -117,8 +119,9 @@ static void avg_ref_backward(const sac_ref *ref) {
     if (ref->diff_src[0] != NULL) ref_run(ref, false, true);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-// Channels-last kernels. One call handles one cell of one sample for `count` channels; pointers are at the sample's first of these channels.
+// -------------------------------------------------------------------------------------------------
+// Channels-last kernels. One call handles one cell of one sample for `count` channels; pointers are
+// at the sample's first of these channels.
 
 typedef struct cell_box {
     extent z, y, x;
@@ -173,7 +176,8 @@ SAC_CLONES static void max_cell_place(const geometry *g, const cell_box *b,
 
 SAC_CLONES static void avg_cell(const geometry *g, const cell_box *b, const float *restrict src,
                                 int64_t count, float *restrict dst) {
-    // A global mean runs over thousands of values: row sums first keep the rounding small without giving up vectors.
+    // A global mean runs over thousands of values: row sums first keep the rounding small without
+    // giving up vectors.
     float row[CHANNEL_BLOCK];
     memset(dst, 0, (size_t)count * sizeof(*dst));
     for (int64_t z = b->z.begin; z < b->z.end; z++) {
@@ -276,7 +280,8 @@ static void run_backward(const context *x, const float *diff_dst, const int32_t 
     const geometry *g = &x->g;
     int64_t cells = g->od * g->oh * g->ow, blocks = block_count(g),
             sample = g->d * g->h * g->w * g->c;
-    // Sizes that divide evenly give cells that do not overlap and cover everything: then every cell is its own task and nothing is cleared first.
+    // Sizes that divide evenly give cells that do not overlap and cover everything: then every cell
+    // is its own task and nothing is cleared first.
     bool apart = g->d % g->od == 0 && g->h % g->oh == 0 && g->w % g->ow == 0;
     if (apart) {
 #pragma omp parallel for collapse(2) schedule(static)
@@ -291,7 +296,8 @@ static void run_backward(const context *x, const float *diff_dst, const int32_t 
         }
         return;
     }
-    // Otherwise a task owns some channels of a sample with all its cells, so that no two add to one value.
+    // Otherwise a task owns some channels of a sample with all its cells, so that no two add to one
+    // value.
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t n = 0; n < g->n; n++) {
         for (int64_t k = 0; k < blocks; k++) {
@@ -319,7 +325,7 @@ static void kernel_avg_backward(const void *ctx, float *const *buffers, sac_rng 
     run_backward(ctx, buffers[0], NULL, buffers[1]);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Plan
 
 enum { SAVED_PLACES };

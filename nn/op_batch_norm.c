@@ -1,10 +1,14 @@
-// Batch normalisation per channel (axis 1) over N and space, for 2 to 5 axes: oneDNN in channels-last, training with batch statistics, inference
-// with the running ones. The inference plan folds it into a convolution or dense before it, so the inference path here is what remains.
+// Batch normalisation per channel (axis 1) over N and space, for 2 to 5 axes: oneDNN in
+// channels-last, training with batch statistics, inference with the running ones. The inference
+// plan folds it into a convolution or dense before it, so the inference path here is what remains.
 //
-//   dst = weight * (src - mean) / sqrt(var + epsilon) + bias        var: biased, sum((src - mean)^2) / M, M values per channel
+//   dst = weight * (src - mean) / sqrt(var + epsilon) + bias        var: biased, sum((src -
+//   mean)^2) / M, M values per channel
 //   running_mean = (1 - momentum) running_mean + momentum mean
-//   running_var  = (1 - momentum) running_var  + momentum var M / (M - 1)        unbiased, as is common; M = 1 takes var, which is 0
-// Source: Ioffe and Szegedy, Batch Normalization, ICML 2015, algorithms 1 and 2. The running average replaces the average over training batches.
+//   running_var  = (1 - momentum) running_var  + momentum var M / (M - 1)        unbiased, as is
+//                common; M = 1 takes var, which is 0
+// Source: Ioffe and Szegedy, Batch Normalization, ICML 2015, algorithms 1 and 2. The running
+// average replaces the average over training batches.
 #include <math.h>
 
 #include "nn/op.h"
@@ -46,7 +50,7 @@ static int batch_norm_params(const sac_attrs *attrs, const sac_shape *src, sac_p
     return 4;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Reference
 
 typedef struct geometry {
@@ -129,7 +133,8 @@ static void batch_norm_ref_backward(const sac_ref *ref) {
         if (ref->diff_param[WEIGHT] != NULL) ref->diff_param[WEIGHT][c] += (float)diff_weight;
         if (ref->diff_param[BIAS] != NULL) ref->diff_param[BIAS][c] += (float)diff_bias;
         if (ref->diff_src[0] == NULL) continue;
-        // normal = (src - mean(src)) / sqrt(var(src) + epsilon): the mean and the part along `normal` of the gradient fall out.
+        // normal = (src - mean(src)) / sqrt(var(src) + epsilon): the mean and the part along
+        // `normal` of the gradient fall out.
         double weight = (double)ref->param[WEIGHT][c];
         for (int64_t n = 0; n < g.n; n++) {
             for (int64_t s = 0; s < g.s; s++) {
@@ -143,7 +148,7 @@ static void batch_norm_ref_backward(const sac_ref *ref) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // oneDNN
 
 enum { SAVED_SRC, SAVED_MEAN, SAVED_VAR };
@@ -225,7 +230,8 @@ static sac_status batch_norm_build_backward(sac_build *build, sac_build_node *no
     sac_shape channels = {.ndims = 1, .dims = {node->src_shape[0].dims[1]}};
     SAC_TRY(sac_build_md(&md, &node->src_shape[0], sac_build_default_layout(build), error));
     SAC_TRY(sac_build_reorder(build, node->diff_dst, md, &diff_dst, error));
-    // There is no primitive for the parameters alone, nor one that leaves them out while scaling: all three are always made.
+    // There is no primitive for the parameters alone, nor one that leaves them out while scaling:
+    // all three are always made.
     SAC_TRY(sac_build_buffer(build, md, &diff_src, error));
     SAC_TRY(sac_build_buffer_like(build, &channels, SAC_LAYOUT_CHANNELS_FIRST, &diff_scale, error));
     SAC_TRY(sac_build_buffer_like(build, &channels, SAC_LAYOUT_CHANNELS_FIRST, &diff_shift, error));

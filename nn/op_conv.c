@@ -1,6 +1,7 @@
 // Convolution, 2D and 3D, with stride, padding, dilation and groups (depthwise when groups =
 // channels). dst[n,oc,o] = bia[oc] + sum_{ic,k} wei[oc,ic,k] * src[n, g*IC/G + ic, o*stride - pad +
-// k*(dilation + 1)], in cross-correlation form, g the group of oc. src (N,IC,[ID,]IH,IW), wei (OC,IC/G,[KD,]KH,KW), dst (N,OC,[OD,]OH,OW).
+// k*(dilation + 1)], in cross-correlation form, g the group of oc. src (N,IC,[ID,]IH,IW), wei
+// (OC,IC/G,[KD,]KH,KW), dst (N,OC,[OD,]OH,OW).
 #include <inttypes.h>
 
 #include "core/memory.h"

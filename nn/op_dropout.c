@@ -1,10 +1,13 @@
-// Inverted dropout: in training each value is zeroed with probability `rate`, the others are multiplied by 1 / (1 - rate); identity at inference.
-// One 64-bit seed per forward comes from the plan's generator, and whether element i (its index in channels-first order) is kept is a hash of
-// seed and i alone: the same for any layout, backend and number of threads. No mask is stored, backward computes the hash again.
+// Inverted dropout: in training each value is zeroed with probability `rate`, the others are
+// multiplied by 1 / (1 - rate); identity at inference. One 64-bit seed per forward comes from the
+// plan's generator, and whether element i (its index in channels-first order) is kept is a hash of
+// seed and i alone: the same for any layout, backend and number of threads. No mask is stored,
+// backward computes the hash again.
 //
-// Source: Srivastava et al., Dropout, JMLR 2014, section 10, scaled in training instead of at test time. The hash is two rounds of the 32-bit
-// mixer "lowbias32" of Chris Wellons' hash-prospector (public domain). Index and rate are 32 bits wide: tensors of more than 2^32 elements
-// repeat the pattern.
+// Source: Srivastava et al., Dropout, JMLR 2014, section 10, scaled in training instead of at test
+// time. The hash is two rounds of the 32-bit mixer "lowbias32" of Chris Wellons' hash-prospector
+// (public domain). Index and rate are 32 bits wide: tensors of more than 2^32 elements repeat the
+// pattern.
 #include <math.h>
 #include <string.h>
 
@@ -57,7 +60,7 @@ static bool is_identity(const sac_attrs *attrs, bool training) {
     return !training || attrs->rate == 0.0;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Reference
 
 static int64_t dropout_ref_workspace(const sac_attrs *attrs, const sac_shape *src,
@@ -95,12 +98,14 @@ static void dropout_ref_backward(const sac_ref *ref) {
     if (ref->diff_src[0] != NULL) dropout_ref_apply(ref, ref->diff_dst, ref->diff_src[0]);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Kernels
 
 typedef struct context {
     int64_t count, c,
-        s; // c > 1: channels-last data of c channels and s positions; else order in memory is the order of indices
+        // c > 1: channels-last data of c channels and s positions; else order in memory is the
+        // order of indices
+        s;
     uint32_t threshold;
     float scale;
 } context;
@@ -161,7 +166,7 @@ static void kernel_backward(const void *ctx, float *const *buffers, sac_rng *rng
     apply(ctx, seed, buffers[0], buffers[1]);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Plan
 
 enum { SAVED_SEED };

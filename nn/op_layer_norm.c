@@ -1,7 +1,10 @@
-// Layer normalisation over the last axis, as tokens [N][T][C] use it: oneDNN on plain row-major data, the same in training and inference.
+// Layer normalisation over the last axis, as tokens [N][T][C] use it: oneDNN on plain row-major
+// data, the same in training and inference.
 //
-//   dst = weight * (src - mean) / sqrt(var + epsilon) + bias        mean, biased var over the last axis; weight, bias [C]
-// Source: Ba, Kiros and Hinton, Layer Normalization, 2016, equation 4 with the variance's epsilon of common practice.
+//   dst = weight * (src - mean) / sqrt(var + epsilon) + bias        mean, biased var over the last
+//   axis; weight, bias [C]
+// Source: Ba, Kiros and Hinton, Layer Normalization, 2016, equation 4 with the variance's epsilon
+// of common practice.
 #include <math.h>
 
 #include "nn/op.h"
@@ -38,7 +41,7 @@ static int layer_norm_params(const sac_attrs *attrs, const sac_shape *src, sac_p
     return 2;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Reference
 
 typedef struct moments {
@@ -68,7 +71,8 @@ static void layer_norm_ref_forward(const sac_ref *ref) {
 
 static void layer_norm_ref_backward(const sac_ref *ref) {
     int64_t c = width_of(&ref->src_shape[0]), rows = sac_shape_count(&ref->src_shape[0]) / c;
-    // dst = weight * normal + bias. Columns outside, so that each sum stays in double without a buffer.
+    // dst = weight * normal + bias. Columns outside, so that each sum stays in double without a
+    // buffer.
     for (int64_t i = 0; i < c && (ref->diff_param[WEIGHT] != NULL || ref->diff_param[BIAS] != NULL);
          i++) {
         double diff_weight = 0.0, diff_bias = 0.0;
@@ -85,7 +89,8 @@ static void layer_norm_ref_backward(const sac_ref *ref) {
     for (int64_t r = 0; r < rows; r++) {
         const float *src = ref->src[0] + r * c, *diff_dst = ref->diff_dst + r * c;
         moments m = moments_of(src, c, ref->attrs->epsilon);
-        // normal = (src - mean(src)) / sqrt(var(src) + epsilon): the mean and the part along `normal` of the gradient fall out.
+        // normal = (src - mean(src)) / sqrt(var(src) + epsilon): the mean and the part along
+        // `normal` of the gradient fall out.
         double sum = 0.0, along = 0.0;
         for (int64_t i = 0; i < c; i++) {
             double diff_normal = (double)diff_dst[i] * (double)ref->param[WEIGHT][i];
@@ -101,7 +106,7 @@ static void layer_norm_ref_backward(const sac_ref *ref) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // oneDNN
 
 enum { SAVED_SRC, SAVED_MEAN, SAVED_VAR };

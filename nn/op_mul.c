@@ -45,7 +45,8 @@ static void ref_forward(const sac_ref *ref) {
 }
 
 // dst[i] = src_0[i] * src_1[i / space]
-//   =>  diff_src_0[i] = diff_dst[i] * src_1[i / space], diff_src_1[j] = sum_i diff_dst[i] * src_0[i]
+//   =>  diff_src_0[i] = diff_dst[i] * src_1[i / space], diff_src_1[j] = sum_i diff_dst[i] *
+//       src_0[i]
 static void ref_backward(const sac_ref *ref) {
     const int64_t space = space_of(ref->src_shape), count = sac_shape_count(&ref->dst_shape);
     for (int64_t i = 0; ref->diff_src[0] && i < count; i++)

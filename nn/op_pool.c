@@ -1,8 +1,10 @@
 // Max and average pooling with a sliding window, 2D and 3D: oneDNN pooling in channels-last. The
-// mean divides by the window's cells inside the input, or with count_pad by all cells of the kernel;
-// padding is never a value of the maximum. No dilation; rounding the output size up is a pad_extra.
+// mean divides by the window's cells inside the input, or with count_pad by all cells of the
+// kernel; padding is never a value of the maximum. No dilation; rounding the output size up is a
+// pad_extra.
 //
-// Max: dst = max over the window, the gradient goes to the first largest value in scan order (depth, row, column).
+// Max: dst = max over the window, the gradient goes to the first largest value in scan order
+// (depth, row, column).
 #include <inttypes.h>
 
 #include "nn/op.h"
@@ -57,7 +59,7 @@ static sac_status pool_shape(const sac_attrs *attrs, const sac_shape *src, int s
     return SAC_OK;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Reference
 
 typedef struct volume {
@@ -76,7 +78,8 @@ static volume volume_of(const sac_shape *src, const sac_shape *dst) {
                     .ow = dst->dims[h + 1]};
 }
 
-// One window of one plane: the place of its first maximum, its sum and its number of cells; or adds `add` to each cell of `diff`.
+// One window of one plane: the place of its first maximum, its sum and its number of cells; or adds
+// `add` to each cell of `diff`.
 typedef struct cell {
     int64_t argmax, count;
     double sum;
@@ -85,7 +88,8 @@ typedef struct cell {
 static cell visit(const sac_ref *ref, const volume *v, int64_t plane, int64_t z, int64_t y,
                   int64_t x, float *diff, double add) {
     const float *src = ref->src[0] + plane * v->d * v->h * v->w;
-    // 2D attributes leave the depth at kernel 1, stride 1, padding 0, which is the one cell there is.
+    // 2D attributes leave the depth at kernel 1, stride 1, padding 0, which is the one cell there
+    // is.
     extent dz =
         v->d == 1 && ref->src_shape[0].ndims == 4 ? (extent){0, 1} : window(ref->attrs, 0, z, v->d);
     extent dy = window(ref->attrs, 1, y, v->h), dx = window(ref->attrs, 2, x, v->w);
@@ -164,7 +168,7 @@ static void avg_ref_backward(const sac_ref *ref) {
     ref_backward(ref, false);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // oneDNN
 
 enum { SAVED_WORKSPACE };

@@ -32,7 +32,8 @@ static sac_status shape(const sac_attrs *attrs, const sac_shape *src, int src_co
     return SAC_OK;
 }
 
-// In memory src is `outer` rows of `size` cells of `inner` floats; dst keeps `length` cells of each.
+// In memory src is `outer` rows of `size` cells of `inner` floats; dst keeps `length` cells of
+// each.
 typedef struct cut {
     int64_t outer, inner, size, begin, length, step;
 } cut;

@@ -1,5 +1,6 @@
-// Nearest-neighbour enlargement by integer factors: dst[n][c][z][y][x] = src[n][c][z / fd][y / fh][x / fw], 2D and 3D. Own channels-last kernels:
-// with integer factors this is copying pixels, and its backward is adding them up. No interpolation, no fractional factors.
+// Nearest-neighbour enlargement by integer factors: dst[n][c][z][y][x] = src[n][c][z / fd][y /
+// fh][x / fw], 2D and 3D. Own channels-last kernels: with integer factors this is copying pixels,
+// and its backward is adding them up. No interpolation, no fractional factors.
 #include <inttypes.h>
 #include <string.h>
 

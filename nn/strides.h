@@ -207,8 +207,8 @@ static inline sac_strides sac_strides_like(const sac_strides *like, const sac_sh
     return s;
 }
 
-// Physical order of axes that a copying kernel works in: that of `buffer`, or the plan's default for
-// layouts without plain strides.
+// Physical order of axes that a copying kernel works in: that of `buffer`, or the plan's default
+// for layouts without plain strides.
 static inline sac_strides sac_strides_order(const sac_build *build, sac_buffer buffer,
                                             const sac_shape *shape) {
     sac_strides s;

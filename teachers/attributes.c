@@ -1,5 +1,5 @@
-// Attributes of objects. Optical flow is computed once per frame and kept for as long as neighbouring frames
-// need it; everything else is read from boxes and crops.
+// Attributes of objects. Optical flow is computed once per frame and kept for as long as
+// neighbouring frames need it; everything else is read from boxes and crops.
 #include "teachers/attributes.h"
 
 #include <math.h>
@@ -59,7 +59,8 @@ double sac_attribute_person_height(const sac_attribute_scene *scene, double y) {
     return fmax(height, 4);
 }
 
-// ---- flow of a run of frames -------------------------------------------------------------------------------
+// ---- flow of a run of frames
+// -------------------------------------------------------------------------------
 
 typedef struct flows {
     sac_flow **workers; // one per thread
@@ -140,7 +141,8 @@ static sac_status flows_run(flows *f, int64_t first, int64_t last, int64_t frame
     return status;
 }
 
-// ---- motion of one object ----------------------------------------------------------------------------------
+// ---- motion of one object
+// ----------------------------------------------------------------------------------
 
 // The k-th smallest of values [n], which get reordered (Hoare's selection).
 static float select_kth(float *values, int64_t n, int64_t k) {
@@ -186,7 +188,8 @@ static pixel_range box_pixels(const sac_box *b, int width, int height) {
     return r;
 }
 
-// motion [MOTION]: mean u, v, magnitude, then magnitude by direction, of the faster half of a box's pixels.
+// motion [MOTION]: mean u, v, magnitude, then magnitude by direction, of the faster half of a box's
+// pixels.
 static void box_motion(float motion[MOTION], const float *field, int width, int height,
                        const sac_box *box) {
     float u[MOST_PIXELS + 1], v[MOST_PIXELS + 1], speed[MOST_PIXELS + 1], sorted[MOST_PIXELS + 1];
@@ -241,7 +244,8 @@ static void object_motion(float motion[MOTION], const flows *f, const sac_attrib
     for (int k = 0; k < MOTION; k++) motion[k] = scale * median3(at[0][k], at[1][k], at[2][k]);
 }
 
-// ---- the other attributes ----------------------------------------------------------------------------------
+// ---- the other attributes
+// ----------------------------------------------------------------------------------
 
 // A box cut off by a border says only that the object is at least this large.
 static void object_size(float *out, const sac_attribute_scene *scene, const sac_box *b) {
@@ -335,7 +339,8 @@ static void measure_one(float *row, const flows *f, const sac_attribute_scene *s
                       pixels + t * scene->width * scene->height);
 }
 
-// ---- a clip ------------------------------------------------------------------------------------------------
+// ---- a clip
+// ------------------------------------------------------------------------------------------------
 
 sac_status sac_attributes_measure(float *features, const sac_attribute_scene *scene,
                                   const sac_detections *d, const uint8_t *pixels, int width,
@@ -390,7 +395,8 @@ fail:
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the attributes") : SAC_OK;
 }
 
-// ---- the scene ---------------------------------------------------------------------------------------------
+// ---- the scene
+// ---------------------------------------------------------------------------------------------
 
 static int compare_double(const void *pa, const void *pb) {
     double a = *(const double *)pa, b = *(const double *)pb;

@@ -1,5 +1,6 @@
-// What an object does and looks like, as a few numbers a person can name: velocity, direction here, size, rest,
-// appearance. Measures pixels and boxes; what is usual is the family's business (attributes_family.h).
+// What an object does and looks like, as a few numbers a person can name: velocity, direction here,
+// size, rest, appearance. Measures pixels and boxes; what is usual is the family's business
+// (attributes_family.h).
 #ifndef SAC_TEACHERS_ATTRIBUTES_H
 #define SAC_TEACHERS_ATTRIBUTES_H
 
@@ -16,8 +17,9 @@ typedef enum sac_attribute {
     SAC_ATTRIBUTE_ORIENTATION, // [8]   flow magnitude in eight directions
     SAC_ATTRIBUTE_PLACE,       // [4]   mean flow and where the feet are: against the stream HERE
     SAC_ATTRIBUTE_SIZE,        // [2]   height and width relative to a person at that row
-    SAC_ATTRIBUTE_REST,        // [5]   how much the box looks as it did a while ago, and where the feet are
-    SAC_ATTRIBUTE_APPEARANCE,  // [128] histograms of oriented gradients
+    // [5] how much the box looks as it did a while ago, and where the feet are
+    SAC_ATTRIBUTE_REST,
+    SAC_ATTRIBUTE_APPEARANCE, // [128] histograms of oriented gradients
     SAC_ATTRIBUTES
 } sac_attribute;
 enum { SAC_ATTRIBUTE_VALUES = 3 + 8 + 4 + 2 + 5 + 128 };
@@ -29,10 +31,11 @@ int sac_attribute_offset(int attribute); // of its first value in a feature row
 typedef struct sac_attribute_scene {
     int width, height;      // of the pictures
     sac_person_size person; // how large people are by row; its count may be 0
-    double usual_height;    // px, median of the boxes, for a view without enough free-standing people
-    int step;               // frames the flow reaches over, 1 to 3
-    int flow_level;         // sac_flow_options.finest_level
-    double speed;           // median speed of objects, person heights per frame
+    // px, median of the boxes, for a view without enough free-standing people
+    double usual_height;
+    int step;       // frames the flow reaches over, 1 to 3
+    int flow_level; // sac_flow_options.finest_level
+    double speed;   // median speed of objects, person heights per frame
 } sac_attribute_scene;
 enum { SAC_ATTRIBUTE_MOST_STEP = 3 };
 
@@ -42,10 +45,12 @@ typedef struct sac_attribute_clip {
     const sac_detections *detections;
 } sac_attribute_clip;
 
-// Learns the size of people from boxes that touch no border, and how far they move. With step 0 the flow reaches
-// over the largest step of 1 to 3 frames in which 95 of 100 objects move by no more than a fifth of a person's
-// height: far enough to stand out from the noise of the flow, near enough for the flow to follow.
-// SAC_ERROR_ARGUMENT: no objects, pictures too small for flow; SAC_ERROR_INTERRUPTED; SAC_ERROR_MEMORY.
+// Learns the size of people from boxes that touch no border, and how far they move. With step 0 the
+// flow reaches over the largest step of 1 to 3 frames in which 95 of 100 objects move by no more
+// than a fifth of a person's height: far enough to stand out from the noise of the flow, near
+// enough for the flow to follow.
+// SAC_ERROR_ARGUMENT: no objects, pictures too small for flow; SAC_ERROR_INTERRUPTED;
+// SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_attribute_scene_learn(sac_attribute_scene *scene,
                                                    const sac_attribute_clip *clips, int64_t count,
                                                    int width, int height, int step,
@@ -54,24 +59,34 @@ SAC_NODISCARD sac_status sac_attribute_scene_learn(sac_attribute_scene *scene,
 double sac_attribute_person_height(const sac_attribute_scene *scene, double y);
 
 // Feature rows f32 [detections->count][SAC_ATTRIBUTE_VALUES] of a clip's objects, finite:
-//   flow         optical flow from frame t to t + step divided by step (from t - step at the end of a clip); of the
-//                box's pixels the faster half counts, which are the moving parts; divided by the person height
-//                at the row of the feet, so that near and far are alike; the median of each number over frames
+//   flow         optical flow from frame t to t + step divided by step (from t - step at the end of
+//                a clip); of the
+//                box's pixels the faster half counts, which are the moving parts; divided by the
+//                person height
+//                at the row of the feet, so that near and far are alike; the median of each number
+//                over frames
 //                t-1, t, t+1 in the same box
-//   ORIENTATION  sum over those pixels of magnitude, shared between the two nearest of eight directions, over
+//   ORIENTATION  sum over those pixels of magnitude, shared between the two nearest of eight
+//                directions, over
 //                their number
-//   PLACE        (u, v) / speed of the scene, 4 x / width, 4 y / width, x the middle of the box, y its feet
-//   SIZE         log(height / person height), log(width / person width); of a box that a border of the picture cuts
+//   PLACE        (u, v) / speed of the scene, 4 x / width, 4 y / width, x the middle of the box, y
+//                its feet
+//   SIZE         log(height / person height), log(width / person width); of a box that a border of
+//                the picture cuts
 //                off at least 0 in that direction, since nobody knows how large the object is
-//   REST         mean |crop - crop d frames earlier (later at the start of the clip)| / (contrast + 0.05) of the
+//   REST         mean |crop - crop d frames earlier (later at the start of the clip)| / (contrast +
+//                0.05) of the
 //                box, cut to 2, for d = 8, 16, 32; 4 x / width, 4 y / width
-//   APPEARANCE   4x4 cells of a 32x32 crop, eight unsigned directions of the gradient each, weighted by
+//   APPEARANCE   4x4 cells of a 32x32 crop, eight unsigned directions of the gradient each,
+//                weighted by
 //                magnitude, divided by the Euclidean norm, cut to 0.4 and divided again
 //   pixels  u8 gray [frames][height][width] of the scene's size
-// `stop` and `progress` as in sac_teacher_score. All threads are used; the result does not depend on their number.
-// SAC_ERROR_SHAPE: the scene was learned from pictures of another size; SAC_ERROR_INTERRUPTED; SAC_ERROR_MEMORY.
-// Sources: velocity and its normalisation by perspective after Reiss and Hoshen, 2022 (AI-VAD), section 3.2, with
-// the faster half instead of all pixels and a median over time; gradients after Dalal and Triggs, CVPR 2005.
+// `stop` and `progress` as in sac_teacher_score. All threads are used; the result does not depend
+// on their number.
+// SAC_ERROR_SHAPE: the scene was learned from pictures of another size; SAC_ERROR_INTERRUPTED;
+// SAC_ERROR_MEMORY. Sources: velocity and its normalisation by perspective after Reiss and Hoshen,
+// 2022 (AI-VAD), section 3.2, with the faster half instead of all pixels and a median over time;
+// gradients after Dalal and Triggs, CVPR 2005.
 SAC_NODISCARD sac_status sac_attributes_measure(float *features, const sac_attribute_scene *scene,
                                                 const sac_detections *detections,
                                                 const uint8_t *pixels, int width, int height,

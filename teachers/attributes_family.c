@@ -83,7 +83,8 @@ fail:
     return status;
 }
 
-// ---- the file ----------------------------------------------------------------------------------------------
+// ---- the file
+// ----------------------------------------------------------------------------------------------
 
 static json_t *describe(const teacher *t) {
     const sac_attribute_scene *s = &t->scene;
@@ -185,12 +186,14 @@ fail:
     return status;
 }
 
-// ---- training ----------------------------------------------------------------------------------------------
+// ---- training
+// ----------------------------------------------------------------------------------------------
 
-// Feature rows of training objects. Banks hold those of the first 85 % of each clip. The people at a clip's end are
-// those of its beginning, whom a nearest neighbour recognises; what is usual for OTHER people only another clip can
-// tell. So the clips are dealt into folds, and for calibration each object is compared with the other folds. With
-// a single clip its held-back objects have to do.
+// Feature rows of training objects. Banks hold those of the first 85 % of each clip. The people at
+// a clip's end are those of its beginning, whom a nearest neighbour recognises; what is usual for
+// OTHER people only another clip can tell. So the clips are dealt into folds, and for calibration
+// each object is compared with the other folds. With a single clip its held-back objects have to
+// do.
 typedef struct examples {
     float *rows;
     uint8_t *fold;
@@ -339,7 +342,8 @@ fail:
     return status;
 }
 
-// Scores of the rows of a fold, or (-1) of those held back, into their rows of tasks [e->count][t->tasks].
+// Scores of the rows of a fold, or (-1) of those held back, into their rows of tasks
+// [e->count][t->tasks].
 static void score_rows(const teacher *t, float *tasks, const examples *e, int fold) {
 #ifdef _OPENMP
 #    pragma omp parallel for schedule(dynamic, 8)

@@ -1,10 +1,12 @@
-// Attribute teacher: each object's velocity, direction, size, rest and appearance against those of the training
-// objects, by distance to the nearest of them. Learns nothing by gradients; a minute for a data set.
-// Source: Reiss and Hoshen, Attribute-based Representations for Accurate and Interpretable Video Anomaly Detection,
-// 2022 (AI-VAD): velocity, pose and deep features, each scored by density. Deviations: position is an attribute
-// too (as in Ramachandra and Jones, Street Scene, WACV 2020); no pose network and no deep features; every task's
-// distance becomes a tail probability of held-back training objects before they are added (calibration.h) instead
-// of being divided by the range on training frames.
+// Attribute teacher: each object's velocity, direction, size, rest and appearance against those of
+// the training objects, by distance to the nearest of them. Learns nothing by gradients; a minute
+// for a data set.
+// Source: Reiss and Hoshen, Attribute-based Representations for Accurate and Interpretable Video
+// Anomaly Detection, 2022 (AI-VAD): velocity, pose and deep features, each scored by density.
+// Deviations: position is an attribute too (as in Ramachandra and Jones, Street Scene, WACV 2020);
+// no pose network and no deep features; every task's distance becomes a tail probability of
+// held-back training objects before they are added (calibration.h) instead of being divided by the
+// range on training frames.
 #ifndef SAC_TEACHERS_ATTRIBUTES_FAMILY_H
 #define SAC_TEACHERS_ATTRIBUTES_FAMILY_H
 
@@ -16,19 +18,20 @@ typedef struct sac_attributes_options {
     const char *attributes; // comma-separated groups (sac_attribute_name)
     int64_t bank;           // training objects kept per group, 16 to SAC_DENSITY_MAX_ROWS
     int64_t neighbours;     // 1 to SAC_DENSITY_MAX_NEIGHBOURS
-    int64_t step;           // frames the flow reaches over, 1 to 3; 0: chosen from the training clips
-    int combination;        // sac_combination
+    // frames the flow reaches over, 1 to 3; 0: chosen from the training clips
+    int64_t step;
+    int combination; // sac_combination
     uint64_t seed;
 } sac_attributes_options;
 #define SAC_ATTRIBUTES_ALL "velocity,orientation,place,size,rest,appearance"
-// What moves how fast, whereto and where. Blobs of moving pixels fall apart and merge, so that their size and looks
-// say more about the detector than about the object; on synthetic scenes that served for this choice alone (seeds 77
-// and 78, motion detector) those groups take 1 to 5 points of frame AUC away. With boxes of a network add size and
-// appearance.
+// What moves how fast, whereto and where. Blobs of moving pixels fall apart and merge, so that
+// their size and looks say more about the detector than about the object; on synthetic scenes that
+// served for this choice alone (seeds 77 and 78, motion detector) those groups take 1 to 5 points
+// of frame AUC away. With boxes of a network add size and appearance.
 #define SAC_ATTRIBUTES_DEFAULT "velocity,orientation,place"
 
-// Teacher file: metadata as every teacher's, and "attributes" (JSON: tasks in order, neighbours, scene); tensors
-// "<task>.bank" (density.h).
+// Teacher file: metadata as every teacher's, and "attributes" (JSON: tasks in order, neighbours,
+// scene); tensors "<task>.bank" (density.h).
 extern const sac_family sac_attributes_family;
 
 #endif

@@ -1,5 +1,5 @@
-// How far a feature vector lies from everything that was seen in training: distance to its nearest neighbours in
-// a bounded bank of training vectors. Knows nothing of what the features mean.
+// How far a feature vector lies from everything that was seen in training: distance to its nearest
+// neighbours in a bounded bank of training vectors. Knows nothing of what the features mean.
 #ifndef SAC_TEACHERS_DENSITY_H
 #define SAC_TEACHERS_DENSITY_H
 
@@ -18,26 +18,28 @@ typedef struct sac_density {
     float *bank; // [dims][rows]: one plane per dimension, so that rows are compared side by side
 } sac_density;
 
-// Picks at most `rows` of the vectors: half at random, which follows their density, half one after the other the
-// vector farthest from all picked so far, so that rare but normal ones are known as well.
+// Picks at most `rows` of the vectors: half at random, which follows their density, half one after
+// the other the vector farthest from all picked so far, so that rare but normal ones are known as
+// well.
 //   density   filled; release with sac_density_close. Left empty on failure.
 //   features  f32 [count][dims], finite; `stride` floats from one vector to the next
 //   bytes     round values, which must lie in [0,1], to multiples of 1/255
-// Same vectors, sizes and seed give the same bank. SAC_ERROR_ARGUMENT: no vectors or a size out of range;
-// SAC_ERROR_MEMORY.
-// Source of the score: Reiss and Hoshen, Attribute-based Representations for Accurate and Interpretable Video
-// Anomaly Detection, 2022, section 3.3 (k nearest neighbours); the picking is ours, the second half being the
-// greedy k-centre rule (Gonzalez, 1985).
+// Same vectors, sizes and seed give the same bank. SAC_ERROR_ARGUMENT: no vectors or a size out of
+// range;
+// SAC_ERROR_MEMORY. Source of the score: Reiss and Hoshen, Attribute-based Representations for
+// Accurate and Interpretable Video Anomaly Detection, 2022, section 3.3 (k nearest neighbours); the
+// picking is ours, the second half being the greedy k-centre rule (Gonzalez, 1985).
 SAC_NODISCARD sac_status sac_density_make(sac_density *density, const float *features,
                                           int64_t count, int dims, int64_t stride, int64_t rows,
                                           bool bytes, uint64_t seed, sac_error *error);
-// Mean Euclidean distance to the `neighbours` nearest vectors of the bank (1 to SAC_DENSITY_MAX_NEIGHBOURS, at most
-// as many as there are). Any thread.
+// Mean Euclidean distance to the `neighbours` nearest vectors of the bank (1 to
+// SAC_DENSITY_MAX_NEIGHBOURS, at most as many as there are). Any thread.
 float sac_density_distance(const sac_density *density, const float *feature, int neighbours);
 // Tensor "NAME.bank" [dims][rows], f32 or u8.
 SAC_NODISCARD sac_status sac_density_store(const sac_density *density, sac_safetensors *st,
                                            const char *name, sac_error *error);
-// SAC_ERROR_FORMAT: the tensor is missing or of another shape; SAC_ERROR_NUMERIC: a value is not finite.
+// SAC_ERROR_FORMAT: the tensor is missing or of another shape; SAC_ERROR_NUMERIC: a value is not
+// finite.
 SAC_NODISCARD sac_status sac_density_load(sac_density *density, const sac_safetensors *st,
                                           const char *name, int dims, const char *path,
                                           sac_error *error);

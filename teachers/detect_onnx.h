@@ -8,8 +8,9 @@
 #include "nn/train.h"
 #include "teachers/network_boxes.h"
 
-// Cells of a YOLOX output for an input of width x height: those of the grids with strides 8, 16 and 32
-// (levels 3), and 64 (levels 4), one behind the other. Sizes are multiples of the largest stride.
+// Cells of a YOLOX output for an input of width x height: those of the grids with strides 8, 16 and
+// 32 (levels 3), and 64 (levels 4), one behind the other. Sizes are multiples of the largest
+// stride.
 int64_t sac_yolox_cells(int64_t width, int64_t height, int levels);
 
 // Appends the boxes whose confidence is at least `min_confidence`, in pixels of the input. At cell
@@ -25,13 +26,14 @@ SAC_NODISCARD sac_status sac_yolox_decode(sac_box_list *boxes, const float *valu
                                           int64_t width, int64_t height, int levels,
                                           double min_confidence);
 
-// A detector from an ONNX file with one input [N][3][H][W], blue first, values 0..255, the picture in
-// the top left corner of gray 114, and one output [N][cells][5 + classes]. Gray or RGB frames.
+// A detector from an ONNX file with one input [N][3][H][W], blue first, values 0..255, the picture
+// in the top left corner of gray 114, and one output [N][cells][5 + classes]. Gray or RGB frames.
 //   names          file with a name per class; NULL: unknown
 //   width, height  px of the input, multiples of 32, fixed; 0: the file's (416 where it leaves them
 //                  open), and resizable if the network allows that
 //   batch          pictures per run, 1..64
-// SAC_ERROR_FORMAT: other inputs or outputs than these, the number of names is not that of the classes;
+// SAC_ERROR_FORMAT: other inputs or outputs than these, the number of names is not that of the
+// classes;
 // SAC_ERROR_ARGUMENT: batch or sizes out of range; what sac_onnx_parse, sac_class_names_read and
 // sac_infer_create return. The caller owns *network, sac_box_network_close.
 SAC_NODISCARD sac_status sac_onnx_network_open(sac_box_network **network, const char *path,

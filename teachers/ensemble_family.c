@@ -1,5 +1,5 @@
-// Ensembles behind the interface of teacher families. Members are opened by their own families; their earlier
-// scores are read from their map stores.
+// Ensembles behind the interface of teacher families. Members are opened by their own families;
+// their earlier scores are read from their map stores.
 #include "teachers/ensemble_family.h"
 
 #include <math.h>
@@ -111,7 +111,8 @@ fail:
     return status;
 }
 
-// ---- the file ----------------------------------------------------------------------------------------------
+// ---- the file
+// ----------------------------------------------------------------------------------------------
 
 // The part of a container behind a prefix, as a container of its own.
 static sac_status extract(sac_safetensors **out, const sac_safetensors *st, const char *prefix,
@@ -250,7 +251,8 @@ fail:
     return status;
 }
 
-// ---- training ----------------------------------------------------------------------------------------------
+// ---- training
+// ----------------------------------------------------------------------------------------------
 
 // One "NAME=MAPS[:WEIGHT]" of `length` characters.
 static sac_status parse_member(ensemble *e, const char *text, size_t length, sac_error *error) {

@@ -1,5 +1,5 @@
-// The list of families and what they share: splitting objects, calibration on held-back ones, metadata of
-// teacher files. Knows no family but by its row.
+// The list of families and what they share: splitting objects, calibration on held-back ones,
+// metadata of teacher files. Knows no family but by its row.
 #include "teachers/family.h"
 
 #include <stdarg.h>

@@ -51,7 +51,8 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
     return hash;
 }
 
-// The one node that is an input, or an output; -1 and an error naming all when there are none or several.
+// The one node that is an input, or an output; -1 and an error naming all when there are none or
+// several.
 static int only(const sac_net *net, bool input, const char *path, sac_error *error) {
     char names[256] = "";
     int found = -1, count = 0;
@@ -294,7 +295,8 @@ fail:
                       : SAC_OK;
 }
 
-// ---- running -----------------------------------------------------------------------------------------------
+// ---- running
+// -----------------------------------------------------------------------------------------------
 
 struct sac_image_runner {
     sac_infer *infer;

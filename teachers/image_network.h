@@ -1,5 +1,5 @@
-// An image network that somebody else trained (classifier, segmentation, pose), run on crops of objects: what it
-// says about each is a vector. Knows nothing of how the vectors are used.
+// An image network that somebody else trained (classifier, segmentation, pose), run on crops of
+// objects: what it says about each is a vector. Knows nothing of how the vectors are used.
 #ifndef SAC_TEACHERS_IMAGE_NETWORK_H
 #define SAC_TEACHERS_IMAGE_NETWORK_H
 
@@ -13,11 +13,15 @@
 #include "saccade/status.h"
 #include "teachers/crops.h"
 
-// How gray levels 0..255 become the input of a network with three channels (all equal to the gray level) or one.
+// How gray levels 0..255 become the input of a network with three channels (all equal to the gray
+// level) or one.
 typedef enum sac_image_preprocess {
-    SAC_IMAGE_AUTO, // by the file's name: squeezenet1.1 caffe; yolox and its relatives raw; all other ONNX imagenet;
+    // by the file's name: squeezenet1.1 caffe; yolox and its relatives raw; all other ONNX
+    // imagenet;
+    SAC_IMAGE_AUTO,
     // Darknet unit
-    SAC_IMAGE_IMAGENET, // RGB, (x / 255 - mean) / deviation, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225:
+    // RGB, (x / 255 - mean) / deviation, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225:
+    SAC_IMAGE_IMAGENET,
     // ResNet-50, MobileNet and most others of torchvision and the ONNX model zoo
     SAC_IMAGE_CAFFE, // BGR, x - mean, mean 104 117 123: networks that come from Caffe
     SAC_IMAGE_UNIT,  // x / 255: Darknet's
@@ -34,17 +38,18 @@ typedef struct sac_image_network {
 } sac_image_network;
 #define SAC_IMAGE_MAX_LENGTH 16384
 
-// Reads "FILE.onnx" or "FILE.onnx:OUTPUT", OUTPUT being the name of any value of the graph (without it the file
-// must have one output), or "darknet:CFG:WEIGHTS" or "darknet:CFG:WEIGHTS:LAYER", LAYER being the number of a section
-// behind [net], from 0 (without it the last one, before its softmax). The vector is that output, flattened; maps larger than 8x8 are averaged down to 8x8 cells
-// first, so that a segmentation of 21 classes is 1344 numbers. Open sizes of the input become 224.
-// SAC_ERROR_ARGUMENT: no or several inputs or outputs (the message names them), an input that is no picture, or a
-// vector that is too long, no such layer; and the errors of sac_onnx_read, sac_darknet_read and
-// sac_darknet_read_weights.
+// Reads "FILE.onnx" or "FILE.onnx:OUTPUT", OUTPUT being the name of any value of the graph (without
+// it the file must have one output), or "darknet:CFG:WEIGHTS" or "darknet:CFG:WEIGHTS:LAYER", LAYER
+// being the number of a section behind [net], from 0 (without it the last one, before its softmax).
+// The vector is that output, flattened; maps larger than 8x8 are averaged down to 8x8 cells first,
+// so that a segmentation of 21 classes is 1344 numbers. Open sizes of the input become 224.
+// SAC_ERROR_ARGUMENT: no or several inputs or outputs (the message names them), an input that is no
+// picture, or a vector that is too long, no such layer; and the errors of sac_onnx_read,
+// sac_darknet_read and sac_darknet_read_weights.
 SAC_NODISCARD sac_status sac_image_network_read(sac_image_network **network, const char *text,
                                                 sac_image_preprocess preprocess, sac_error *error);
-// To and from a container: metadata "<prefix>.network" and "<prefix>.preprocess", tensors "<prefix>.*".
-// Loading checks everything, SAC_ERROR_FORMAT names `path`.
+// To and from a container: metadata "<prefix>.network" and "<prefix>.preprocess", tensors
+// "<prefix>.*". Loading checks everything, SAC_ERROR_FORMAT names `path`.
 SAC_NODISCARD sac_status sac_image_network_store(const sac_image_network *network,
                                                  sac_safetensors *st, const char *prefix,
                                                  sac_error *error);
@@ -59,8 +64,8 @@ typedef struct sac_image_runner sac_image_runner;
 SAC_NODISCARD sac_status sac_image_runner_create(sac_image_runner **runner,
                                                  const sac_image_network *network,
                                                  sac_backend backend, sac_error *error);
-// Row i of dst, `stride` floats apart, is ReLU of the vector for objects[i] at its own time: the box as it is,
-// resized to the network's input.
+// Row i of dst, `stride` floats apart, is ReLU of the vector for objects[i] at its own time: the
+// box as it is, resized to the network's input.
 //   stop  polled between batches (NULL: never); SAC_ERROR_INTERRUPTED then
 // SAC_ERROR_NUMERIC: a value is not finite; names the object.
 SAC_NODISCARD sac_status sac_image_runner_run(sac_image_runner *runner, float *dst, int64_t stride,

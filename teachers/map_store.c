@@ -1,5 +1,6 @@
-// Map store on disk: one folder per teacher, arrays as .npy, objects as CSV, provenance as JSON. Everything
-// read from it is checked; nothing is kept in memory but the provenance and the object table.
+// Map store on disk: one folder per teacher, arrays as .npy, objects as CSV, provenance as JSON.
+// Everything read from it is checked; nothing is kept in memory but the provenance and the object
+// table.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -15,7 +15,8 @@ void sac_maps_close(sac_maps *maps) {
     *maps = (sac_maps){0};
 }
 
-// One frame of a clip while it is painted: the largest score of each cell and whether any box covers it.
+// One frame of a clip while it is painted: the largest score of each cell and whether any box
+// covers it.
 typedef struct canvas {
     int64_t columns, rows;
     float *value, *covered; // [rows][columns]
@@ -47,8 +48,8 @@ static void paint_frame(canvas *c, const sac_detections *d, const float *scores,
         paint(c, &d->boxes[i], scores[i], block);
 }
 
-// dst = sums of src [rows][columns] over windows of 2 * reach + 1 cells a side, cut off at the border;
-// `line` is scratch of the same size.
+// dst = sums of src [rows][columns] over windows of 2 * reach + 1 cells a side, cut off at the
+// border; `line` is scratch of the same size.
 static void window_sum(float *dst, float *line, const float *src, int64_t columns, int64_t rows,
                        int64_t reach) {
     for (int64_t y = 0; y < rows; y++) {

@@ -1,5 +1,5 @@
-// Motion detector: two passes over a clip. The first learns how large a person is at each image row, the
-// second merges and splits blobs with that knowledge. No tracking.
+// Motion detector: two passes over a clip. The first learns how large a person is at each image
+// row, the second merges and splits blobs with that knowledge. No tracking.
 #include "teachers/motion.h"
 
 #include <math.h>
@@ -108,8 +108,8 @@ fail:
     return status;
 }
 
-// Most frequent height: the peak of a kernel density over log(height). Single people agree with each other
-// about their height; fragments and groups do not.
+// Most frequent height: the peak of a kernel density over log(height). Single people agree with
+// each other about their height; fragments and groups do not.
 static double mode_height(const sac_size_sample *s, int64_t n) {
     double best = 0, mode = 0;
     for (double h = 4; h < 20000; h *= 1.03) {
@@ -126,8 +126,8 @@ static double mode_height(const sac_size_sample *s, int64_t n) {
     return mode;
 }
 
-// Robust line height(y) through the samples near the mode. Fragments lie below it and groups above, and groups
-// also reach further down the picture, which would tilt a plain fit.
+// Robust line height(y) through the samples near the mode. Fragments lie below it and groups above,
+// and groups also reach further down the picture, which would tilt a plain fit.
 sac_status sac_person_size_fit(sac_person_size *out, const sac_size_samples *samples) {
     int64_t n = samples->count;
     const sac_size_sample *s = samples->items;
@@ -219,8 +219,9 @@ static bool belongs(const motion *m, const group *groups, int64_t which, int x, 
     return at == which;
 }
 
-// Emits the pixels of a group inside a rectangle, shrunk to those that stand out clearly: the edge of the mask
-// is shadow, blur and compression noise. A part taller than a person is two people, one behind the other.
+// Emits the pixels of a group inside a rectangle, shrunk to those that stand out clearly: the edge
+// of the mask is shadow, blur and compression noise. A part taller than a person is two people, one
+// behind the other.
 static sac_status emit_part(motion *m, const group *groups, int64_t which, const int rectangle[4],
                             double confidence, int depth) {
     int bx1 = rectangle[2], bx2 = rectangle[0], by1 = rectangle[3], by2 = rectangle[1];

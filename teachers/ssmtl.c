@@ -35,7 +35,8 @@ void sac_ssmtl_model_close(sac_ssmtl_model **slot) {
     *slot = NULL;
 }
 
-// ---- file --------------------------------------------------------------------------------------------------
+// ---- file
+// --------------------------------------------------------------------------------------------------
 
 // Whether scoring has to run the image network of target t.
 static bool needs_network(unsigned tasks, int64_t classes, int t) {
@@ -155,7 +156,8 @@ fail:
     return status;
 }
 
-// The inputs and outputs this code fills and reads must be there with their shapes, and no other input.
+// The inputs and outputs this code fills and reads must be there with their shapes, and no other
+// input.
 static sac_status check_net(const sac_net *net, sac_ssmtl_design *design, const char *path,
                             sac_error *error) {
     enum { SIDE = 0, ANY = -1 };
@@ -283,7 +285,8 @@ fail:
     return status;
 }
 
-// ---- scores ------------------------------------------------------------------------------------------------
+// ---- scores
+// ------------------------------------------------------------------------------------------------
 
 struct sac_ssmtl_scorer {
     sac_infer *infer;

@@ -1,5 +1,5 @@
-// From objects to what the SSMTL network reads: which crops a sample shows, how it is altered, and the input and
-// target arrays of a batch. Knows no network.
+// From objects to what the SSMTL network reads: which crops a sample shows, how it is altered, and
+// the input and target arrays of a batch. Knows no network.
 #ifndef SAC_TEACHERS_SSMTL_BATCH_H
 #define SAC_TEACHERS_SSMTL_BATCH_H
 
@@ -18,7 +18,8 @@ typedef struct sac_ssmtl_augmentation {
     double brightness; // contrast changed by up to 20 %, brightness by up to 10 % of the range
 } sac_ssmtl_augmentation;
 
-// One example. All zero but `row` and `zoom` and `gain` 1: the object as it is, forward and consecutive.
+// One example. All zero but `row` and `zoom` and `gain` 1: the object as it is, forward and
+// consecutive.
 typedef struct sac_ssmtl_sample {
     int64_t row;       // of the source
     bool reversed;     // arrow input: played backward
@@ -40,16 +41,18 @@ typedef struct sac_ssmtl_sample {
 
 // A row as it is.
 sac_ssmtl_sample sac_ssmtl_sample_plain(int64_t row);
-// Draws what is done to a row: a coin each for reversed, intermittent and mirrored; steps of 1 to 3 frames in the
-// intermittent sequence; a permutation (0 in half of the samples); hidden patches; and for pseudo-anomalies patches of
-// another of rows[0..count) turned by 90, 180 or 270 degrees in the place of half of its own. `augmentation`
-// NULL: none. The number of draws depends on the arguments only through their results: seed rng per sample.
+// Draws what is done to a row: a coin each for reversed, intermittent and mirrored; steps of 1 to 3
+// frames in the intermittent sequence; a permutation (0 in half of the samples); hidden patches;
+// and for pseudo-anomalies patches of another of rows[0..count) turned by 90, 180 or 270 degrees in
+// the place of half of its own. `augmentation` NULL: none. The number of draws depends on the
+// arguments only through their results: seed rng per sample.
 sac_ssmtl_sample sac_ssmtl_sample_draw(int64_t row, unsigned tasks, const int64_t *rows,
                                        int64_t count, const sac_ssmtl_augmentation *augmentation,
                                        sac_rng *rng);
-// Orders of the 16 patches; 0 is the right one. Found once by a fixed rule: of 64 random orders each time the one
-// farthest, in the number of patches that lie elsewhere, from all before (Noroozi and Favaro, ECCV 2016, section
-// 3.2, "maximal Hamming distance"). Thread-safe after the first call of sac_ssmtl_batch_create.
+// Orders of the 16 patches; 0 is the right one. Found once by a fixed rule: of 64 random orders
+// each time the one farthest, in the number of patches that lie elsewhere, from all before (Noroozi
+// and Favaro, ECCV 2016, section 3.2, "maximal Hamming distance"). Thread-safe after the first call
+// of sac_ssmtl_batch_create.
 typedef struct sac_ssmtl_permutations {
     uint8_t order[SAC_SSMTL_PERMUTATIONS][SAC_SSMTL_PATCHES];
 } sac_ssmtl_permutations;
@@ -74,7 +77,8 @@ typedef struct sac_ssmtl_batch {
 SAC_NODISCARD sac_status sac_ssmtl_batch_create(sac_ssmtl_batch **batch,
                                                 const sac_ssmtl_design *design, int64_t n,
                                                 bool training);
-// Fills rows 0..count of every array from samples[0..count). `parallel`: on all threads, else on this one.
+// Fills rows 0..count of every array from samples[0..count). `parallel`: on all threads, else on
+// this one.
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_ssmtl_batch_fill(sac_ssmtl_batch *batch, const sac_crop_source *source,
                                               int64_t count, bool parallel);

@@ -1,5 +1,5 @@
-// SSMTL behind the interface of teacher families: runs the training, reports it, calibrates and writes the
-// teacher file. Holds no part of the method.
+// SSMTL behind the interface of teacher families: runs the training, reports it, calibrates and
+// writes the teacher file. Holds no part of the method.
 #include "teachers/ssmtl_family.h"
 
 #include <math.h>
@@ -12,7 +12,8 @@
 #include "core/memory.h"
 #include "teachers/ssmtl_train.h"
 
-// Objects per run of the network: large enough to keep the cores busy, small enough for the cache of a few.
+// Objects per run of the network: large enough to keep the cores busy, small enough for the cache
+// of a few.
 enum { BATCH = 64 };
 
 typedef struct teacher {
@@ -52,7 +53,8 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
                                 user, error);
 }
 
-// ---- training ----------------------------------------------------------------------------------------------
+// ---- training
+// ----------------------------------------------------------------------------------------------
 
 typedef struct training {
     const sac_family_job *job;

@@ -1,4 +1,5 @@
-// SSMTL as a teacher family: training run, teacher file, scores. The learning itself is in ssmtl_train.h.
+// SSMTL as a teacher family: training run, teacher file, scores. The learning itself is in
+// ssmtl_train.h.
 #ifndef SAC_TEACHERS_SSMTL_FAMILY_H
 #define SAC_TEACHERS_SSMTL_FAMILY_H
 

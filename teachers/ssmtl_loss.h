@@ -10,13 +10,13 @@ typedef struct sac_ssmtl_losses {
     double accuracy[SAC_SSMTL_TASKS]; // of arrow, irregularity and jigsaw, in [0,1]
     double masked;                    // of masked convolution blocks
 } sac_ssmtl_losses;
-// Weight of a task in the total: 1, of the imitation tasks 0.5, of pseudo 0, which only gives gradients. `masked` has
-// weight 0.1.
+// Weight of a task in the total: 1, of the imitation tasks 0.5, of pseudo 0, which only gives
+// gradients. `masked` has weight 0.1.
 double sac_ssmtl_loss_weight(int task);
 
-// What is to be imitated: of each row `stride` values, those of target t at at[t]: length[t] values of the image
-// network, to be multiplied by scale[t], and behind them, for the first target, the detector's confidence at the
-// detected class and 0 at all others.
+// What is to be imitated: of each row `stride` values, those of target t at at[t]: length[t] values
+// of the image network, to be multiplied by scale[t], and behind them, for the first target, the
+// detector's confidence at the detected class and 0 at all others.
 typedef struct sac_ssmtl_targets {
     const float *values; // [rows of the source][stride], NULL: none
     int64_t stride, at[SAC_SSMTL_TARGETS], length[SAC_SSMTL_TARGETS], classes;
@@ -36,14 +36,18 @@ typedef struct sac_ssmtl_ports {
 // Over the first n rows of a training network's plan:
 //   middle        mean |output - target|
 //   arrow, irregularity, jigsaw  mean cross-entropy
-//   distillation, segmentation, pose  mean |output - target| over the rows whose sequence is consecutive
-//                 (the original runs a further pass on consecutive sequences; half of the rows of the
+//   distillation, segmentation, pose  mean |output - target| over the rows whose sequence is
+//                                     consecutive
+//                 (the original runs a further pass on consecutive sequences; half of the rows of
+//                 the
 //                 irregularity task are, and cost nothing more); 0 without such a row
 //   inpainting    mean |output - middle crop| over the hidden patches
-//   pseudo        mean |output - middle crop of the pseudo-anomaly|; the network reverses its gradient
+//   pseudo        mean |output - middle crop of the pseudo-anomaly|; the network reverses its
+//                 gradient
 //   masked        mean error^2 of each masked convolution block, summed
 // Gradients of the total are ADDED.
-// Source: Georgescu et al., CVPR 2021, equation 5; Ristea et al., CVPR 2022, equation 4 (weight of masked).
+// Source: Georgescu et al., CVPR 2021, equation 5; Ristea et al., CVPR 2022, equation 4 (weight of
+// masked).
 void sac_ssmtl_loss(sac_ssmtl_losses *losses, const sac_ssmtl_design *design,
                     const sac_ssmtl_batch *batch, int64_t n, const sac_ssmtl_targets *targets,
                     const sac_ssmtl_ports *ports);

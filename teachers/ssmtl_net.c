@@ -1,4 +1,5 @@
-// Builds the SSMTL network from its design. Tables hold what can be chosen; nothing here runs a network.
+// Builds the SSMTL network from its design. Tables hold what can be chosen; nothing here runs a
+// network.
 #include "teachers/ssmtl_net.h"
 
 #include <math.h>
@@ -101,8 +102,8 @@ sac_ssmtl_design sac_ssmtl_default_design(void) {
         .crop_size = 64, .tasks = SAC_SSMTL_DEFAULT_TASKS, .residual = true, .dropout = 0.3};
 }
 
-// A network being built. Node names are "<branch>.<layer>"; a branch with `share` borrows the parameters of
-// the backbone of that branch.
+// A network being built. Node names are "<branch>.<layer>"; a branch with `share` borrows the
+// parameters of the backbone of that branch.
 typedef struct builder {
     sac_net *net;
     const sac_ssmtl_design *design;
@@ -192,7 +193,8 @@ typedef struct volume {
     int64_t channels, length, side;
 } volume;
 
-// Reconstruction of each cell from the corners of its surroundings, channels scaled by their mean; see the header.
+// Reconstruction of each cell from the corners of its surroundings, channels scaled by their mean;
+// see the header.
 static int add_masked(builder *b, int src, const volume *v) {
     // Taps at -2 and +2 of both axes: a 2x2 kernel whose taps lie four cells apart.
     sac_attrs corners = {.channels = v->channels,

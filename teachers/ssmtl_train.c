@@ -1,6 +1,6 @@
-// Training loop of the SSMTL teacher. Everything that influences the result is in `state` and the tensors, which
-// a checkpoint holds completely, or follows from the step (ssmtl_feed.h); the clock only decides when checkpoints
-// are written.
+// Training loop of the SSMTL teacher. Everything that influences the result is in `state` and the
+// tensors, which a checkpoint holds completely, or follows from the step (ssmtl_feed.h); the clock
+// only decides when checkpoints are written.
 #include "teachers/ssmtl_train.h"
 
 #include <math.h>
@@ -106,7 +106,8 @@ static void say(const sac_ssmtl_listener *listener, const char *format, ...) {
     listener->say(listener->user, text);
 }
 
-// ---- objects -----------------------------------------------------------------------------------------------
+// ---- objects
+// -----------------------------------------------------------------------------------------------
 
 // Splits the objects of every clip and thins the held-back ones evenly.
 static sac_status collect_objects(trainer *tr, sac_error *error) {
@@ -224,7 +225,8 @@ static sac_status extend_stamp(char **out, const trainer *tr, const char *stamp)
     return *out == NULL ? SAC_ERROR_MEMORY : SAC_OK;
 }
 
-// What is made of every object before learning: crops in the cache, values in `values`; either may be NULL.
+// What is made of every object before learning: crops in the cache, values in `values`; either may
+// be NULL.
 typedef struct harvest {
     sac_crop_cache *cache;
     float *values; // [objects][stride]
@@ -362,7 +364,8 @@ fail:
     return status;
 }
 
-// ---- one step ----------------------------------------------------------------------------------------------
+// ---- one step
+// ----------------------------------------------------------------------------------------------
 
 static double learning_rate(const trainer *tr) {
     sac_schedule schedule = {.kind = SAC_SCHEDULE_CONSTANT, .base = tr->options.learning_rate};
@@ -478,7 +481,8 @@ fail:
     return status;
 }
 
-// ---- checkpoint --------------------------------------------------------------------------------------------
+// ---- checkpoint
+// --------------------------------------------------------------------------------------------
 
 static sac_status save_checkpoint(trainer *tr, const char *path, const char *stamp,
                                   sac_error *error) {
@@ -596,7 +600,8 @@ fail:
     return status < 0 ? sac_error_set(error, status, -1, "%s: no memory to read it", path) : SAC_OK;
 }
 
-// ---- the run -----------------------------------------------------------------------------------------------
+// ---- the run
+// -----------------------------------------------------------------------------------------------
 
 static sac_status open_trainer(trainer *tr, const sac_ssmtl_options *options, sac_error *error) {
     sac_status status = SAC_OK;

@@ -1,19 +1,30 @@
 // A trained teacher as others see it: opens any family's file and scores the objects of a clip.
 //
 // To add a family NAME:
-//   1. teachers/NAME_family.{h,c}: a `const sac_family sac_NAME_family` (teachers/family.h) with four functions.
-//      `train` gets the training clips with their objects and the family's options, and writes a teacher file:
-//      safetensors with its own tensors, plus what sac_family_file_describe puts in. It scores the held-back
-//      objects itself (sac_family_calibrate), so that a file on its own says how abnormal an object is.
-//      `open` reads that file, `score` gives raw task scores, `close` ends it. Combining tasks, mapping to [0,1],
-//      checking for scores that are not finite, maps, objects.csv, overlays, resume of the steps after training
-//      and the table of AUCs are done behind it, from the names and quantiles in its sac_calibration.
+//   1. teachers/NAME_family.{h,c}: a `const sac_family sac_NAME_family` (teachers/family.h) with
+//   four functions.
+//      `train` gets the training clips with their objects and the family's options, and writes a
+//      teacher file:
+//      safetensors with its own tensors, plus what sac_family_file_describe puts in. It scores the
+//      held-back
+//      objects itself (sac_family_calibrate), so that a file on its own says how abnormal an object
+//      is.
+//      `open` reads that file, `score` gives raw task scores, `close` ends it. Combining tasks,
+//      mapping to [0,1],
+//      checking for scores that are not finite, maps, objects.csv, overlays, resume of the steps
+//      after training
+//      and the table of AUCs are done behind it, from the names and quantiles in its
+//      sac_calibration.
 //   2. Its row in FAMILIES of teachers/family.c and its name in SAC_FAMILIES of teachers/family.h.
-//   3. Its options: a struct in the family's header, a member of it in the settings of tools/teach_options.h, a
-//      group of rows titled "Teacher NAME: ..." in the table of tools/teach_options.c (the group's values enter
-//      provenance and the stamp of a run of that family only), and a row in that file's table of families, which
+//   3. Its options: a struct in the family's header, a member of it in the settings of
+//   tools/teach_options.h, a
+//      group of rows titled "Teacher NAME: ..." in the table of tools/teach_options.c (the group's
+//      values enter
+//      provenance and the stamp of a run of that family only), and a row in that file's table of
+//      families, which
 //      says where its options lie.
-// Training that takes long keeps a checkpoint with the job's stamp and continues from it bit for bit.
+// Training that takes long keeps a checkpoint with the job's stamp and continues from it bit for
+// bit.
 #ifndef SAC_TEACHERS_TEACHER_H
 #define SAC_TEACHERS_TEACHER_H
 
@@ -28,24 +39,29 @@
 
 typedef struct sac_teacher sac_teacher;
 
-// Opens a teacher file (FOLDER/teacher.safetensors of a map store), or one that is parsed already and that
-// `path` stands for in messages.
-// SAC_ERROR_IO; SAC_ERROR_FORMAT: no teacher file, of no known family, damaged; SAC_ERROR_UNSUPPORTED: a newer
-// version; SAC_ERROR_NUMERIC: a weight is not finite; SAC_ERROR_MEMORY.
+// Opens a teacher file (FOLDER/teacher.safetensors of a map store), or one that is parsed already
+// and that `path` stands for in messages.
+// SAC_ERROR_IO; SAC_ERROR_FORMAT: no teacher file, of no known family, damaged;
+// SAC_ERROR_UNSUPPORTED: a newer version; SAC_ERROR_NUMERIC: a weight is not finite;
+// SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_teacher_open(sac_teacher **teacher, const char *path,
                                           sac_backend backend, sac_error *error);
 SAC_NODISCARD sac_status sac_teacher_load(sac_teacher **teacher, const sac_safetensors *st,
                                           const char *path, sac_backend backend, sac_error *error);
 
 // Scores every object of a clip.
-//   scores    f32 [detections->count] in [0,1], calibrated with the teacher's own held-back training objects, so
-//             that clips, altered clips and single objects are comparable: about 0.1 typical for normal ones
-//             (sac_calibration_scores; a calibration by clip takes these objects for the whole clip)
+//   scores    f32 [detections->count] in [0,1], calibrated with the teacher's own held-back
+//             training objects, so
+//             that clips, altered clips and single objects are comparable: about 0.1 typical for
+//             normal ones
+//             (sac_calibration_scores; a calibration by clip takes these objects for the whole
+//             clip)
 //   tasks     f32 [count][sac_teacher_task_count] raw task scores, or NULL
 //   pixels    u8 gray [frames][height][width]
 //   stop      polled (NULL: never)
 //   progress  may be NULL
-// SAC_ERROR_INTERRUPTED: `stop` said so; SAC_ERROR_NUMERIC: a score is not finite (names task and object);
+// SAC_ERROR_INTERRUPTED: `stop` said so; SAC_ERROR_NUMERIC: a score is not finite (names task and
+// object);
 // SAC_ERROR_MEMORY. One teacher serves one thread.
 SAC_NODISCARD sac_status sac_teacher_score(sac_teacher *teacher, float *scores, float *tasks,
                                            const sac_detections *detections, const uint8_t *pixels,

@@ -1,5 +1,5 @@
-// A run of `teach` from the data set to scored objects: set-up, detections, training or a trained teacher,
-// scoring, and the intermediate files that a resumed run continues from.
+// A run of `teach` from the data set to scored objects: set-up, detections, training or a trained
+// teacher, scoring, and the intermediate files that a resumed run continues from.
 #include "teachers/teaching.h"
 
 #include <math.h>
@@ -57,7 +57,8 @@ static bool lends(const sac_teaching_run *r) {
     return r->set.from != NULL || r->set.family->borrows;
 }
 
-// ---- set-up ------------------------------------------------------------------------------------------------
+// ---- set-up
+// ------------------------------------------------------------------------------------------------
 
 // Removes the files of a folder, and the folder.
 static sac_status remove_folder(const char *path, sac_error *error) {
@@ -138,7 +139,8 @@ static sac_status make_stamp(sac_teaching_run *r) {
     return r->stamp == NULL ? SAC_ERROR_MEMORY : SAC_OK;
 }
 
-// Provenance as far as it is known before training. Where files lie on this machine is no part of it.
+// Provenance as far as it is known before training. Where files lie on this machine is no part of
+// it.
 static sac_status make_provenance(sac_teaching_run *r) {
     const char *name = r->set.from != NULL ? sac_teacher_name(r->teacher) : r->set.family->name;
     r->provenance = json_pack(
@@ -171,7 +173,8 @@ static sac_status check_overlays(const sac_teaching_run *r, sac_error *error) {
     return SAC_OK;
 }
 
-// Says where this run differs from the one the teacher was trained in: its scores are calibrated for the latter.
+// Says where this run differs from the one the teacher was trained in: its scores are calibrated
+// for the latter.
 static void warn_differences(const sac_teaching_run *r) {
     static const char *const texts[] = {"teacher", "min-confidence", "motion-threshold",
                                         "flow-threshold", "min-area"};
@@ -260,7 +263,8 @@ fail:
     return status;
 }
 
-// ---- detections --------------------------------------------------------------------------------------------
+// ---- detections
+// --------------------------------------------------------------------------------------------
 
 static sac_status detect_all(sac_teaching_run *r, sac_error *error) {
     sac_status status = SAC_OK;
@@ -342,7 +346,8 @@ fail:
     return status;
 }
 
-// ---- the teacher -------------------------------------------------------------------------------------------
+// ---- the teacher
+// -------------------------------------------------------------------------------------------
 
 static void on_family_say(void *user, const char *message) {
     sac_teaching_say(user, SAC_LOG_INFO, "%s", message);
@@ -424,15 +429,16 @@ fail:
     return status;
 }
 
-// ---- scoring -----------------------------------------------------------------------------------------------
+// ---- scoring
+// -----------------------------------------------------------------------------------------------
 
 static void on_scored(void *user, int64_t done) {
     const sac_teaching_run *r = user;
     sac_teaching_progress(r, "score", "objects", r->progress_base + done, r->objects, NULL);
 }
 
-// Object scores of one clip, from the file of an interrupted run or by the teacher. A row of the file is the
-// score and then the tasks.
+// Object scores of one clip, from the file of an interrupted run or by the teacher. A row of the
+// file is the score and then the tasks.
 static sac_status score_clip(sac_teaching_run *r, sac_teaching_clip *c, sac_error *error) {
     sac_status status = SAC_OK;
     sac_npy npy = {0};
@@ -499,7 +505,8 @@ fail:
     return status;
 }
 
-// ---- the run -----------------------------------------------------------------------------------------------
+// ---- the run
+// -----------------------------------------------------------------------------------------------
 
 static void close_run(sac_teaching_run *r) {
     for (int64_t i = 0; r->clips != NULL && i < r->dataset->count; i++) {

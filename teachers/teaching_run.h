@@ -10,7 +10,8 @@
 // A clip of the data set with what was found in it.
 typedef struct sac_teaching_clip {
     const sac_clip *clip;
-    uint8_t *pixels; // training clips stay loaded until training ends, or come and go if the family borrows
+    // training clips stay loaded until training ends, or come and go if the family borrows
+    uint8_t *pixels;
     int width, height;
     sac_detections detections;
     float *tasks;        // [count][task_count]

@@ -1,5 +1,6 @@
-// A scene for tests of the attribute teacher and of ensembles: textured squares that slide over a textured ground,
-// those above the middle to the right and those below to the left, at a speed of choice.
+// A scene for tests of the attribute teacher and of ensembles: textured squares that slide over a
+// textured ground, those above the middle to the right and those below to the left, at a speed of
+// choice.
 #ifndef SAC_TESTS_ATTRIBUTES_MAKE_H
 #define SAC_TESTS_ATTRIBUTES_MAKE_H
 
@@ -22,7 +23,8 @@ static inline uint8_t test_ground(int x, int y) {
                            14 * sin(0.63 * x + 1.1 * y));
 }
 
-// Left edge of the square in lane i (0 to 2 from the top) at frame t; lanes 0 and 1 go right unless `against`.
+// Left edge of the square in lane i (0 to 2 from the top) at frame t; lanes 0 and 1 go right unless
+// `against`.
 static inline double test_left(int lane, int t, double speed, bool against, int phase) {
     const bool right = (lane < 2) != against;
     const double way = SCENE_W - SCENE_SIDE - 8;

@@ -1,5 +1,6 @@
-// A program that embeds Saccade: opens a model, pushes frames, pulls scores and judges them, with nothing
-// but the installed headers and library. Built by tests/cli_install.sh against an installed tree.
+// A program that embeds Saccade: opens a model, pushes frames, pulls scores and judges them, with
+// nothing but the installed headers and library. Built by tests/cli_install.sh against an installed
+// tree.
 #include <saccade/metrics.h>
 #include <saccade/status.h>
 #include <saccade/student.h>

@@ -1,5 +1,5 @@
-// Any bytes as a teacher file of the families without networks: an error with a message, or a teacher that scores
-// an object with a finite number and can be closed again.
+// Any bytes as a teacher file of the families without networks: an error with a message, or a
+// teacher that scores an object with a finite number and can be closed again.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

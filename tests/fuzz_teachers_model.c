@@ -43,7 +43,8 @@ static const uint8_t *good_file(size_t *size, size_t *header) {
     return bytes;
 }
 
-// The weights are larger than a sample may be, so a sample is the header: metadata, network, tensor table.
+// The weights are larger than a sample may be, so a sample is the header: metadata, network, tensor
+// table.
 size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     size_t size = 0, header = 0;
     const uint8_t *bytes = good_file(&size, &header);

@@ -1,4 +1,5 @@
-// Any bytes as a video file, through the whole source. The file lives in memory (memfd), so nothing is written to disk.
+// Any bytes as a video file, through the whole source. The file lives in memory (memfd), so nothing
+// is written to disk.
 #include <libavutil/mem.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-// Checks shared by the operator tests: the reference's backward against central differences of its forward, and the oneDNN plans of a whole
-// net against the reference plans. It knows no operator in particular and decides no tolerance that a caller cannot see.
+// Checks shared by the operator tests: the reference's backward against central differences of its
+// forward, and the oneDNN plans of a whole net against the reference plans. It knows no operator in
+// particular and decides no tolerance that a caller cannot see.
 #ifndef SAC_TESTS_GRADCHECK_H
 #define SAC_TESTS_GRADCHECK_H
 
@@ -20,18 +21,22 @@
 
 #define GRADCHECK_UNUSED __attribute__((unused))
 
-// Inputs and steps are multiples of 2^-12 and small, so x + h and x - h are exact in f32 and the quotient has no error from the step itself.
+// Inputs and steps are multiples of 2^-12 and small, so x + h and x - h are exact in f32 and the
+// quotient has no error from the step itself.
 #define GRADCHECK_STEP 0.015625 // 2^-6
-// Fourth-order differences leave h^4/30 of the fifth derivative (about 2e-9 times it) and 3 * FLT_EPSILON * |dst| / h (about 2e-5 |dst|) from the
-// f32 rounding of dst. 2e-3 of the largest gradient leaves a wide margin on both and still catches a wrong factor or a missing term.
+// Fourth-order differences leave h^4/30 of the fifth derivative (about 2e-9 times it) and 3 *
+// FLT_EPSILON * |dst| / h (about 2e-5 |dst|) from the f32 rounding of dst. 2e-3 of the largest
+// gradient leaves a wide margin on both and still catches a wrong factor or a missing term.
 #define GRADCHECK_TOLERANCE 2e-3
 
 // How the values of a test tensor are drawn.
 typedef enum gradcheck_fill {
     GRADCHECK_SMOOTH, // uniform in [-1, 1]
-    GRADCHECK_APART, // all values at least 8 steps apart and 4 from zero: no kink of max or relu within reach of a difference
-    GRADCHECK_TIES,  // multiples of 1/2 in [-2, 2]: many equal values, exact sums
-    GRADCHECK_NAN    // all NaN: poisons a plan, so that a value that nobody wrote is seen
+    // all values at least 8 steps apart and 4 from zero: no kink of max or relu within reach of a
+    // difference
+    GRADCHECK_APART,
+    GRADCHECK_TIES, // multiples of 1/2 in [-2, 2]: many equal values, exact sums
+    GRADCHECK_NAN   // all NaN: poisons a plan, so that a value that nobody wrote is seen
 } gradcheck_fill;
 
 GRADCHECK_UNUSED static inline float gradcheck_quantise(double x) {
@@ -81,8 +86,9 @@ GRADCHECK_UNUSED static void gradcheck_place(int64_t i, const sac_shape *shape, 
     }
 }
 
-// got against want: no NaN or infinity, max |got - want| <= limit * max |want|, NMSE <= 1e-10 (sum of squared errors over sum of squares), and
-// `want` not all zero, which would check nothing. `shape` only serves the message and may have its axes in any order.
+// got against want: no NaN or infinity, max |got - want| <= limit * max |want|, NMSE <= 1e-10 (sum
+// of squared errors over sum of squares), and `want` not all zero, which would check nothing.
+// `shape` only serves the message and may have its axes in any order.
 GRADCHECK_UNUSED static void gradcheck_compare(const char *what, const float *got,
                                                const float *want, const sac_shape *shape,
                                                double limit, uint64_t seed) {
@@ -115,7 +121,7 @@ GRADCHECK_UNUSED static void gradcheck_compare(const char *what, const float *go
               worst_error / scale, limit, squared_error / squared, seed);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // Reference backward against central differences
 
 typedef struct gradcheck_case {
@@ -128,7 +134,8 @@ typedef struct gradcheck_case {
     uint64_t seed;
 } gradcheck_case;
 
-// sum_i weight_i * dst_i of one forward. The generator and the running statistics start from the same values each time.
+// sum_i weight_i * dst_i of one forward. The generator and the running statistics start from the
+// same values each time.
 GRADCHECK_UNUSED static double gradcheck_loss(gradcheck_case *c) {
     sac_rng rng;
     sac_rng_seed(&rng, c->seed, 77);
@@ -166,7 +173,8 @@ GRADCHECK_UNUSED static void gradcheck_tensor(gradcheck_case *c, const char *wha
         numeric[i] = (8.0 * (loss[2] - loss[1]) - (loss[3] - loss[0])) / (12.0 * GRADCHECK_STEP);
         scale = fmax(scale, fabs(numeric[i]));
     }
-    // A gradient can be zero by nature (a normalisation over one value); rounding must not turn into a relative error of 100 % then.
+    // A gradient can be zero by nature (a normalisation over one value); rounding must not turn
+    // into a relative error of 100 % then.
     scale = fmax(scale, 1e-1);
     for (int64_t i = 0; i < n; i++) {
         double analytic = (double)gradient[i] - (offset != NULL ? (double)offset[i] : 0.0);
@@ -279,7 +287,8 @@ GRADCHECK_UNUSED static void gradcheck_op_fill(const sac_op *op, const sac_attrs
     sac_free(ref->workspace);
 }
 
-// Smooth operators: training mode, values in [-1, 1]. `n` is the number of inputs, shapes include N.
+// Smooth operators: training mode, values in [-1, 1]. `n` is the number of inputs, shapes include
+// N.
 GRADCHECK_UNUSED static void gradcheck_op(const sac_op *op, const sac_attrs *attrs,
                                           const sac_shape *shapes, int n, uint64_t seed) {
     gradcheck_op_fill(op, attrs, shapes, n, seed, GRADCHECK_SMOOTH, true);
@@ -291,7 +300,7 @@ GRADCHECK_UNUSED static void gradcheck_op_apart(const sac_op *op, const sac_attr
     gradcheck_op_fill(op, attrs, shapes, n, seed, GRADCHECK_APART, true);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // oneDNN plans against reference plans
 
 typedef struct compare_options {
@@ -489,8 +498,9 @@ GRADCHECK_UNUSED static void compare_infer(const sac_net *net, const compare_opt
     sac_params_close(&params);
 }
 
-// Training (outputs, gradients of inputs and parameters, running statistics) and inference of `net`, oneDNN against reference. Each plan first runs
-// on NaN, so a value that the second run leaves unwritten shows up; inputs must stay unchanged.
+// Training (outputs, gradients of inputs and parameters, running statistics) and inference of
+// `net`, oneDNN against reference. Each plan first runs on NaN, so a value that the second run
+// leaves unwritten shows up; inputs must stay unchanged.
 GRADCHECK_UNUSED static void compare_backends(const sac_net *net, const compare_options *options,
                                               uint64_t seed) {
     sac_error error = {0};

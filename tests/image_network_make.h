@@ -12,9 +12,9 @@
 enum { TINY_SIDE = 12, TINY_FILTERS = 4, TINY_CLASSES = 5 };
 enum { TINY_WEIGHTS = TINY_FILTERS * (1 + 3 * 9) + TINY_CLASSES * (1 + TINY_FILTERS) };
 
-// Writes cfg and weights; `text` receives "darknet:CFG:WEIGHTS", `values` the numbers of the weights file:
-// convolution 3x3 of 3 channels to 4 (biases, weights), leaky; mean over the picture; dense to 5 (biases, weights);
-// softmax.
+// Writes cfg and weights; `text` receives "darknet:CFG:WEIGHTS", `values` the numbers of the
+// weights file: convolution 3x3 of 3 channels to 4 (biases, weights), leaky; mean over the picture;
+// dense to 5 (biases, weights); softmax.
 static inline void make_image_network(char *text, size_t size, float values[TINY_WEIGHTS],
                                       uint64_t seed) {
     static const char cfg[] = "[net]\nwidth=12\nheight=12\nchannels=3\n"

@@ -1,6 +1,6 @@
-// Outputs of the networks of tests/onnx_models.h for the inputs of onnx_model_fill, batch 1 and open sizes
-// 64, computed by ONNX Runtime 1.32.0 from the very same files: eight elements at k (n - 1) / 7, the mean
-// and the root of the mean square.
+// Outputs of the networks of tests/onnx_models.h for the inputs of onnx_model_fill, batch 1 and
+// open sizes 64, computed by ONNX Runtime 1.32.0 from the very same files: eight elements at k (n -
+// 1) / 7, the mean and the root of the mean square.
 #ifndef SAC_TESTS_ONNX_GOLDEN_H
 #define SAC_TESTS_ONNX_GOLDEN_H
 

@@ -1,5 +1,6 @@
-// Makes ONNX files for the tests: a writer of protobuf bytes of our own, independent of the library that
-// reads them, generated weights, and small networks that together use every operator of the importer.
+// Makes ONNX files for the tests: a writer of protobuf bytes of our own, independent of the library
+// that reads them, generated weights, and small networks that together use every operator of the
+// importer.
 #ifndef SAC_TESTS_ONNX_MAKE_H
 #define SAC_TESTS_ONNX_MAKE_H
 

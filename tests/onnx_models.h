@@ -1,5 +1,6 @@
-// Networks written as ONNX files by tests/onnx_make.h: together they use every operator and variant that
-// the importer reads, and full ResNet-50, SqueezeNet 1.1 and MobileNetV3 blocks. Weights are generated.
+// Networks written as ONNX files by tests/onnx_make.h: together they use every operator and variant
+// that the importer reads, and full ResNet-50, SqueezeNet 1.1 and MobileNetV3 blocks. Weights are
+// generated.
 #ifndef SAC_TESTS_ONNX_MODELS_H
 #define SAC_TESTS_ONNX_MODELS_H
 
@@ -382,8 +383,9 @@ MAKE_UNUSED static void model_squeezenet(onnx_make *m) {
     make_output(m, "prob");
 }
 
-// Two MobileNetV3 blocks: depthwise convolutions, squeeze and excitation, hard swish in the three ways
-// exporters write it, ReLU6. Source: Howard et al., Searching for MobileNetV3, ICCV 2019, figure 4.
+// Two MobileNetV3 blocks: depthwise convolutions, squeeze and excitation, hard swish in the three
+// ways exporters write it, ReLU6. Source: Howard et al., Searching for MobileNetV3, ICCV 2019,
+// figure 4.
 MAKE_UNUSED static void model_mobilenet(onnx_make *m) {
     make_start(m, 14);
     make_input(m, "x", DIMS(0, 3, 32, 32));
@@ -427,8 +429,8 @@ MAKE_UNUSED static void model_mobilenet(onnx_make *m) {
     make_output(m, "out");
 }
 
-// A YOLOX network in small: space to depth by slices, SiLU, pooling pyramid, nearest upsampling, and
-// for each of three grids box, object and class maps joined to [N][cells][5 + 2].
+// A YOLOX network in small: space to depth by slices, SiLU, pooling pyramid, nearest upsampling,
+// and for each of three grids box, object and class maps joined to [N][cells][5 + 2].
 MAKE_UNUSED static void model_yolox(onnx_make *m) {
     char inputs[120], name[48], part[3][48];
     make_start(m, 11);

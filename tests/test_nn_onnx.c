@@ -1,6 +1,6 @@
-// The ONNX importer: outputs of generated networks against those of ONNX Runtime, both backends against
-// each other, any batch size, chosen outputs and input sizes, every kind of refusal with its message,
-// lack of memory, and real files where they are at hand.
+// The ONNX importer: outputs of generated networks against those of ONNX Runtime, both backends
+// against each other, any batch size, chosen outputs and input sizes, every kind of refusal with
+// its message, lack of memory, and real files where they are at hand.
 #include <math.h>
 
 #include "core/file.h"

@@ -1,5 +1,6 @@
-// Pooling, adaptive pooling, upsampling, normalisations and dropout: the plain reference. Its values against numbers worked out by hand, its
-// gradients against central differences, its shape checks against what they must refuse. tests/test_nn_ops_a_plan.c checks oneDNN against it.
+// Pooling, adaptive pooling, upsampling, normalisations and dropout: the plain reference. Its
+// values against numbers worked out by hand, its gradients against central differences, its shape
+// checks against what they must refuse. tests/test_nn_ops_a_plan.c checks oneDNN against it.
 #include "tests/gradcheck.h"
 #include "tests/helper.h"
 
@@ -235,7 +236,8 @@ static void batch_norm_run(bool training, const float *src, sac_shape shape, flo
 }
 
 Test(nn_ops_a, batch_norm_values) {
-    // Channel 0: 1 2 3 6 has mean 3, biased variance 3.5, unbiased 14/3. Channel 1: 0 0 0 4 has 1, 3, 4.
+    // Channel 0: 1 2 3 6 has mean 3, biased variance 3.5, unbiased 14/3. Channel 1: 0 0 0 4 has 1,
+    // 3, 4.
     const float src[8] = {1, 0, 2, 0, 3, 0, 6, 4};
     sac_shape shape = {2, {4, 2}};
     float mean[2] = {10, 20}, var[2] = {1, 2}, dst[8], want[8];
@@ -325,7 +327,8 @@ Test(nn_ops_a, dropout_statistics) {
     op->ref_forward(&ref);
     sac_rng_next(&start);
     cr_assert_eq(memcmp(&rng, &start, sizeof(rng)), 0, "a forward takes exactly one draw");
-    // Five standard deviations of a binomial; pairs at several distances must be independent as well.
+    // Five standard deviations of a binomial; pairs at several distances must be independent as
+    // well.
     const int distances[] = {1, 2, 16, 64, 1024};
     int64_t kept = 0;
     for (int i = 0; i < N; i++) {

@@ -1,5 +1,6 @@
-// Pooling, adaptive pooling, upsampling, normalisations and dropout inside plans: oneDNN and own channels-last kernels against the reference, for
-// training (outputs, all gradients, running statistics) and inference; equal results for any number of threads; no slow fallback of oneDNN.
+// Pooling, adaptive pooling, upsampling, normalisations and dropout inside plans: oneDNN and own
+// channels-last kernels against the reference, for training (outputs, all gradients, running
+// statistics) and inference; equal results for any number of threads; no slow fallback of oneDNN.
 #include "tests/gradcheck.h"
 
 static const int64_t sizes[] = {1, 2, 3, 5, 7, 15, 16, 17, 33};
@@ -113,7 +114,8 @@ Test(nn_ops_a_plan, batch_norm) {
     compare_options real = {.batch = 8};
     sac_net *net = net_open(4, (const int64_t[]){16, 7, 32, 32});
     net_compare(net, sac_net_batch_norm(net, "bn", 0), &real, 70);
-    // One value per channel: the output is the bias and nothing flows back; only inference has something to compare.
+    // One value per channel: the output is the bias and nothing flows back; only inference has
+    // something to compare.
     compare_options single = {.batch = 1, .skip_train = true};
     net = net_open(1, (const int64_t[]){17});
     net_compare(net, sac_net_batch_norm(net, "bn", 0), &single, 71);
@@ -219,7 +221,8 @@ Test(nn_ops_a_plan, threads_and_repeats) {
     sac_net_close(&net);
 }
 
-// oneDNN's "ref" and "simple" implementations are tens of times slower; a layout that ends in one is a mistake here.
+// oneDNN's "ref" and "simple" implementations are tens of times slower; a layout that ends in one
+// is a mistake here.
 Test(nn_ops_a_plan, no_fallback) {
 #if !defined(__x86_64__)
     cr_skip_test("SKIPPED: oneDNN has kernels for all of these on x86-64 only");

@@ -1,6 +1,7 @@
 // Operators of imported networks: slice, multiply, two-parameter activations and gradient reversal;
-// padding of unequal sides, dilation and counted padding. Shape errors, known numbers, the reference's
-// backward against central differences, oneDNN plans against reference plans, JSON both ways.
+// padding of unequal sides, dilation and counted padding. Shape errors, known numbers, the
+// reference's backward against central differences, oneDNN plans against reference plans, JSON both
+// ways.
 #include "gradcheck.h"
 #include "helper.h"
 #include "nn/op_list.h"

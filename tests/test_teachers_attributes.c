@@ -1,4 +1,5 @@
-// Attributes of objects of known motion, size and texture, and the teacher that compares them with training objects.
+// Attributes of objects of known motion, size and texture, and the teacher that compares them with
+// training objects.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -86,7 +87,8 @@ Test(teachers_attributes, size_rest_and_appearance) {
     for (int t = 0; t < FRAMES; t++) {
         for (int y = 0; y < SCENE_H; y++) {
             for (int x = 0; x < SCENE_W; x++) {
-                // Left third: vertical stripes; middle: horizontal ones; right: another picture each frame.
+                // Left third: vertical stripes; middle: horizontal ones; right: another picture
+                // each frame.
                 double level = x < 40   ? 128 + 90 * sin(0.7 * x)
                                : x < 76 ? 128 + 90 * sin(0.7 * y)
                                         : 128 + 90 * sin(0.5 * x + 0.9 * y + 1.7 * t);
@@ -124,7 +126,8 @@ Test(teachers_attributes, size_rest_and_appearance) {
         cr_assert_lt(still[k], 1e-6f);
         cr_assert_gt(busy[k], 0.3f);
     }
-    // Gradients of vertical stripes point sideways (direction 0), of horizontal ones up and down (4 of 8).
+    // Gradients of vertical stripes point sideways (direction 0), of horizontal ones up and down (4
+    // of 8).
     for (int cell = 0; cell < 16; cell++) {
         const float *a = values(f, SAC_ATTRIBUTE_APPEARANCE) + 8 * cell;
         const float *b = values(f + V, SAC_ATTRIBUTE_APPEARANCE) + 8 * cell;
@@ -225,7 +228,8 @@ Test(teachers_attributes, scene_is_learned) {
         SAC_ERROR_ARGUMENT, &error, "no objects", NULL);
 }
 
-// ---- the teacher -------------------------------------------------------------------------------------------
+// ---- the teacher
+// -------------------------------------------------------------------------------------------
 
 enum { CLIPS = 4 };
 typedef struct training_set {
@@ -274,7 +278,8 @@ static void train(const training_set *s, const sac_attributes_options *o, const 
     json_decref(metrics);
 }
 
-// Mean score of a clip's objects away from its ends; *tasks receives the mean of each task's own score.
+// Mean score of a clip's objects away from its ends; *tasks receives the mean of each task's own
+// score.
 static double mean_score(sac_teacher *teacher, double tasks[SAC_ATTRIBUTES], double speed,
                          bool against) {
     test_clip c;
@@ -329,7 +334,8 @@ Test(teachers_attributes, unusual_motion_is_found) {
     cr_assert_gt(tasks[SAC_ATTRIBUTE_PLACE], tasks[SAC_ATTRIBUTE_VELOCITY] + 0.3);
     cr_assert_gt(against, usual + 0.2, "%g", against);
     sac_teacher_close(&teacher);
-    // The same once more: the same file, byte for byte but for the time it took, which nothing here records.
+    // The same once more: the same file, byte for byte but for the time it took, which nothing here
+    // records.
     const char *again = sac_test_path("again.safetensors");
     train(&s, &o, again, CLIPS);
     sac_safetensors *a = NULL, *b = NULL;

@@ -95,8 +95,9 @@ Test(teachers_background, compensates_exposure) {
 }
 
 Test(teachers_background, follows_long_clips) {
-    // A lamp in one corner goes on after a quarter of the clip: the one median shows it lit, so the early frames
-    // differ from it; a segment's own median does not. (A change of the whole picture would be fitted away.)
+    // A lamp in one corner goes on after a quarter of the clip: the one median shows it lit, so the
+    // early frames differ from it; a segment's own median does not. (A change of the whole picture
+    // would be fitted away.)
     enum { LONG = 240 };
     uint8_t *pixels = sac_calloc((int64_t)W * H * LONG, 1);
     for (int t = 0; t < LONG; t++) {

@@ -1,4 +1,5 @@
-// Crops of objects: cut on demand and from the memory-mapped file, hostile files, samples and batches.
+// Crops of objects: cut on demand and from the memory-mapped file, hostile files, samples and
+// batches.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -193,7 +194,8 @@ Test(teachers_crops, full_disk_and_bad_sizes) {
                      SAC_ERROR_IO, &error, "/nowhere/x.crops", NULL);
 }
 
-// ---- batches -----------------------------------------------------------------------------------------------
+// ---- batches
+// -----------------------------------------------------------------------------------------------
 
 static sac_ssmtl_design full_design(void) {
     sac_ssmtl_design d = sac_ssmtl_default_design();

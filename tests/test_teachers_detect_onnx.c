@@ -1,5 +1,6 @@
-// YOLOX detectors: decoding by hand-made numbers, a network whose weights are chosen so that it finds bright
-// squares, from the file to boxes in a frame, refusals, and the real YOLOX-Nano where it is at hand.
+// YOLOX detectors: decoding by hand-made numbers, a network whose weights are chosen so that it
+// finds bright squares, from the file to boxes in a frame, refusals, and the real YOLOX-Nano where
+// it is at hand.
 #include <math.h>
 #include <string.h>
 
@@ -53,9 +54,9 @@ Test(teachers_detect_onnx, boxes_of_known_values) {
     sac_box_list_close(&boxes);
 }
 
-// A detector of bright things without training: on each grid the object value is the logistic function of
-// the mean brightness of the cell, over 128 positive; the box is the cell, class 1 on the finest grid and 0
-// on the others. With `open` sizes of height and width, or 64 x 96.
+// A detector of bright things without training: on each grid the object value is the logistic
+// function of the mean brightness of the cell, over 128 positive; the box is the cell, class 1 on
+// the finest grid and 0 on the others. With `open` sizes of height and width, or 64 x 96.
 static const char *bright_file(const char *name, bool open) {
     onnx_make m;
     char inputs[100], pooled[16], map[16], prob[16], joined[16];

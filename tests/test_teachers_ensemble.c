@@ -1,4 +1,5 @@
-// Ensembles: what members say is averaged, the file stands alone, foreign stores and files are refused.
+// Ensembles: what members say is averaged, the file stands alone, foreign stores and files are
+// refused.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -47,8 +48,8 @@ static json_t *data_set(const char *fingerprint) {
                      fingerprint);
 }
 
-// A map store as `teach` leaves it, but for the maps: teacher file, objects.csv, store.json. The first box of clip
-// "two" is moved by `shift`.
+// A map store as `teach` leaves it, but for the maps: teacher file, objects.csv, store.json. The
+// first box of clip "two" is moved by `shift`.
 static const char *make_store(const training_set *s, const char *name, const char *attributes,
                               const char *fingerprint, float shift) {
     sac_error error = {0};

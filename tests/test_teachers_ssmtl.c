@@ -14,7 +14,8 @@
 enum { W = 40, H = 30, FRAMES = 12, S = 16, COLUMNS = 3 };
 
 Test(teachers_ssmtl, networks_of_all_backbones) {
-    // Multiply-accumulates of one convolution 3x3x3 layer list, by hand, for the narrow ones at 64 px gray.
+    // Multiply-accumulates of one convolution 3x3x3 layer list, by hand, for the narrow ones at 64
+    // px gray.
     for (int b = 0; b < 4; b++) {
         const sac_ssmtl_backbone *backbone = sac_ssmtl_backbone_at(b);
         sac_ssmtl_design design = sac_ssmtl_default_design();

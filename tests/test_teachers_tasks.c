@@ -115,8 +115,8 @@ static void run_training(result *r, const sac_net *net, sac_backend backend) {
     sac_train_close(&plan);
 }
 
-// Each design: oneDNN's gradients are those of the reference, and the scoring network's parameters are among those
-// of the training network.
+// Each design: oneDNN's gradients are those of the reference, and the scoring network's parameters
+// are among those of the training network.
 Test(teachers_tasks, designs_train_like_the_reference, .timeout = 200) {
     for (int i = 0; i < 5; i++) {
         sac_ssmtl_design d = design_of(i == 0 ? ALL : SAC_SSMTL_DEFAULT_TASKS);
@@ -163,7 +163,8 @@ Test(teachers_tasks, designs_train_like_the_reference, .timeout = 200) {
     }
 }
 
-// ---- loss --------------------------------------------------------------------------------------------------
+// ---- loss
+// --------------------------------------------------------------------------------------------------
 
 enum { OUTPUTS = 10, MOST = N * 128 };
 static const struct {
@@ -291,7 +292,8 @@ Test(teachers_tasks, gradients_of_the_joint_loss) {
     sac_ssmtl_batch_close(&b);
 }
 
-// ---- image networks ----------------------------------------------------------------------------------------
+// ---- image networks
+// ----------------------------------------------------------------------------------------
 
 // The tiny classifier's values before the softmax, by hand.
 static void expected_values(float dst[TINY_CLASSES], const float w[TINY_WEIGHTS],

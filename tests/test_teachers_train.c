@@ -1,4 +1,5 @@
-// Training of the SSMTL teacher: it learns, it is deterministic, and an interrupted run continues exactly.
+// Training of the SSMTL teacher: it learns, it is deterministic, and an interrupted run continues
+// exactly.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@ typedef struct scene {
     sac_detections detections[CLIPS];
 } scene;
 
-// Objects that slide right at constant speed over a ground with texture: forward and backward play differ.
+// Objects that slide right at constant speed over a ground with texture: forward and backward play
+// differ.
 static void make_scene(scene *s) {
     *s = (scene){0};
     sac_rng rng;
@@ -173,7 +175,8 @@ Test(teachers_train, resumed_equals_uninterrupted) {
     sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, s.clips, CLIPS, &o, NULL, false, "stamp",
                                   NULL, &error),
                   &error);
-    // 15 steps in all. Stop after 1, then after 3 more (epoch 1), 5 (an epoch's end lies inside), and so on.
+    // 15 steps in all. Stop after 1, then after 3 more (epoch 1), 5 (an epoch's end lies inside),
+    // and so on.
     const char *checkpoint = sac_test_path("checkpoint.safetensors");
     sac_ssmtl_listener listener = {.stop = stop_after_steps};
     static const int portions[] = {1, 3, 5, 2};
@@ -223,8 +226,9 @@ Test(teachers_train, resumed_equals_uninterrupted) {
     close_scene(&s);
 }
 
-// Everything at once: all tasks with networks to imitate, transformer and masked convolution, crops from a file and
-// cut when needed; killed at several steps; then the teacher file scores as the model does.
+// Everything at once: all tasks with networks to imitate, transformer and masked convolution, crops
+// from a file and cut when needed; killed at several steps; then the teacher file scores as the
+// model does.
 Test(teachers_train, all_tasks_resume_and_score, .timeout = 250) {
     scene s;
     make_scene(&s);
@@ -253,8 +257,8 @@ Test(teachers_train, all_tasks_resume_and_score, .timeout = 250) {
     sac_ssmtl_listener listener = {.stop = stop_after_steps};
     static const int portions[] = {1, 3};
     for (int i = 0; i < 2; i++) {
-        // The first run polls before the second clip, and both networks per 16 objects of each part of a clip:
-        // 102 that train, 7 and 6 that validate.
+        // The first run polls before the second clip, and both networks per 16 objects of each part
+        // of a clip: 102 that train, 7 and 6 that validate.
         steps_left = portions[i] + (i == 0 ? 1 + 2 * (7 + 1 + 7 + 1) : 0);
         error = (sac_error){0};
         sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, i > 0,

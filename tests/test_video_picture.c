@@ -379,8 +379,8 @@ Test(video_picture, overlay) {
         const sac_canvas *canvas = sac_overlay_canvas(overlay);
         (void)sac_canvas_pixels(canvas, &w, &h, &stride);
         cr_assert(w >= 480 && w % 2 == 0 && h % 2 == 0 && h > 320);
-        // Bars right of the box at 120..160: the first blue over the whole height, the second, yellow,
-        // over a quarter of it.
+        // Bars right of the box at 120..160: the first blue over the whole height, the second,
+        // yellow, over a quarter of it.
         bool blue = false, yellow_low = false, yellow_high = false;
         for (int x = 123; x < 134; x++) {
             const uint32_t upper = pixel(canvas, x, 60), lower = pixel(canvas, x, 150);

@@ -17,7 +17,8 @@ typedef struct screen {
     sac_progress *progress;
     char stage[32];
     int64_t
-        base; // done before this run: a resumed one shows the rate and the rest of what is left to do
+        // done before this run: a resumed one shows the rate and the rest of what is left to do
+        base;
 } screen;
 
 static void on_say(void *user, sac_log_level level, const char *message) {

@@ -7,8 +7,8 @@
 
 #define AT(member) .offset = offsetof(teach_settings, member)
 
-// A group titled "Teacher NAME: ..." belongs to that family: its values enter provenance and stamp of runs of
-// that family only.
+// A group titled "Teacher NAME: ..." belongs to that family: its values enter provenance and stamp
+// of runs of that family only.
 static const char GROUP[] = "Teacher ";
 
 // clang-format off
@@ -172,7 +172,8 @@ const sac_command teach_command = {
     .max_positional = 0,
 };
 
-// ---- families ----------------------------------------------------------------------------------------------
+// ---- families
+// ----------------------------------------------------------------------------------------------
 
 static const void *fill_ssmtl(teach_settings *set, sac_backend backend) {
     sac_ssmtl_options *o = &set->ssmtl;
@@ -228,12 +229,24 @@ static const struct {
 // Options that matter to a run of `family` (NULL: none is trained).
 static json_t *settings_json(const teach_settings *set, const char *family) {
     // Where files lie on this machine is nobody's business, and no part of the method.
-    static const char *const local[] = {"dataset", "detector", "from",      "output",
-                                        "overlay", "overlays", "report", "resume",
-                                        "json",    "distill-features", "distill-segmentation",
+    static const char *const local[] = {"dataset",
+                                        "detector",
+                                        "from",
+                                        "output",
+                                        "overlay",
+                                        "overlays",
+                                        "report",
+                                        "resume",
+                                        "json",
+                                        "distill-features",
+                                        "distill-segmentation",
                                         "distill-pose",
-                                        "progress", "quiet",   "overwrite", "config",
-                                        "detections-cache", "members"};
+                                        "progress",
+                                        "quiet",
+                                        "overwrite",
+                                        "config",
+                                        "detections-cache",
+                                        "members"};
     json_t *all = sac_options_to_json(&teach_command, set);
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
         (void)json_object_del(all, local[i]);
@@ -243,9 +256,9 @@ static json_t *settings_json(const teach_settings *set, const char *family) {
         if (o->name[0] == '\0') {
             const char *owner = o->help + strlen(GROUP);
             size_t length = strcspn(owner, ":");
-            foreign = strncmp(o->help, GROUP, strlen(GROUP)) == 0 &&
-                      (family == NULL || strlen(family) != length ||
-                       strncmp(owner, family, length) != 0);
+            foreign =
+                strncmp(o->help, GROUP, strlen(GROUP)) == 0 &&
+                (family == NULL || strlen(family) != length || strncmp(owner, family, length) != 0);
         } else if (foreign) {
             (void)json_object_del(all, o->name);
         }

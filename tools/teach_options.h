@@ -31,8 +31,8 @@ typedef struct teach_settings {
 
 extern const sac_command teach_command;
 
-// Hands the shared values to the family's options, which are borrowed from `set`, and makes options->settings
-// (a reference of the caller's). SAC_ERROR_MEMORY.
+// Hands the shared values to the family's options, which are borrowed from `set`, and makes
+// options->settings (a reference of the caller's). SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status teach_options_fill(sac_teaching_options *options, teach_settings *set);
 
 #endif

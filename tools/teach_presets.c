@@ -9,7 +9,8 @@
 
 enum { MOST_OPTIONS = 128 };
 
-// Minutes are those of two cores that have nothing else to do, on UCSD Ped2 (27,000 training objects).
+// Minutes are those of two cores that have nothing else to do, on UCSD Ped2 (27,000 training
+// objects).
 static const struct {
     const char *preset, *option, *value;
 } PRESETS[] = {

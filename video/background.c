@@ -86,7 +86,8 @@ static void load_segment(sac_background *background, int64_t t) {
     int64_t segment = t / length;
     if (segment == background->segment) return;
     background->segment = segment;
-    // A short last segment would otherwise see only a few frames: reach half a segment to both sides.
+    // A short last segment would otherwise see only a few frames: reach half a segment to both
+    // sides.
     int64_t first = 0, last = background->frames - 1;
     if (segments > 1) {
         first = segment * length - length / 2;
@@ -118,7 +119,8 @@ static void load_segment(sac_background *background, int64_t t) {
         background->noise[p] = 1.4826f * (float)deviation;
         noise_histogram[deviation]++;
     }
-    // A pixel that happened to be constant is not noise-free: no pixel is better than the typical one.
+    // A pixel that happened to be constant is not noise-free: no pixel is better than the typical
+    // one.
     int64_t seen = 0;
     int typical = 0;
     while (typical < 255 && (seen += noise_histogram[typical]) <= picture / 2) typical++;

@@ -1,6 +1,6 @@
-// Background model of a fixed camera: what the picture shows when nothing moves, how much each pixel
-// fluctuates, and which pixels of a frame differ from it. Knows pixels only, no objects: joining them
-// into people is the business of the motion detector.
+// Background model of a fixed camera: what the picture shows when nothing moves, how much each
+// pixel fluctuates, and which pixels of a frame differ from it. Knows pixels only, no objects:
+// joining them into people is the business of the motion detector.
 #ifndef SAC_VIDEO_BACKGROUND_H
 #define SAC_VIDEO_BACKGROUND_H
 
@@ -22,8 +22,8 @@ typedef struct sac_background sac_background;
 // noise[p]      = 1.4826 * median |sample - background|, at least its median over the picture and 1
 //   pixels  u8 gray [frames][height][width] of the whole clip, borrowed until close
 // Clips longer than segment_frames are cut into segments; the samples of a segment come from the
-// segment and half a segment to each side, so that the model follows slow changes (a running median).
-// Segments are computed when first needed and only the latest is kept.
+// segment and half a segment to each side, so that the model follows slow changes (a running
+// median). Segments are computed when first needed and only the latest is kept.
 // SAC_ERROR_ARGUMENT: no frames, a size below 1, an option out of range; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_background_create(sac_background **background, const uint8_t *pixels,
                                                int64_t frames, int width, int height,

@@ -102,7 +102,7 @@ static sac_status find_one(char **path, const char *folder, const char *wanted, 
 }
 
 // Clips
-// ---------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 static sac_status add_clip(builder *b, const char *name, const char *source, bool test) {
     sac_status status = SAC_OK;
@@ -259,7 +259,7 @@ static char *file_name_of(const sac_clip *clip) {
 }
 
 // Labels
-// --------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 static sac_status find_range_file(char **path, const char *folder, sac_error *error) {
     sac_status status = SAC_OK;
@@ -472,7 +472,7 @@ fail:
 }
 
 // Counts and fingerprint
-// ----------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 static void hash_text(struct AVSHA *sha, const char *text) {
     av_sha_update(sha, (const uint8_t *)text,
@@ -557,7 +557,7 @@ static sac_status measure_first_frame(builder *b) {
 }
 
 // Opening
-// -------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 // Splits "ucsd:DIR" and sets path and name.
 static sac_status resolve_path(builder *b, const char **layout, const char *path) {

@@ -328,7 +328,7 @@ const uint8_t *sac_canvas_pixels(const sac_canvas *c, int *width, int *height, i
 }
 
 // PNG
-// -----------------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 // `pixels` rows lie `stride` bytes apart; four bytes a pixel are BGRA of which A is dropped.
 static sac_status encode_png(AVPacket *packet, const uint8_t *pixels, int width, int height,
