@@ -19,13 +19,13 @@ typedef struct sac_ssmtl_options {
     // with the task, NULL without.
     const char *imitate[SAC_SSMTL_TARGETS];
     int preprocess;                      // sac_image_preprocess of these networks: auto
-    sac_ssmtl_augmentation augmentation; // mirror, jitter 1, brightness 1
+    sac_ssmtl_augmentation augmentation; // mirror alone
     int64_t batch;                       // 64
     int64_t epochs;                      // 6
     int64_t samples_per_epoch;           // 0: all training objects once; 4096
     int64_t validation_samples; // held-back objects looked at after each epoch, 0: all; 1024
     double learning_rate;       // 1e-3
-    double weight_decay;        // of AdamW; 0: plain Adam; 0.01
+    double weight_decay;        // of AdamW; 0: plain Adam; 0
     bool cosine;                // true: down to 2 % of it along a half cosine; false: constant
     double max_minutes; // of learning; then the epoch is closed and learning ends; 0: no limit
     double checkpoint_minutes; // between checkpoints inside an epoch, 0: after every step; 2

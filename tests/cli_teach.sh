@@ -33,6 +33,13 @@ grep -q '</html>' a.html && grep -q 'Task: ' a.html || fail "no report, or not a
 [ "$(ls a | grep -c tmp)" = 0 ] || fail "temporary files were left"
 [ "$(wc -l <a/metrics.csv)" = 3 ] || fail "metrics.csv has not one row per epoch"
 
+# Presets change defaults; what is given wins.
+"$teach" --preset paper --help | grep -A1 -e "--backbone" | grep -qF "default deep-wide" || fail "preset paper has another backbone"
+"$teach" --preset=hour --help | grep -A1 -e "--crop-size" | grep -qF "default 32" || fail "preset hour has other crops"
+expect 2 "standard, fast, hour, paper" "$teach" --preset nonsense "${common[@]}" -o bad
+expect 2 "distillation needs a network" "$teach" "${common[@]}" --tasks arrow,distillation -o bad
+rm -rf bad
+
 # Stopped and killed again and again, resumed each time: the same weights, objects and maps.
 same() {
     for f in objects.csv Train001.16x16.npy Train002.16x16.npy Test001.16x16.npy Test001.4x4.npy Test001.1x1.npy; do

@@ -141,3 +141,40 @@ Test(teachers_calibration, survives_a_file) {
     }
     json_decref(json);
 }
+
+// By the extremes of a clip, as in the paper: every task first, then their sum.
+Test(teachers_calibration, by_clip) {
+    sac_calibration c = {0}, again = {0};
+    sac_error error = {0};
+    sac_calibration_init(&c, 3, name, SAC_COMBINE_MEAN);
+    c.normalisation = SAC_NORMALISE_CLIP;
+    c.objects = 5;
+    for (int k = 0; k < 3; k++) c.high[k] = 1;
+    const float tasks[4 * 3] = {0, 10, 7, 1, 30, 7, 2, 20, 7, 4, 10, 7};
+    // Tasks by their extremes: 0 1/4 2/4 1; 0 1 1/2 0; all equal, so 0. Sums 0, 1.25, 1, 1.
+    const float expected[] = {0, 1, 0.8f, 0.8f}, second[] = {0, 1, 0.5f, 0};
+    float scores[4];
+    int64_t dims[1] = {4};
+    sac_calibration_scores(&c, scores, tasks, 4);
+    sac_assert_close(scores, expected, 1, dims, 1e-6, "sum of the tasks");
+    sac_calibration_task_scores(&c, 1, scores, tasks, 4);
+    sac_assert_close(scores, second, 1, dims, 1e-6, "one task");
+    sac_calibration_scores(&c, scores, tasks, 1);
+    cr_assert_eq(scores[0], 0, "a single object is not unusual");
+    // By training objects: what combine says.
+    c.normalisation = SAC_NORMALISE_TRAINING;
+    c.mean_high = 1;
+    sac_calibration_scores(&c, scores, tasks, 4);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(scores[i], sac_calibration_score(sac_calibration_combine(&c, tasks + 3 * i)));
+    }
+    c.normalisation = SAC_NORMALISE_CLIP;
+    json_t *json = sac_calibration_to_json(&c);
+    sac_calibration_init(&again, 3, name, SAC_COMBINE_MEAN);
+    sac_assert_ok(sac_calibration_read(&again, json, "file", &error), &error);
+    cr_assert_eq(again.normalisation, SAC_NORMALISE_CLIP);
+    (void)json_object_set_new(json, "normalisation", json_string("video"));
+    sac_assert_error(sac_calibration_read(&again, json, "file", &error), SAC_ERROR_FORMAT, &error,
+                     "normalisation", "video", NULL);
+    json_decref(json);
+}

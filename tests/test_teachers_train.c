@@ -97,6 +97,7 @@ Test(teachers_train, learns_the_tasks) {
     o.samples_per_epoch = 640;
     o.validation_samples = 0;
     o.learning_rate = 3e-3;
+    o.augmentation.jitter = o.augmentation.brightness = 0.5;
     sac_ssmtl_model *model = NULL;
     sac_ssmtl_report report = {0};
     sac_error error = {0};
