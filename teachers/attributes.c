@@ -324,8 +324,9 @@ static void object_appearance(float *out, const sac_attribute_scene *scene, cons
     normalise(out, N);
 }
 
-static void measure_one(float *row, const flows *f, const sac_attribute_scene *scene,
-                        const sac_box *b, int64_t t, int64_t frames, const uint8_t *pixels) {
+static void measure_one(float *row, unsigned groups, const flows *f,
+                        const sac_attribute_scene *scene, const sac_box *b, int64_t t,
+                        int64_t frames, const uint8_t *pixels) {
     float motion[MOTION];
     object_motion(motion, f, scene, b, t, frames);
     memcpy(row, motion, sizeof motion); // VELOCITY and ORIENTATION
@@ -334,17 +335,19 @@ static void measure_one(float *row, const flows *f, const sac_attribute_scene *s
     place[1] = (float)((double)motion[1] / scene->speed);
     object_feet(place + 2, scene, b);
     object_size(row + sac_attribute_offset(SAC_ATTRIBUTE_SIZE), scene, b);
-    object_rest(row + sac_attribute_offset(SAC_ATTRIBUTE_REST), scene, b, t, frames, pixels);
-    object_appearance(row + sac_attribute_offset(SAC_ATTRIBUTE_APPEARANCE), scene, b,
-                      pixels + t * scene->width * scene->height);
+    if (groups & 1u << SAC_ATTRIBUTE_REST)
+        object_rest(row + sac_attribute_offset(SAC_ATTRIBUTE_REST), scene, b, t, frames, pixels);
+    if (groups & 1u << SAC_ATTRIBUTE_APPEARANCE)
+        object_appearance(row + sac_attribute_offset(SAC_ATTRIBUTE_APPEARANCE), scene, b,
+                          pixels + t * scene->width * scene->height);
 }
 
 // ---- a clip
 // ------------------------------------------------------------------------------------------------
 
-sac_status sac_attributes_measure(float *features, const sac_attribute_scene *scene,
-                                  const sac_detections *d, const uint8_t *pixels, int width,
-                                  int height, bool (*stop)(void),
+sac_status sac_attributes_measure(float *features, unsigned groups,
+                                  const sac_attribute_scene *scene, const sac_detections *d,
+                                  const uint8_t *pixels, int width, int height, bool (*stop)(void),
                                   void (*progress)(void *user, int64_t objects_done), void *user,
                                   sac_error *error) {
     sac_status status = SAC_OK;
@@ -383,8 +386,8 @@ sac_status sac_attributes_measure(float *features, const sac_attribute_scene *sc
 #    pragma omp parallel for schedule(dynamic, 8)
 #endif
         for (int64_t i = d->start[first]; i < d->start[last]; i++) {
-            measure_one(features + i * SAC_ATTRIBUTE_VALUES, &f, scene, &d->boxes[i], times[i],
-                        frames, pixels);
+            measure_one(features + i * SAC_ATTRIBUTE_VALUES, groups, &f, scene, &d->boxes[i],
+                        times[i], frames, pixels);
         }
         if (progress != NULL) progress(user, d->start[last]);
     }

@@ -23,6 +23,7 @@ typedef enum sac_attribute {
     SAC_ATTRIBUTES
 } sac_attribute;
 enum { SAC_ATTRIBUTE_VALUES = 3 + 8 + 4 + 2 + 5 + 128 };
+enum { SAC_ATTRIBUTE_EVERY_GROUP = (1 << SAC_ATTRIBUTES) - 1 };
 const char *sac_attribute_name(int attribute); // "velocity", ...; NULL outside
 int sac_attribute_dims(int attribute);
 int sac_attribute_offset(int attribute); // of its first value in a feature row
@@ -80,6 +81,7 @@ double sac_attribute_person_height(const sac_attribute_scene *scene, double y);
 //   APPEARANCE   4x4 cells of a 32x32 crop, eight unsigned directions of the gradient each,
 //                weighted by
 //                magnitude, divided by the Euclidean norm, cut to 0.4 and divided again
+//   groups  bit 1 << a for each attribute a that is wanted; values of the others may stay as they are
 //   pixels  u8 gray [frames][height][width] of the scene's size
 // `stop` and `progress` as in sac_teacher_score. All threads are used; the result does not depend
 // on their number.
@@ -87,7 +89,8 @@ double sac_attribute_person_height(const sac_attribute_scene *scene, double y);
 // SAC_ERROR_MEMORY. Sources: velocity and its normalisation by perspective after Reiss and Hoshen,
 // 2022 (AI-VAD), section 3.2, with the faster half instead of all pixels and a median over time;
 // gradients after Dalal and Triggs, CVPR 2005.
-SAC_NODISCARD sac_status sac_attributes_measure(float *features, const sac_attribute_scene *scene,
+SAC_NODISCARD sac_status sac_attributes_measure(float *features, unsigned groups,
+                                                const sac_attribute_scene *scene,
                                                 const sac_detections *detections,
                                                 const uint8_t *pixels, int width, int height,
                                                 bool (*stop)(void),

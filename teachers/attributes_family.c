@@ -55,6 +55,12 @@ static bool add_task(teacher *t, const char *name, size_t length) {
     return false;
 }
 
+static unsigned groups_of(const teacher *t) {
+    unsigned groups = 0;
+    for (int k = 0; k < t->tasks; k++) groups |= 1u << t->attribute[k];
+    return groups;
+}
+
 // tasks [t->tasks] of one object.
 static void task_scores(const teacher *t, float *tasks, const float *features) {
     for (int k = 0; k < t->tasks; k++) {
@@ -71,8 +77,8 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
     const teacher *t = state;
     float *features = sac_calloc(detections->count, SAC_ATTRIBUTE_VALUES * sizeof *features);
     SAC_TRY_ALLOC(features);
-    SAC_TRY(sac_attributes_measure(features, &t->scene, detections, pixels, width, height, stop,
-                                   progress, user, error));
+    SAC_TRY(sac_attributes_measure(features, groups_of(t), &t->scene, detections, pixels, width,
+                                   height, stop, progress, user, error));
 #ifdef _OPENMP
 #    pragma omp parallel for schedule(dynamic, 8)
 #endif
@@ -286,9 +292,9 @@ static sac_status measure_all(examples *e, const teacher *t, const sac_family_jo
         const sac_family_clip *clip = &job->clips[c];
         const int64_t objects = clip->detections->count;
         SAC_TRY_ALLOC(features = sac_calloc(objects, SAC_ATTRIBUTE_VALUES * sizeof *features));
-        SAC_TRY(sac_attributes_measure(features, &t->scene, clip->detections, clip->pixels,
-                                       clip->width, clip->height, job->listener.stop, on_measured,
-                                       &m, error));
+        SAC_TRY(sac_attributes_measure(features, groups_of(t), &t->scene, clip->detections,
+                                       clip->pixels, clip->width, clip->height, job->listener.stop,
+                                       on_measured, &m, error));
         for (int64_t i = 0; i < objects; i++, seen++) {
             if (seen % every != 0) continue;
             memcpy(e->rows + e->count * SAC_ATTRIBUTE_VALUES, features + i * SAC_ATTRIBUTE_VALUES,

@@ -47,8 +47,8 @@ Test(teachers_attributes, motion_of_known_speed) {
         test_clip_make(&c, speed, false, 9);
         const sac_attribute_scene scene = plain_scene(step);
         float *f = sac_calloc(c.detections.count, V * sizeof *f);
-        sac_assert_ok(sac_attributes_measure(f, &scene, &c.detections, c.pixels, SCENE_W, SCENE_H,
-                                             NULL, NULL, NULL, &error),
+        sac_assert_ok(sac_attributes_measure(f, SAC_ATTRIBUTE_EVERY_GROUP, &scene, &c.detections,
+                                             c.pixels, SCENE_W, SCENE_H, NULL, NULL, NULL, &error),
                       &error);
         // Away from the ends of the clip and from jumps back to the start of the way.
         int checked = 0;
@@ -109,9 +109,9 @@ Test(teachers_attributes, size_rest_and_appearance) {
     sac_attribute_scene scene = plain_scene(1);
     float f[N * V];
     sac_error error = {0};
-    sac_assert_ok(
-        sac_attributes_measure(f, &scene, &d, pixels, SCENE_W, SCENE_H, NULL, NULL, NULL, &error),
-        &error);
+    sac_assert_ok(sac_attributes_measure(f, SAC_ATTRIBUTE_EVERY_GROUP, &scene, &d, pixels, SCENE_W,
+                                         SCENE_H, NULL, NULL, NULL, &error),
+                  &error);
     // Person height 16, no learned size: width 0.4 of it.
     const float *s = values(f, SAC_ATTRIBUTE_SIZE);
     cr_assert_float_eq((double)s[0], log(2), 1e-5);
@@ -154,8 +154,8 @@ Test(teachers_attributes, rows_depend_on_their_object_only) {
     const sac_attribute_scene scene = plain_scene(2);
     const int64_t n = c.detections.count, first = 50;
     float *whole = sac_calloc(n, V * sizeof *whole), *part = sac_calloc(n, V * sizeof *part);
-    sac_assert_ok(sac_attributes_measure(whole, &scene, &c.detections, c.pixels, SCENE_W, SCENE_H,
-                                         NULL, NULL, NULL, &error),
+    sac_assert_ok(sac_attributes_measure(whole, SAC_ATTRIBUTE_EVERY_GROUP, &scene, &c.detections,
+                                         c.pixels, SCENE_W, SCENE_H, NULL, NULL, NULL, &error),
                   &error);
     sac_detections view;
     sac_assert_ok(sac_family_tail(&view, &c.detections, first), &error);
@@ -164,8 +164,8 @@ Test(teachers_attributes, rows_depend_on_their_object_only) {
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
 #endif
-    sac_assert_ok(sac_attributes_measure(part, &scene, &view, c.pixels, SCENE_W, SCENE_H, NULL,
-                                         NULL, NULL, &error),
+    sac_assert_ok(sac_attributes_measure(part, SAC_ATTRIBUTE_EVERY_GROUP, &scene, &view, c.pixels,
+                                         SCENE_W, SCENE_H, NULL, NULL, NULL, &error),
                   &error);
 #ifdef _OPENMP
     omp_set_num_threads(threads);
@@ -211,12 +211,14 @@ Test(teachers_attributes, scene_is_learned) {
     error = (sac_error){0};
     float *f = sac_calloc(c.detections.count, V * sizeof *f);
     sac_attribute_scene other = plain_scene(1);
-    sac_assert_error(sac_attributes_measure(f, &other, &c.detections, c.pixels, SCENE_W - 1,
-                                            SCENE_H, NULL, NULL, NULL, &error),
+    sac_assert_error(sac_attributes_measure(f, SAC_ATTRIBUTE_EVERY_GROUP, &other, &c.detections,
+                                            c.pixels, SCENE_W - 1, SCENE_H, NULL, NULL, NULL,
+                                            &error),
                      SAC_ERROR_SHAPE, &error, "112x72", "111x72", NULL);
     error = (sac_error){0};
-    sac_assert_error(sac_attributes_measure(f, &other, &c.detections, c.pixels, SCENE_W, SCENE_H,
-                                            stop_now, NULL, NULL, &error),
+    sac_assert_error(sac_attributes_measure(f, SAC_ATTRIBUTE_EVERY_GROUP, &other, &c.detections,
+                                            c.pixels, SCENE_W, SCENE_H, stop_now, NULL, NULL,
+                                            &error),
                      SAC_ERROR_INTERRUPTED, &error, "interrupted", NULL);
     sac_free(f);
     test_clip_close(&c);
