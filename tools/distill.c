@@ -64,7 +64,7 @@ static const sac_option options[] = {
      .argument = "X", .help = "random change of contrast and brightness"},
     {.name = "flip", .type = SAC_OPTION_TEXT, AT(flip), .text = "auto", .argument = "X|auto",
      .help = "part of the samples mirrored left to right, 0 to 1; auto: 0.5, or 0 when a teacher "
-             "knows directions or places (attributes, background-agnostic, ensemble)"},
+             "knows directions or places (attributes, ensemble)"},
     {.name = "shift", .type = SAC_OPTION_INT, AT(shift), .number = 0, .min = 0, .max = 64,
      .argument = "PX", .help = "a sample's frames are moved together by up to so many pixels of the "
                                "network input"},
