@@ -81,7 +81,7 @@ double sac_attribute_person_height(const sac_attribute_scene *scene, double y);
 //   APPEARANCE   4x4 cells of a 32x32 crop, eight unsigned directions of the gradient each,
 //                weighted by
 //                magnitude, divided by the Euclidean norm, cut to 0.4 and divided again
-//   groups  bit 1 << a for each attribute a that is wanted; values of the others may stay as they are
+//   groups  bit 1 << a for each attribute a wanted; values of the others may stay as they are
 //   pixels  u8 gray [frames][height][width] of the scene's size
 // `stop` and `progress` as in sac_teacher_score. All threads are used; the result does not depend
 // on their number.
