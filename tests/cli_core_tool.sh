@@ -50,15 +50,17 @@ done
 # The first signal lets the tool save and leave with 130; the second kills.
 for signal in INT TERM; do
     # A non-interactive shell starts background jobs with SIGINT ignored.
+    rm -f out # what it says there tells that it is ready
     env --default-signal=INT "$probe" --act wait >out 2>err &
     pid=$!
-    for _ in $(seq 100); do [ -s out ] && break; sleep 0.05; done
+    for _ in $(seq 100); do [ -s out ] && break; sleep 0.05; done 2>/dev/null
     kill -$signal $pid
     code=0
     wait $pid || code=$?
     [ "$code" = 130 ] || fail "SIG$signal: exit code $code"
     has err "interrupted"
 done
+rm -f out
 env --default-signal=INT "$probe" --act ignore >out 2>err &
 pid=$!
 for _ in $(seq 100); do [ -s out ] && break; sleep 0.05; done
