@@ -61,34 +61,29 @@ double sac_attribute_person_height(const sac_attribute_scene *scene, double y);
 
 // Feature rows f32 [detections->count][SAC_ATTRIBUTE_VALUES] of a clip's objects, finite:
 //   flow         optical flow from frame t to t + step divided by step (from t - step at the end of
-//                a clip); of the
-//                box's pixels the faster half counts, which are the moving parts; divided by the
-//                person height
-//                at the row of the feet, so that near and far are alike; the median of each number
-//                over frames
-//                t-1, t, t+1 in the same box
+//                a clip); of the box's pixels the faster half counts, which are the moving parts;
+//                divided by the person height at the row of the feet, so that near and far are
+//                alike; the median of each number over frames t-1, t, t+1 in the same box
 //   ORIENTATION  sum over those pixels of magnitude, shared between the two nearest of eight
-//                directions, over
-//                their number
+//                directions, over their number
 //   PLACE        (u, v) / speed of the scene, 4 x / width, 4 y / width, x the middle of the box, y
 //                its feet
 //   SIZE         log(height / person height), log(width / person width); of a box that a border of
-//                the picture cuts
-//                off at least 0 in that direction, since nobody knows how large the object is
+//                the picture cuts off at least 0 in that direction, since nobody knows how large
+//                the object is
 //   REST         mean |crop - crop d frames earlier (later at the start of the clip)| / (contrast +
-//                0.05) of the
-//                box, cut to 2, for d = 8, 16, 32; 4 x / width, 4 y / width
+//                0.05) of the box, cut to 2, for d = 8, 16, 32; 4 x / width, 4 y / width
 //   APPEARANCE   4x4 cells of a 32x32 crop, eight unsigned directions of the gradient each,
-//                weighted by
-//                magnitude, divided by the Euclidean norm, cut to 0.4 and divided again
+//                weighted by magnitude, divided by the Euclidean norm, cut to 0.4 and divided again
 //   groups  bit 1 << a for each attribute a wanted; values of the others may stay as they are
 //   pixels  u8 gray [frames][height][width] of the scene's size
 // `stop` and `progress` as in sac_teacher_score. All threads are used; the result does not depend
 // on their number.
 // SAC_ERROR_SHAPE: the scene was learned from pictures of another size; SAC_ERROR_INTERRUPTED;
-// SAC_ERROR_MEMORY. Sources: velocity and its normalisation by perspective after Reiss and Hoshen,
-// 2022 (AI-VAD), section 3.2, with the faster half instead of all pixels and a median over time;
-// gradients after Dalal and Triggs, CVPR 2005.
+// SAC_ERROR_MEMORY.
+// Sources: velocity and its normalisation by perspective after Reiss and Hoshen, 2022 (AI-VAD),
+// section 3.2, with the faster half instead of all pixels and a median over time; gradients after
+// Dalal and Triggs, CVPR 2005.
 SAC_NODISCARD sac_status sac_attributes_measure(float *features, unsigned groups,
                                                 const sac_attribute_scene *scene,
                                                 const sac_detections *detections,

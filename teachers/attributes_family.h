@@ -4,9 +4,9 @@
 // Source: Reiss and Hoshen, Attribute-based Representations for Accurate and Interpretable Video
 // Anomaly Detection, 2022 (AI-VAD): velocity, pose and deep features, each scored by density.
 // Deviations: position is an attribute too (as in Ramachandra and Jones, Street Scene, WACV 2020);
-// no pose network and no deep features; every task's distance becomes a tail probability of
-// held-back training objects before they are added (calibration.h) instead of being divided by the
-// range on training frames.
+// no pose network and no deep features; every task's distance becomes a tail probability before they
+// are added (calibration.h), among training objects compared with the other training clips, instead
+// of being divided by the range on training frames.
 #ifndef SAC_TEACHERS_ATTRIBUTES_FAMILY_H
 #define SAC_TEACHERS_ATTRIBUTES_FAMILY_H
 
@@ -26,7 +26,7 @@ typedef struct sac_attributes_options {
 #define SAC_ATTRIBUTES_ALL "velocity,orientation,place,size,rest,appearance"
 // What moves how fast, whereto and where. Blobs of moving pixels fall apart and merge, so that
 // their size and looks say more about the detector than about the object; on synthetic scenes that
-// served for this choice alone (seeds 77 and 78, motion detector) those groups take 1 to 5 points
+// served for this choice alone (seeds 77 and 78, motion detector) those groups take up to 6 points
 // of frame AUC away. With boxes of a network add size and appearance.
 #define SAC_ATTRIBUTES_DEFAULT "velocity,orientation,place"
 

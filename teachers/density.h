@@ -25,10 +25,10 @@ typedef struct sac_density {
 //   features  f32 [count][dims], finite; `stride` floats from one vector to the next
 //   bytes     round values, which must lie in [0,1], to multiples of 1/255
 // Same vectors, sizes and seed give the same bank. SAC_ERROR_ARGUMENT: no vectors or a size out of
-// range;
-// SAC_ERROR_MEMORY. Source of the score: Reiss and Hoshen, Attribute-based Representations for
-// Accurate and Interpretable Video Anomaly Detection, 2022, section 3.3 (k nearest neighbours); the
-// picking is ours, the second half being the greedy k-centre rule (Gonzalez, 1985).
+// range; SAC_ERROR_MEMORY.
+// Source of the score: Reiss and Hoshen, Attribute-based Representations for Accurate and
+// Interpretable Video Anomaly Detection, 2022, section 3.3 (k nearest neighbours); the picking is
+// ours, the second half being the greedy k-centre rule (Gonzalez, 1985).
 SAC_NODISCARD sac_status sac_density_make(sac_density *density, const float *features,
                                           int64_t count, int dims, int64_t stride, int64_t rows,
                                           bool bytes, uint64_t seed, sac_error *error);

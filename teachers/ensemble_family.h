@@ -20,9 +20,9 @@ typedef struct sac_ensemble_options {
 //   objects
 // The members are not scored again: their stores hold the task scores. Teacher file: metadata as
 // every teacher's, "members" (JSON array of names), and of each member its whole file, tensors and
-// metadata with the prefix "member.NAME.". A member cannot be an ensemble itself. train:
-// SAC_ERROR_ARGUMENT: the text is malformed; SAC_ERROR_FORMAT: a store is of other data or other
-// boxes.
+// metadata with the prefix "member.NAME.". A member cannot be an ensemble itself.
+// train: SAC_ERROR_ARGUMENT: the text is malformed; SAC_ERROR_FORMAT: a store is of other data or
+// other boxes; SAC_ERROR_UNSUPPORTED: a member is an ensemble.
 extern const sac_family sac_ensemble_family;
 
 #endif

@@ -21,7 +21,7 @@ same() {
     done
 }
 
-rm -rf data a b c d e f g x run
+rm -rf data a b c d e f g x y run
 "$synth" -o data --width 96 --height 64 --train-clips 3 --test-clips 1 --frames 40 --walkers 5 --seed 3 --quiet \
     || { echo "SKIPPED: synth failed"; exit 77; }
 groups=velocity,orientation,place,size,rest,appearance
