@@ -60,8 +60,9 @@ sac_logger sac_tool_logger(const char *name, bool quiet);
 // Closing line on stderr: version, wall and CPU time, peak resident memory. Silent when `quiet`.
 void sac_tool_finish(const char *name, bool quiet);
 
-// From here on SIGINT and SIGTERM set a flag instead of killing; a second one kills. Long loops
-// poll the flag.
+// From here on SIGINT and SIGTERM set a flag instead of killing; long loops poll the flag. One that
+// comes half a second or more after the first kills; one that comes sooner is the same wish to stop
+// (`timeout` sends its signal twice) and does nothing more.
 void sac_interrupt_install(void);
 bool sac_interrupted(void);
 

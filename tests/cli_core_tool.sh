@@ -47,26 +47,29 @@ for redirection in print help version; do
     has err "No space left"
 done
 
-# The first signal lets the tool save and leave with 130; the second kills.
-for signal in INT TERM; do
-    # A non-interactive shell starts background jobs with SIGINT ignored.
+# The first signal lets the tool save and leave with 130; one right behind it is the same wish, as
+# `timeout` sends its signal twice; one that comes half a second later kills.
+start_probe() {
     rm -f out # what it says there tells that it is ready
-    env --default-signal=INT "$probe" --act wait >out 2>err &
+    # A non-interactive shell starts background jobs with SIGINT ignored.
+    env --default-signal=INT "$probe" --act "$1" >out 2>err &
     pid=$!
     for _ in $(seq 100); do [ -s out ] && break; sleep 0.05; done 2>/dev/null
-    kill -$signal $pid
+}
+for signals in INT TERM "INT INT" "TERM TERM" "INT TERM"; do
+    start_probe wait
+    for signal in $signals; do kill -$signal $pid; done
     code=0
     wait $pid || code=$?
-    [ "$code" = 130 ] || fail "SIG$signal: exit code $code"
+    [ "$code" = 130 ] || fail "SIG$signals: exit code $code"
     has err "interrupted"
 done
-rm -f out
-env --default-signal=INT "$probe" --act ignore >out 2>err &
-pid=$!
-for _ in $(seq 100); do [ -s out ] && break; sleep 0.05; done
+start_probe ignore
+kill -TERM $pid
 kill -TERM $pid
 sleep 0.2
-kill -0 $pid 2>/dev/null || fail "the first signal killed the tool"
+kill -0 $pid 2>/dev/null || fail "two signals in quick succession killed the tool"
+sleep 0.8
 kill -TERM $pid
 code=0
 wait $pid || code=$?
