@@ -30,6 +30,22 @@ static int norm_of(const sac_net *net, int index) {
     return -1;
 }
 
+// Nodes that shared all that was folded into them go on sharing.
+static void share_keep(sac_net *folded, const int *map, const sac_net *net, int index) {
+    const sac_node *node = sac_net_node(net, index);
+    const int owner = sac_net_find(net, node->share);
+    if (owner < 0 || owner == index || map[owner] < 0 || map[index] < 0) return;
+    const int norm = norm_of(net, index), owner_norm = norm_of(net, owner);
+    if ((norm >= 0) != (owner_norm >= 0)) return;
+    if (norm >= 0) {
+        const sac_node *a = sac_net_node(net, norm), *b = sac_net_node(net, owner_norm);
+        if (strcmp(a->share, b->share) != 0 || a->attrs.epsilon < b->attrs.epsilon ||
+            a->attrs.epsilon > b->attrs.epsilon)
+            return;
+    }
+    sac_net_share(folded, map[index], sac_net_node(folded, map[owner])->name);
+}
+
 sac_status sac_fold_net(sac_net **out, const sac_net *net, sac_error *error) {
     sac_status status = SAC_OK;
     sac_net *folded = NULL;
@@ -57,6 +73,7 @@ sac_status sac_fold_net(sac_net **out, const sac_net *net, sac_error *error) {
                                    ? sac_net_node(net, norm)->name
                                    : node->name;
             map[i] = sac_net_add_node(folded, node->kind, name, &attrs, src, node->src_count);
+            share_keep(folded, map, net, i);
             if (norm >= 0) map[norm] = map[i];
         }
     }

@@ -7,7 +7,8 @@
 
 // For y = s * (conv(x) + b - mean) + beta with s = gamma / sqrt(var + epsilon): weight' = s *
 // weight, bias' = s * (b - mean) + beta. A norm is folded when it
-// is the only reader of its source and the source is no output. Parameters are no longer shared.
+// is the only reader of its source and the source is no output. Nodes that share parameters, and
+// the norms' too where these are folded, go on sharing.
 // Outputs keep their names (a folded norm that is an output gives its
 // name to the convolution).
 SAC_NODISCARD sac_status sac_fold_net(sac_net **folded, const sac_net *net, sac_error *error);

@@ -44,12 +44,13 @@ enum {
     HAS_SLICE = 4096,
     HAS_DILATION = 8192,
     HAS_COUNT_PAD = 16384,
+    HAS_WEIGHT_QUANT = 32768,
 };
 
 static unsigned attrs_of(sac_op_kind kind) {
     switch (kind) {
     case SAC_OP_CONV:
-        return HAS_CHANNELS | HAS_WINDOW | HAS_DILATION | HAS_GROUPS | HAS_BIAS;
+        return HAS_CHANNELS | HAS_WINDOW | HAS_DILATION | HAS_GROUPS | HAS_BIAS | HAS_WEIGHT_QUANT;
     case SAC_OP_MAX_POOL:
         return HAS_WINDOW;
     case SAC_OP_AVG_POOL:
@@ -63,10 +64,11 @@ static unsigned attrs_of(sac_op_kind kind) {
     case SAC_OP_LAYER_NORM:
         return HAS_EPSILON;
     case SAC_OP_DENSE:
-        return HAS_CHANNELS | HAS_BIAS;
+        return HAS_CHANNELS | HAS_BIAS | HAS_WEIGHT_QUANT;
     case SAC_OP_LEAKY_RELU:
     case SAC_OP_SWISH:
     case SAC_OP_GRAD_REVERSE:
+    case SAC_OP_FAKE_QUANT:
         return HAS_ALPHA;
     case SAC_OP_CLIP:
     case SAC_OP_LINEAR:
@@ -385,6 +387,11 @@ int sac_net_grad_reverse(sac_net *net, const char *name, int src, double lambda)
     return sac_net_add_node(net, SAC_OP_GRAD_REVERSE, name, &a, &src, 1);
 }
 
+int sac_net_fake_quant(sac_net *net, const char *name, int src, double scale) {
+    const sac_attrs a = {.alpha = scale};
+    return sac_net_add_node(net, SAC_OP_FAKE_QUANT, name, &a, &src, 1);
+}
+
 int sac_net_mul(sac_net *net, const char *name, int a, int b) {
     const int src[2] = {a, b};
     return sac_net_add_node(net, SAC_OP_MUL, name, NULL, src, 2);
@@ -587,6 +594,8 @@ static json_t *node_to_json(const sac_net *net, const sac_node *node) {
     if ((has & HAS_COUNT_PAD) && a->count_pad) json_object_set_new(json, "count_pad", json_true());
     if (has & HAS_GROUPS) json_object_set_new(json, "groups", json_integer(a->groups));
     if (has & HAS_BIAS) json_object_set_new(json, "bias", json_boolean(a->bias));
+    if ((has & HAS_WEIGHT_QUANT) && a->weight_quant)
+        json_object_set_new(json, "weight_quant", json_true());
     if (has & HAS_SIZE) json_object_set_new(json, "size", ints_to_json(a->size, 3));
     if (has & HAS_ALPHA) json_object_set_new(json, "alpha", json_real(a->alpha));
     if (has & HAS_BETA) json_object_set_new(json, "beta", json_real(a->beta));
@@ -659,6 +668,8 @@ static sac_status attrs_from_json(sac_attrs *a, sac_op_kind kind, const json_t *
     if (has & HAS_GROUPS)
         SAC_TRY(sac_json_get_int(json, "groups", 1, MAX_SIZE, &a->groups, name, error));
     if (has & HAS_BIAS) SAC_TRY(sac_json_get_bool(json, "bias", &a->bias, name, error));
+    if ((has & HAS_WEIGHT_QUANT) && json_object_get(json, "weight_quant") != NULL)
+        SAC_TRY(sac_json_get_bool(json, "weight_quant", &a->weight_quant, name, error));
     if (has & HAS_SIZE) SAC_TRY(ints_from_json(json, "size", 3, 3, a->size, NULL, name, error));
     if (has & HAS_ALPHA)
         SAC_TRY(sac_json_get_real(json, "alpha", -alpha_limit(kind), alpha_limit(kind), &a->alpha,

@@ -55,6 +55,7 @@ typedef enum sac_op_kind {
     SAC_OP_HARD_SWISH,   // x times that
     SAC_OP_MISH,         // x tanh(log(1 + exp(x)))
     SAC_OP_GRAD_REVERSE, // identity; backward diff_src = -alpha diff_dst, alpha >= 0
+    SAC_OP_FAKE_QUANT,   // alpha * min(max(round(x / alpha), 0), 255), alpha the scale > 0
     SAC_OP_COUNT
 } sac_op_kind;
 
@@ -69,6 +70,7 @@ typedef struct sac_attrs {
     bool count_pad;              // AVG_POOL: divides by the whole kernel; else by its cells inside
     int64_t groups;              // CONV, >= 1
     bool bias;                   // CONV, DENSE
+    bool weight_quant;           // CONV, DENSE: weights are rounded to s8 first (nn/quant.h)
     int64_t size[3];             // ADAPTIVE_*: output D H W; UPSAMPLE: factors D H W
     double alpha;                // LEAKY_RELU slope; see the operators above
     double beta;                 // CLIP, LINEAR, HARD_SIGMOID, HARD_SWISH
@@ -127,6 +129,9 @@ int sac_net_linear(sac_net *net, const char *name, int src, double alpha, double
 // Identity forward, diff_src = -lambda diff_dst backward; lambda in [0, 1000].
 // Source: Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016, equation 17.
 int sac_net_grad_reverse(sac_net *net, const char *name, int src, double lambda);
+// x rounded to u8 steps of `scale`, scale in (0, 1000]; the gradient passes where 0 <= x <= 255
+// scale.
+int sac_net_fake_quant(sac_net *net, const char *name, int src, double scale);
 int sac_net_mul(sac_net *net, const char *name, int a, int b);
 int sac_net_slice(sac_net *net, const char *name, int src, int axis, int64_t begin, int64_t length,
                   int64_t step);

@@ -34,5 +34,6 @@ extern const sac_op sac_op_hard_sigmoid;
 extern const sac_op sac_op_hard_swish;
 extern const sac_op sac_op_mish;
 extern const sac_op sac_op_grad_reverse;
+extern const sac_op sac_op_fake_quant;
 
 #endif

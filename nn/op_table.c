@@ -37,6 +37,7 @@ const sac_op *sac_op_of(sac_op_kind kind) {
         [SAC_OP_HARD_SWISH] = &sac_op_hard_swish,
         [SAC_OP_MISH] = &sac_op_mish,
         [SAC_OP_GRAD_REVERSE] = &sac_op_grad_reverse,
+        [SAC_OP_FAKE_QUANT] = &sac_op_fake_quant,
     };
     return kind < SAC_OP_COUNT ? table[kind] : NULL;
 }

@@ -11,6 +11,7 @@
 #include "nn/activation.h"
 #include "nn/build_run.h"
 #include "nn/op.h"
+#include "nn/quant.h"
 
 typedef struct ports {
     sac_buffer input, output, output_grad, input_grad;
@@ -87,6 +88,37 @@ static sac_status wrap_error(sac_status status, const sac_node *node, const sac_
                          why->code != SAC_OK ? why->message : sac_status_name(status));
 }
 
+typedef struct rounding_context {
+    int64_t oc, k;
+} rounding_context;
+
+// buffers: weights, what they are worth when rounded to s8
+static void rounding_kernel(const void *context, float *const *buffers, sac_rng *rng) {
+    (void)rng;
+    const rounding_context c = *(const rounding_context *)context;
+    sac_quant_weights_fake(buffers[1], buffers[0], c.oc, c.k);
+}
+
+// Puts rounded weights in the place of a parameter: at each forward, or once per set of parameters
+// in an inference plan. The gradient goes to the parameter itself (straight through).
+static sac_status weights_round(sac_plan *plan, const sac_param *param, sac_buffer *buffer,
+                                sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_buffer rounded = -1;
+    const rounding_context context = {.oc = param->shape.dims[0],
+                                      .k = param->count / param->shape.dims[0]};
+    SAC_TRY(
+        sac_build_buffer(plan->build, sac_build_buffer_md(plan->build, *buffer), &rounded, error));
+    const sac_buffer buffers[2] = {*buffer, rounded};
+    if (!plan->training) sac_build_set_phase(plan->build, SAC_PHASE_LOAD);
+    SAC_TRY(sac_build_kernel(plan->build, "weight rounding", rounding_kernel, &context,
+                             sizeof context, buffers, 2, error));
+    *buffer = rounded;
+fail:
+    sac_build_set_phase(plan->build, SAC_PHASE_FORWARD);
+    return status;
+}
+
 static sac_status params_bind(sac_plan *plan, int index, sac_params *store, sac_error *error) {
     sac_status status = SAC_OK;
     sac_build_node *bn = &plan->nodes[index];
@@ -105,6 +137,8 @@ static sac_status params_bind(sac_plan *plan, int index, sac_params *store, sac_
         dnnl_memory_desc_destroy(md);
         SAC_TRY(status);
     }
+    if (sac_net_node(plan->net, index)->attrs.weight_quant)
+        SAC_TRY(weights_round(plan, params[0], &bn->param[0], error));
 fail:
     return status;
 }

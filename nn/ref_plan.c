@@ -7,9 +7,11 @@
 #include "core/memory.h"
 #include "nn/op.h"
 #include "nn/plan.h"
+#include "nn/quant.h"
 
 typedef struct tensors {
     float *value, *grad, *workspace;
+    float *weights;          // rounded, of nodes with weight_quant
     float *port, *port_grad; // inputs handed over channels-last live in a copy of their own
 } tensors;
 
@@ -33,6 +35,7 @@ void sac_ref_plan_close(sac_ref_plan **plan_ptr) {
         sac_free(plan->t[i].value);
         sac_free(plan->t[i].grad);
         sac_free(plan->t[i].workspace);
+        sac_free(plan->t[i].weights);
         sac_free(plan->t[i].port);
         sac_free(plan->t[i].port_grad);
     }
@@ -71,6 +74,7 @@ static sac_ref ref_of(const sac_ref_plan *plan, int i) {
         if (!params[p]->trainable) ref.state[p] = params[p]->data;
         if (plan->training && params[p]->trainable) ref.diff_param[p] = params[p]->grad;
     }
+    if (plan->t[i].weights != NULL) ref.param[0] = plan->t[i].weights;
     return ref;
 }
 
@@ -110,6 +114,12 @@ sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_param
         plan->t[i].workspace = sac_calloc(workspace, sizeof(float));
         SAC_TRY_ALLOC(plan->t[i].value);
         SAC_TRY_ALLOC(plan->t[i].workspace);
+        if (node->attrs.weight_quant) {
+            sac_param *params_of[SAC_MAX_PARAMS];
+            sac_plan_node_params(params_of, net, i, params, plan->shapes);
+            plan->t[i].weights = sac_calloc(params_of[0]->count, sizeof(float));
+            SAC_TRY_ALLOC(plan->t[i].weights);
+        }
         if (training) {
             plan->t[i].grad = sac_calloc(n, sizeof(float));
             SAC_TRY_ALLOC(plan->t[i].grad);
@@ -166,6 +176,13 @@ static void swap_layout(float *dst, const float *src, const sac_shape *shape, bo
     }
 }
 
+static void weights_round(sac_ref_plan *plan, int i) {
+    sac_param *params[SAC_MAX_PARAMS];
+    sac_plan_node_params(params, plan->net, i, plan->params, plan->shapes);
+    const int64_t oc = params[0]->shape.dims[0];
+    sac_quant_weights_fake(plan->t[i].weights, params[0]->data, oc, params[0]->count / oc);
+}
+
 void sac_ref_plan_forward(sac_ref_plan *plan) {
     for (int i = 0; i < plan->count; i++) {
         const sac_op *op = sac_op_of(sac_net_node(plan->net, i)->kind);
@@ -176,6 +193,7 @@ void sac_ref_plan_forward(sac_ref_plan *plan) {
         }
         sac_ref ref = ref_of(plan, i);
         ref.rng = &plan->rng;
+        if (plan->t[i].weights != NULL) weights_round(plan, i);
         op->ref_forward(&ref);
     }
     for (int i = 0; i < plan->count && plan->training; i++) {
