@@ -22,8 +22,9 @@ typedef struct buffer {
     int root;        // index of the buffer that owns the memory (itself, or the one it views)
     int first, last; // steps of the time line that touch it; first -1: never
     bool persistent;
+    bool loaded; // filled by the load phase: lies apart, so that clones can share it
     float *external;
-    size_t offset; // in the arena
+    size_t offset; // in the arena, or among the loaded ones
     float *data;
     dnnl_memory_t memory;
 } buffer;
@@ -54,8 +55,9 @@ struct sac_build {
     int buffer_count, buffer_capacity;
     step *steps;
     int step_count, step_capacity;
-    uint8_t *arena, *scratchpad;
-    size_t arena_bytes, scratchpad_bytes;
+    uint8_t *arena, *scratchpad, *weights; // weights: what the load phase fills
+    size_t arena_bytes, scratchpad_bytes, weights_bytes;
+    bool clone; // engine, descriptors, primitives, contexts and weights belong to another build
     sac_rng rng;
 };
 
@@ -109,23 +111,26 @@ void sac_build_close(sac_build **build_ptr) {
     sac_build *build = *build_ptr;
     for (int i = 0; i < build->step_count; i++) {
         step *s = &build->steps[i];
-        if (s->primitive != NULL) dnnl_primitive_destroy(s->primitive);
         if (s->scratchpad != NULL) dnnl_memory_destroy(s->scratchpad);
+        if (build->clone) continue;
+        if (s->primitive != NULL) dnnl_primitive_destroy(s->primitive);
         if (s->scratchpad_md != NULL) dnnl_memory_desc_destroy(s->scratchpad_md);
         sac_free(s->label);
         sac_free(s->context);
     }
     for (int i = 0; i < build->buffer_count; i++) {
         if (build->buffers[i].memory != NULL) dnnl_memory_destroy(build->buffers[i].memory);
-        if (build->buffers[i].md != NULL) dnnl_memory_desc_destroy(build->buffers[i].md);
+        if (build->buffers[i].md != NULL && !build->clone)
+            dnnl_memory_desc_destroy(build->buffers[i].md);
     }
     sac_free(build->steps);
     sac_free(build->buffers);
     sac_free(build->arena);
     sac_free(build->scratchpad);
+    if (!build->clone) sac_free(build->weights);
     if (build->attr != NULL) dnnl_primitive_attr_destroy(build->attr);
     if (build->stream != NULL) dnnl_stream_destroy(build->stream);
-    if (build->engine != NULL) dnnl_engine_destroy(build->engine);
+    if (build->engine != NULL && !build->clone) dnnl_engine_destroy(build->engine);
     sac_free(build);
     *build_ptr = NULL;
 }
@@ -261,7 +266,7 @@ static void touch(sac_build *build, sac_buffer id, int index) {
     if (root->first < 0) root->first = index;
     root->last = index;
     // What the load phase produces must survive every run.
-    if (build->phase == SAC_PHASE_LOAD) root->persistent = true;
+    if (build->phase == SAC_PHASE_LOAD) root->persistent = root->loaded = true;
 }
 
 sac_status sac_build_primitive(sac_build *build, const_dnnl_primitive_desc_t pd,
@@ -416,6 +421,11 @@ static sac_status arena_assign(sac_build *build, sac_error *error) {
     for (int i = 0; i < build->buffer_count; i++) {
         buffer *b = &build->buffers[i];
         if (b->root != i || b->external != NULL || (b->first < 0 && !b->persistent)) continue;
+        if (b->loaded) {
+            b->offset = build->weights_bytes;
+            build->weights_bytes += align_up(b->bytes);
+            continue;
+        }
         if (b->persistent) {
             b->first = 0;
             b->last = build->step_count;
@@ -446,20 +456,22 @@ static sac_status arena_assign(sac_build *build, sac_error *error) {
     return SAC_OK;
 }
 
-sac_status sac_build_finish(sac_build *build, sac_error *error) {
+// Everything that runs need of their own, once the places are known.
+static sac_status memory_create(sac_build *build, sac_error *error) {
     sac_status status = SAC_OK;
-    SAC_TRY(arena_assign(build, error));
     build->arena = sac_calloc((int64_t)build->arena_bytes, 1);
     build->scratchpad = sac_calloc((int64_t)build->scratchpad_bytes, 1);
-    if (build->arena == NULL || build->scratchpad == NULL) {
-        return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory: the plan needs %zu MiB",
-                             (build->arena_bytes + build->scratchpad_bytes) >> 20);
+    if (!build->clone) build->weights = sac_calloc((int64_t)build->weights_bytes, 1);
+    if (build->arena == NULL || build->scratchpad == NULL || build->weights == NULL) {
+        return sac_error_set(error, SAC_ERROR_MEMORY, -1,
+                             "out of memory: the plan needs %" PRId64 " MiB",
+                             sac_build_arena_bytes(build) >> 20);
     }
     for (int i = 0; i < build->buffer_count; i++) {
         buffer *b = &build->buffers[i];
         const buffer *root = &build->buffers[b->root];
-        b->data = root->external != NULL ? root->external
-                                         : (float *)(void *)(build->arena + root->offset);
+        uint8_t *base = root->loaded ? build->weights : build->arena;
+        b->data = root->external != NULL ? root->external : (float *)(void *)(base + root->offset);
         if (root->external == NULL && root->first < 0) b->data = NULL; // never used
         if (b->data == NULL) continue;
         SAC_TRY(sac_dnnl_status(dnnl_memory_create(&b->memory, b->md, build->engine, b->data),
@@ -487,6 +499,54 @@ fail:
     return status;
 }
 
+sac_status sac_build_finish(sac_build *build, sac_error *error) {
+    const sac_status status = arena_assign(build, error);
+    return status == SAC_OK ? memory_create(build, error) : status;
+}
+
+sac_status sac_build_clone(sac_build **out, const sac_build *donor, sac_error *error) {
+    sac_status status = SAC_OK;
+    *out = NULL;
+    if (!donor->finished || donor->training) {
+        return sac_error_set(error, SAC_ERROR_BACKEND, -1,
+                             "only finished inference plans can be "
+                             "cloned");
+    }
+    sac_build *build = sac_calloc(1, sizeof *build);
+    if (build == NULL) return no_memory(error);
+    build->clone = true;
+    build->engine = donor->engine;
+    build->label = "";
+    build->weights = donor->weights;
+    build->weights_bytes = donor->weights_bytes;
+    build->arena_bytes = donor->arena_bytes;
+    build->scratchpad_bytes = donor->scratchpad_bytes;
+    SAC_TRY(sac_dnnl_status(dnnl_stream_create(&build->stream, build->engine, dnnl_stream_in_order),
+                            "stream", error));
+    build->buffers = sac_calloc(donor->buffer_count, sizeof *build->buffers);
+    build->steps = sac_calloc(donor->step_count, sizeof *build->steps);
+    SAC_TRY_ALLOC(build->buffers);
+    SAC_TRY_ALLOC(build->steps);
+    for (int i = 0; i < donor->buffer_count; i++) {
+        build->buffers[i] = donor->buffers[i];
+        build->buffers[i].memory = NULL;
+    }
+    build->buffer_count = donor->buffer_count;
+    for (int i = 0; i < donor->step_count; i++) {
+        step *s = &build->steps[i];
+        *s = donor->steps[i];
+        if (s->scratchpad_bytes > 0) s->count--; // the scratchpad is added again
+        s->scratchpad = NULL;
+    }
+    build->step_count = donor->step_count;
+    SAC_TRY(memory_create(build, error));
+    *out = build;
+    return SAC_OK;
+fail:
+    sac_build_close(&build);
+    return sac_error_set(error, status, -1, "out of memory while cloning a plan");
+}
+
 sac_status sac_build_run(sac_build *build, sac_phase phase, sac_error *error) {
     for (int i = 0; i < build->step_count; i++) {
         const step *s = &build->steps[i];
@@ -507,7 +567,8 @@ float *sac_build_data(const sac_build *build, sac_buffer id) {
 }
 
 int64_t sac_build_arena_bytes(const sac_build *build) {
-    return (int64_t)(build->arena_bytes + build->scratchpad_bytes);
+    return (int64_t)(build->arena_bytes + build->scratchpad_bytes +
+                     (build->clone ? 0 : build->weights_bytes));
 }
 
 char *sac_build_describe(const sac_build *build) {

@@ -27,9 +27,15 @@ void sac_build_persist(sac_build *build, sac_buffer buffer);
 SAC_NODISCARD sac_status sac_build_zero(sac_build *build, sac_buffer buffer, sac_error *error);
 // Assigns the arena and creates all memory objects; after it only run, data and describe are valid.
 SAC_NODISCARD sac_status sac_build_finish(sac_build *build, sac_error *error);
+// A second instance of a finished inference plan for another thread: primitives and loaded weights
+// are those of `donor`, which must outlive it and must not be loaded anew meanwhile; activations
+// and scratchpad are its own. Nothing is planned or reordered again.
+SAC_NODISCARD sac_status sac_build_clone(sac_build **build, const sac_build *donor,
+                                         sac_error *error);
 SAC_NODISCARD sac_status sac_build_run(sac_build *build, sac_phase phase, sac_error *error);
 float *sac_build_data(const sac_build *build, sac_buffer buffer);
 sac_rng *sac_build_rng(sac_build *build);
+// Its own memory: of a clone without the weights.
 int64_t sac_build_arena_bytes(const sac_build *build);
 char *sac_build_describe(const sac_build *build);
 void sac_build_close(sac_build **build);

@@ -18,15 +18,18 @@ struct sac_infer {
     sac_net *copy;
     sac_params *params; // own, folded
     bool reference;
+    bool clone; // net, copy and params are the donor's
     sac_plan *plan;
 };
 
 void sac_infer_close(sac_infer **infer) {
     if (infer == NULL || *infer == NULL) return;
     sac_plan_close(&(*infer)->plan);
-    sac_params_close(&(*infer)->params);
-    sac_net_close(&(*infer)->net);
-    sac_net_close(&(*infer)->copy);
+    if (!(*infer)->clone) {
+        sac_params_close(&(*infer)->params);
+        sac_net_close(&(*infer)->net);
+        sac_net_close(&(*infer)->copy);
+    }
     sac_free(*infer);
     *infer = NULL;
 }
@@ -64,6 +67,23 @@ sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_param
 fail:
     sac_infer_close(&infer);
     return sac_error_set(error, status, -1, "planning a network: %s", sac_status_name(status));
+}
+
+sac_status sac_infer_clone(sac_infer **out, const sac_infer *donor, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_infer *infer = sac_calloc(1, sizeof *infer);
+    SAC_TRY_ALLOC(infer);
+    *infer = (sac_infer){.net = donor->net,
+                         .copy = donor->copy,
+                         .params = donor->params,
+                         .reference = donor->reference,
+                         .clone = true};
+    SAC_TRY(sac_plan_clone(&infer->plan, donor->plan, error));
+    *out = infer;
+    return SAC_OK;
+fail:
+    sac_infer_close(&infer);
+    return sac_error_set(error, status, -1, "cloning a plan: %s", sac_status_name(status));
 }
 
 sac_status sac_infer_update(sac_infer *infer, const sac_params *params, sac_error *error) {

@@ -20,8 +20,10 @@ typedef struct ports {
 struct sac_plan {
     const sac_net *net;
     bool training;
-    sac_shape *shapes; // [nodes]
-    sac_ref_plan *ref; // set: everything goes to the reference
+    sac_shape *shapes;        // [nodes]
+    sac_params *store;        // borrowed
+    sac_plan_options options; // as planned
+    sac_ref_plan *ref;        // set: everything goes to the reference
     sac_build *build;
     ports *ports;          // [nodes]
     sac_build_node *nodes; // [nodes]
@@ -192,11 +194,12 @@ static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_pla
         status = op->build_forward(build, bn, &why);
         if (status != SAC_OK) return wrap_error(status, node, &why, error);
     }
-    // Outputs are handed over dense and channels-first, in places of their own.
+    // Outputs are handed over dense, in places of their own.
     for (int i = 0; i < plan->count; i++) {
         if (!sac_net_is_output(plan->net, i)) continue;
         sac_build_set_label(build, sac_net_node(plan->net, i)->name);
-        const sac_layout layout = input_layout(&plan->shapes[i], false);
+        const sac_layout layout =
+            input_layout(&plan->shapes[i], !plan->training && options->channels_last_outputs);
         SAC_TRY(sac_build_layout(build, plan->nodes[i].dst, &plan->shapes[i], layout,
                                  &plan->ports[i].output, error));
         sac_build_persist(build, plan->ports[i].output);
@@ -318,6 +321,8 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
     SAC_TRY_ALLOC(plan);
     plan->net = net;
     plan->training = training;
+    plan->store = params;
+    plan->options = *options;
     plan->count = sac_net_count(net);
     plan->shapes = sac_calloc(plan->count, sizeof *plan->shapes);
     plan->ports = sac_calloc(plan->count, sizeof *plan->ports);
@@ -342,6 +347,33 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
 fail:
     sac_plan_close(&plan);
     return sac_error_set(error, status, -1, "planning a network: %s", sac_status_name(status));
+}
+
+sac_status sac_plan_clone(sac_plan **out, const sac_plan *donor, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_plan *plan = sac_calloc(1, sizeof *plan);
+    SAC_TRY_ALLOC(plan);
+    plan->net = donor->net;
+    plan->store = donor->store;
+    plan->options = donor->options;
+    plan->count = donor->count;
+    plan->shapes = sac_calloc(plan->count, sizeof *plan->shapes);
+    plan->ports = sac_calloc(plan->count, sizeof *plan->ports);
+    SAC_TRY_ALLOC(plan->shapes);
+    SAC_TRY_ALLOC(plan->ports);
+    memcpy(plan->shapes, donor->shapes, (size_t)plan->count * sizeof *plan->shapes);
+    memcpy(plan->ports, donor->ports, (size_t)plan->count * sizeof *plan->ports);
+    if (donor->ref != NULL) {
+        SAC_TRY(
+            sac_ref_plan_create(&plan->ref, plan->net, plan->store, &plan->options, false, error));
+    } else {
+        SAC_TRY(sac_build_clone(&plan->build, donor->build, error));
+    }
+    *out = plan;
+    return SAC_OK;
+fail:
+    sac_plan_close(&plan);
+    return sac_error_set(error, status, -1, "cloning a plan: %s", sac_status_name(status));
 }
 
 void sac_plan_close(sac_plan **plan_ptr) {

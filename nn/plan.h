@@ -18,6 +18,8 @@ typedef struct sac_plan sac_plan;
 SAC_NODISCARD sac_status sac_plan_create(sac_plan **plan, const sac_net *net, sac_params *params,
                                          const sac_plan_options *options, bool training,
                                          sac_error *error);
+// Second instance of an inference plan; see sac_build_clone. `donor` must outlive it.
+SAC_NODISCARD sac_status sac_plan_clone(sac_plan **plan, const sac_plan *donor, sac_error *error);
 float *sac_plan_port_data(const sac_plan *plan, sac_plan_port port,
                           const char *name);                      // NULL: no such port
 sac_shape sac_plan_shape(const sac_plan *plan, const char *name); // ndims 0: unknown

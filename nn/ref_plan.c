@@ -18,7 +18,7 @@ typedef struct tensors {
 struct sac_ref_plan {
     const sac_net *net;
     sac_params *params;
-    bool training, channels_last, input_grad;
+    bool training, channels_last, channels_last_outputs, input_grad;
     sac_shape *shapes;
     tensors *t;
     bool *need, *reached;
@@ -51,6 +51,13 @@ void sac_ref_plan_close(sac_ref_plan **plan_ptr) {
 static bool own_port(const sac_ref_plan *plan, int i) {
     const sac_shape *shape = &plan->shapes[i];
     return sac_net_node(plan->net, i)->kind == SAC_OP_INPUT && plan->channels_last &&
+           shape->ndims >= 4 && shape->dims[1] > 1;
+}
+
+// Outputs that are handed over in another layout than they are computed in.
+static bool own_output(const sac_ref_plan *plan, int i) {
+    const sac_shape *shape = &plan->shapes[i];
+    return !plan->training && plan->channels_last_outputs && sac_net_is_output(plan->net, i) &&
            shape->ndims >= 4 && shape->dims[1] > 1;
 }
 
@@ -88,6 +95,7 @@ sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_param
     plan->params = params;
     plan->training = training;
     plan->channels_last = options->channels_last;
+    plan->channels_last_outputs = options->channels_last_outputs;
     plan->input_grad = options->input_grad;
     plan->count = sac_net_count(net);
     plan->shapes = sac_calloc(plan->count, sizeof *plan->shapes);
@@ -124,6 +132,10 @@ sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_param
             plan->t[i].grad = sac_calloc(n, sizeof(float));
             SAC_TRY_ALLOC(plan->t[i].grad);
         }
+        if (own_output(plan, i)) {
+            plan->t[i].port = sac_calloc(n, sizeof(float));
+            SAC_TRY_ALLOC(plan->t[i].port);
+        }
         if (own_port(plan, i) || (training && sac_net_is_output(net, i))) {
             plan->t[i].port = sac_calloc(n, sizeof(float));
             plan->t[i].port_grad = sac_calloc(n, sizeof(float));
@@ -150,7 +162,7 @@ float *sac_ref_plan_port_data(const sac_ref_plan *plan, sac_plan_port port, int 
     case SAC_PORT_INPUT:
         return !input ? NULL : own_port(plan, i) ? t->port : t->value;
     case SAC_PORT_OUTPUT:
-        return output ? t->value : NULL;
+        return !output ? NULL : own_output(plan, i) ? t->port : t->value;
     case SAC_PORT_OUTPUT_GRAD:
         return output ? t->port_grad : NULL;
     case SAC_PORT_INPUT_GRAD:
@@ -195,6 +207,8 @@ void sac_ref_plan_forward(sac_ref_plan *plan) {
         ref.rng = &plan->rng;
         if (plan->t[i].weights != NULL) weights_round(plan, i);
         op->ref_forward(&ref);
+        if (own_output(plan, i))
+            swap_layout(plan->t[i].port, plan->t[i].value, &plan->shapes[i], false);
     }
     for (int i = 0; i < plan->count && plan->training; i++) {
         if (!sac_net_is_output(plan->net, i)) continue;

@@ -17,7 +17,8 @@ typedef struct sac_plan_options {
         // inputs are handed over channels-last ([N][H][W][C], [N][D][H][W][C]) instead of channels-
         // first
         channels_last;
-    bool input_grad; // training: also compute gradients of the inputs
+    bool input_grad;            // training: also compute gradients of the inputs
+    bool channels_last_outputs; // inference: outputs are handed over channels-last
 } sac_plan_options;
 
 typedef struct sac_train sac_train;

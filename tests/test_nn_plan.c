@@ -3,6 +3,7 @@
 // implementations that oneDNN chose.
 #include <criterion/criterion.h>
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -357,6 +358,94 @@ Test(nn_plan, planning_survives_lack_of_memory) {
         sac_train_close(&train);
     }
     cr_assert(done && failures > 5);
+    sac_params_close(&params);
+    sac_net_close(&net);
+}
+
+typedef struct cloned_run {
+    sac_infer *infer;
+    float seed, out[2 * 24 * 9];
+    sac_status status;
+} cloned_run;
+
+static void *run_clone(void *user) {
+    cloned_run *r = user;
+    sac_nn_set_threads(1);
+    for (int repeat = 0; repeat < 20 && r->status == SAC_OK; repeat++) {
+        float *in = sac_infer_input(r->infer, "x");
+        for (int i = 0; i < 2 * 3 * 36; i++) in[i] = sinf(r->seed + (float)i);
+        r->status = sac_infer_run(r->infer, NULL);
+        memcpy(r->out, sac_infer_output(r->infer, "r2"), sizeof r->out);
+    }
+    return NULL;
+}
+
+Test(nn_plan, clones_share_weights_and_run_at_the_same_time) {
+    sac_net *net = NULL;
+    sac_params *params = NULL;
+    sac_error error = {0};
+    cr_assert_eq(sac_net_create(&net), SAC_OK);
+    int x = sac_net_input(net, "x", 3, (const int64_t[]){3, 6, 6});
+    x = sac_net_conv2d(net, "c1", x, 16, 3, 1, 1, 1, false);
+    x = sac_net_unary(net, SAC_OP_RELU, "r1", sac_net_batch_norm(net, "b1", x));
+    x = sac_net_conv2d(net, "c2", x, 24, 3, 2, 1, 1, true);
+    sac_net_output(net, sac_net_unary(net, SAC_OP_RELU, "r2", x));
+    cr_assert_eq(sac_params_create(&params, net, &error), SAC_OK, "%s", error.message);
+    sac_rng rng;
+    sac_rng_seed(&rng, 11, 0);
+    sac_params_init(params, &rng);
+    for (int reference = 0; reference < 2; reference++) {
+        const sac_plan_options options = {.batch = 2,
+                                          .backend =
+                                              reference ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
+                                          .channels_last = true,
+                                          .channels_last_outputs = true},
+                               plain = {
+                                   .batch = 2, .backend = SAC_BACKEND_REF, .channels_last = true};
+        cloned_run runs[3] = {{.seed = 0}, {.seed = 1}, {.seed = 2}}, alone = {.seed = 0};
+        sac_nn_set_threads(1);
+        cr_assert_eq(sac_infer_create(&runs[0].infer, net, params, &options, &error), SAC_OK, "%s",
+                     error.message);
+        for (int i = 1; i < 3; i++) {
+            // Each single allocation may fail without harm to the donor.
+            for (int64_t fail = 0;; fail++) {
+                error = (sac_error){0};
+                sac_memory_fail_after(fail);
+                const sac_status status = sac_infer_clone(&runs[i].infer, runs[0].infer, &error);
+                sac_memory_fail_after(-1);
+                if (status == SAC_OK) break;
+                cr_assert(status == SAC_ERROR_MEMORY && runs[i].infer == NULL, "%s", error.message);
+            }
+        }
+        if (!reference)
+            cr_assert_lt(sac_infer_arena_bytes(runs[1].infer),
+                         sac_infer_arena_bytes(runs[0].infer));
+        pthread_t threads[3];
+        for (int i = 0; i < 3; i++)
+            cr_assert_eq(pthread_create(&threads[i], NULL, run_clone, &runs[i]), 0);
+        for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+        cr_assert_eq(sac_infer_create(&alone.infer, net, params, &plain, &error), SAC_OK);
+        double power = 0;
+        for (int i = 0; i < 3; i++) {
+            cr_assert_eq(runs[i].status, SAC_OK);
+            alone.seed = runs[i].seed;
+            run_clone(&alone);
+            for (int n = 0; n < 2; n++) {
+                for (int c = 0; c < 24; c++) {
+                    for (int s = 0; s < 9; s++) {
+                        const float want = alone.out[(n * 24 + c) * 9 + s],
+                                    got = runs[i].out[(n * 9 + s) * 24 + c];
+                        cr_assert_lt(fabsf(got - want), 1e-5f, "clone %d: %g, %g expected", i,
+                                     (double)got, (double)want);
+                        power += (double)want * (double)want;
+                    }
+                }
+            }
+        }
+        cr_assert_gt(power, 1.0);
+        sac_infer_close(&alone.infer);
+        for (int i = 2; i >= 0; i--) sac_infer_close(&runs[i].infer);
+    }
     sac_params_close(&params);
     sac_net_close(&net);
 }
