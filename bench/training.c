@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/stats.h"
 #include "core/check.h"
@@ -172,6 +173,7 @@ sac_status sac_training_measure(sac_training_result *result, const sac_training_
     }
     result->matmul_gflops = median(matmul, o->rounds);
     for (int k = 0; k < 2; k++) {
+        memcpy(result->samples_rounds[k], rate[k], (size_t)o->rounds * sizeof(double));
         result->rows[k].samples_s = median(rate[k], o->rounds);
         result->rows[k].gflops = 6e-9 * (double)result->rows[k].macs * result->rows[k].samples_s;
         result->rows[k].of_matmul = median(share[k], o->rounds);
@@ -180,6 +182,24 @@ sac_status sac_training_measure(sac_training_result *result, const sac_training_
 fail:
     for (int k = 0; k < 2; k++) subject_close(&subjects[k]);
     return sac_error_set(error, status, -1, "measuring training: %s", sac_status_name(status));
+}
+
+sac_status sac_training_figures(sac_figures *figures, const sac_training_result *result,
+                                sac_error *error) {
+    sac_status status = SAC_OK;
+    for (int k = 0; k < 2; k++) {
+        double rounds[MAX_ROUNDS];
+        char name[128];
+        memcpy(rounds, result->samples_rounds[k], sizeof rounds);
+        snprintf(name, sizeof name, "training step; %s; batch %" PRId64 "; %d thread%s",
+                 result->rows[k].name, result->rows[k].batch, result->threads,
+                 result->threads == 1 ? "" : "s");
+        sac_figure figure = sac_figure_of_rounds(name, "samples/s", false, rounds, result->rounds);
+        sac_figure_set_limit(&figure, "f32 matmul", result->rows[k].of_matmul);
+        SAC_TRY(sac_figures_add(figures, &figure, error));
+    }
+fail:
+    return status;
 }
 
 char *sac_training_to_markdown(const sac_training_result *r) {
@@ -215,7 +235,11 @@ json_t *sac_training_to_json(const sac_training_result *r) {
                             sac_json_number(row->samples_s), "gflops", sac_json_number(row->gflops),
                             "of_matmul", sac_json_number(row->of_matmul)));
     }
-    return json_pack("{s:o, s:i, s:i, s:o, s:o}", "machine", sac_machine_json(&r->machine),
+    sac_figures figures = {0};
+    json_t *list =
+        sac_training_figures(&figures, r, NULL) < 0 ? NULL : sac_figures_to_json(&figures);
+    sac_figures_close(&figures);
+    return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o}", "machine", sac_machine_json(&r->machine),
                      "threads", r->threads, "rounds", r->rounds, "matmul_gflops",
-                     sac_json_number(r->matmul_gflops), "steps", rows);
+                     sac_json_number(r->matmul_gflops), "steps", rows, "figures", list);
 }

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "bench/figures.h"
 #include "bench/machine.h"
 #include "saccade/status.h"
 
@@ -37,6 +38,7 @@ typedef struct sac_training_result {
     int threads, rounds;
     double matmul_gflops; // median
     sac_training_row rows[2];
+    double samples_rounds[2][100]; // [row][rounds]
 } sac_training_result;
 
 // Steps are forward, loss gradients, backward and Adam on random data. SAC_ERROR_ARGUMENT,
@@ -44,6 +46,10 @@ typedef struct sac_training_result {
 SAC_NODISCARD sac_status sac_training_measure(sac_training_result *result,
                                               const sac_training_options *options,
                                               sac_error *error);
+// Samples per second of both steps with the matmul rate as limit. SAC_ERROR_MEMORY,
+// SAC_ERROR_ARGUMENT (see sac_figures_add).
+SAC_NODISCARD sac_status sac_training_figures(sac_figures *figures,
+                                              const sac_training_result *result, sac_error *error);
 char *sac_training_to_markdown(const sac_training_result *result); // sac_free it
 json_t *sac_training_to_json(const sac_training_result *result);   // new reference
 

@@ -19,7 +19,7 @@ rm -rf work && mkdir work && cd work || exit 1
 expect 0 'usage: student-bench COMMAND' "$bench" --help
 expect 0 'usage: student-bench COMMAND' "$bench" -h
 expect 0 '^student-bench [0-9]' "$bench" --version
-for command in eval run machine; do
+for command in eval run machine train compare report; do
     expect 0 "usage: student-bench $command" "$bench" $command --help
     expect 0 "usage: student-bench $command" "$bench" $command -h
     expect 2 'no-such-option' "$bench" $command --no-such-option
@@ -58,6 +58,24 @@ expect 0 'optical flow 240x160 | 1 |' "$bench" machine -t 1 --seconds 0.01 --qui
 "$bench" machine -t 1 --seconds 0.01 --quiet --json - 2>/dev/null | grep -q '^{' ||
     fail "--json - does not write to standard output"
 expect 1 'no-folder' "$bench" machine -t 1 --seconds 0.01 --json no-folder/machine.json
+# Result files side by side.
+"$bench" machine -t 1 --seconds 0.01 --quiet --json later.json >/dev/null
+expect 0 '| f32 matmul; 1 thread | GFLOP/s |' "$bench" compare machine.json later.json -q
+expect 0 '| f32 matmul; 1 thread | GFLOP/s |.* 1.000 |' "$bench" compare machine.json machine.json --fail-below 1
+expect 1 'ratios are below 1.5' "$bench" compare machine.json machine.json --fail-below 1.5
+expect 0 '1 figures' "$bench" compare machine.json machine.json --only 'f32 matmul*' --json cmp.json
+grep -q '"geometric_mean": 1.0' cmp.json || fail "cmp.json: $(cat cmp.json)"
+sed 's/"cpu": ".*"/"cpu": "another"/' machine.json >other.json
+expect 0 'the two differ in cpu' "$bench" compare machine.json other.json
+sed 's/f32 matmul; 1/f32 matmul; 9/' machine.json >other.json
+expect 1 'missing in the second' "$bench" compare machine.json other.json --fail-below 0.01
+expect 2 'no measured figure in common' "$bench" compare machine.json machine.json --only nothing
+expect 1 'nowhere.json' "$bench" compare machine.json nowhere.json
+expect 1 'no "figures"' "$bench" compare machine.json cmp.json
+expect 1 'zeros.safetensors' "$bench" compare zeros.safetensors machine.json
+expect 2 'positional\|argument\|expected' "$bench" compare machine.json
+expect 2 '.svg or .png' "$bench" run -m none.safetensors --plot speed.pdf
+
 if [ -e /dev/full ]; then
     "$bench" machine -t 1 --seconds 0.01 --quiet >/dev/full 2>full.txt
     [ $? = 1 ] || fail "a full disk did not fail the run"

@@ -8,7 +8,6 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "nn/roofline.h"
-#include "saccade/version.h"
 #include "tools/bench_tool.h"
 
 typedef struct machine_settings {
@@ -61,6 +60,9 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     size_t size = 0;
     FILE *out = NULL;
     json_t *rates = json_array(), *flows = json_array(), *json = NULL;
+    sac_figures figures = {0};
+    sac_figure figure;
+    char name[64];
     sac_status status;
     SAC_TRY(bench_parse_threads(threads, &count, SAC_SPEED_MAX_RUNS, settings->threads, error));
     sac_machine_describe(&facts);
@@ -76,10 +78,16 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
                                                        "f32_gflops", sac_json_number(gflops))) < 0
                     ? SAC_ERROR_MEMORY
                     : SAC_OK);
+        snprintf(name, sizeof name, "f32 matmul; %d thread%s", threads[i],
+                 threads[i] == 1 ? "" : "s");
+        figure = sac_figure_of_value(name, "GFLOP/s", false, gflops);
+        SAC_TRY(sac_figures_add(&figures, &figure, error));
         if (sac_interrupted())
             SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, i, "interrupted"));
     }
     SAC_TRY(sac_memory_rate(&memory, settings->seconds, error));
+    figure = sac_figure_of_value("memory copy; read and write", "GB/s", false, memory);
+    SAC_TRY(sac_figures_add(&figures, &figure, error));
     fprintf(out, "| memory copy, read and write | 1 | %.1f GB/s |\n", memory);
     static const int sizes[][2] = {{240, 160}, {360, 240}, {640, 360}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -91,6 +99,9 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
                                                        height, "ms", sac_json_number(ms))) < 0
                     ? SAC_ERROR_MEMORY
                     : SAC_OK);
+        snprintf(name, sizeof name, "optical flow %dx%d", width, height);
+        figure = sac_figure_of_value(name, "ms", true, ms);
+        SAC_TRY(sac_figures_add(&figures, &figure, error));
         if (sac_interrupted())
             SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, (int64_t)i, "interrupted"));
     }
@@ -100,15 +111,17 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     out = NULL;
     if (!complete || closed != 0) SAC_TRY(SAC_ERROR_MEMORY);
     SAC_TRY_ALLOC(copy = sac_strdup(text));
-    json = json_pack("{s:O, s:o, s:O, s:o, s:s}", "matmul", rates, "memory_gigabytes_s",
+    json = json_pack("{s:O, s:o, s:O, s:o, s:o}", "matmul", rates, "memory_gigabytes_s",
                      sac_json_number(memory), "flow", flows, "machine", sac_machine_json(&facts),
-                     "version", sac_version());
+                     "figures", sac_figures_to_json(&figures));
+    if (!bench_sign(json, &machine_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
     SAC_TRY(bench_hand_out(json, settings->json, copy, NULL, true, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     if (out != NULL) fclose(out);
     free(text);
     sac_free(copy);
+    sac_figures_close(&figures);
     json_decref(json);
     json_decref(rates);
     json_decref(flows);

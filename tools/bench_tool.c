@@ -1,15 +1,22 @@
 // The parts all commands of student-bench use: progress, warnings, results in files and on stdout.
 #include "tools/bench_tool.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "bench/plot.h"
+#include "bench/synthetic.h"
 #include "core/check.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/memory.h"
 #include "core/number.h"
+#include "saccade/student.h"
+#include "saccade/version.h"
 
 sac_truth_source bench_truth_source(const bench_truth *truth) {
     return (sac_truth_source){.tracks = truth->tracks,
@@ -89,6 +96,110 @@ sac_status bench_hand_out(const json_t *json, const char *json_path, const char 
         fputs(markdown, stdout);
     SAC_TRY(sac_tool_flush(error));
 fail:
+    return status;
+}
+
+sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error) {
+    return sac_plot_check_path(outputs->plot, "--plot", error);
+}
+
+sac_status bench_outputs_write(const bench_outputs *outputs, const json_t *json,
+                               const char *markdown, const char *csv, sac_error *error) {
+    sac_status status;
+    if (csv == NULL) SAC_TRY(sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the table"));
+    if (outputs->csv != NULL) SAC_TRY(sac_file_save(outputs->csv, csv, strlen(csv), error));
+    SAC_TRY(bench_hand_out(json, outputs->json, markdown, outputs->markdown, true, error));
+fail:
+    return status;
+}
+
+sac_status bench_plot_limits(const sac_figures *figures, const char *title, const char *path,
+                             const sac_logger *logger, sac_error *error) {
+    sac_plot_point *points = NULL;
+    sac_plot plot = {.title = title, .x_label = "percent of the limit measured in the same run"};
+    char(*labels)[256] = NULL;
+    sac_status status = SAC_OK;
+    if (path == NULL) return SAC_OK;
+    SAC_TRY_ALLOC(points = sac_calloc(figures->count, sizeof *points));
+    SAC_TRY_ALLOC(labels = sac_calloc(figures->count, sizeof *labels));
+    for (int64_t i = 0; i < figures->count && plot.count < SAC_PLOT_MOST; i++) {
+        const sac_figure *figure = &figures->items[i];
+        if (!isfinite(figure->of_limit)) continue;
+        snprintf(labels[plot.count], sizeof *labels, "%s / %s", figure->name, figure->limit);
+        points[plot.count] = (sac_plot_point){.label = labels[plot.count],
+                                              .x = 100 * figure->of_limit,
+                                              .low = (double)NAN,
+                                              .high = (double)NAN};
+        plot.count++;
+    }
+    plot.points = points;
+    if (plot.count > 0)
+        SAC_TRY(sac_plot_bars(&plot, path, error));
+    else
+        bench_warn(logger, "no figure has a limit: no picture is drawn");
+fail:
+    sac_free(points);
+    sac_free(labels);
+    return status;
+}
+
+bool bench_sign(json_t *json, const sac_command *command, const void *settings) {
+    return json != NULL && json_object_set_new(json, "command", json_string(command->name)) == 0 &&
+           json_object_set_new(json, "settings", sac_options_to_json(command, settings)) == 0 &&
+           json_object_set_new(json, "version", json_string(sac_version())) == 0;
+}
+
+// A fresh folder for the synthetic clip, and the clip's path in it.
+static sac_status temporary_clip(bench_clip *clip, sac_error *error) {
+    const char *base = getenv("TMPDIR");
+    char *made = sac_format("%s/student-bench-XXXXXX", base != NULL && base[0] ? base : "/tmp");
+    if (made == NULL) return SAC_ERROR_MEMORY;
+    if (mkdtemp(made) == NULL) {
+        const sac_status status =
+            sac_error_set(error, SAC_ERROR_IO, -1, "%s: temporary folder cannot be made: %s", made,
+                          strerror(errno));
+        sac_free(made);
+        return status;
+    }
+    clip->folder = made;
+    clip->path = sac_path_join(made, "synthetic.mp4");
+    return clip->path != NULL ? SAC_OK : SAC_ERROR_MEMORY;
+}
+
+sac_status bench_clip_open(bench_clip *clip, const char *source,
+                           const bench_clip_settings *settings, const sac_tool_settings *tool,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    bench_display shown = {.settings = tool, .label = "synthetic clip", .unit = "frames"};
+    *clip = (bench_clip){.source = source};
+    if (source != NULL) return SAC_OK;
+    const sac_synthetic_clip wanted = {.width = (int)settings->width,
+                                       .height = (int)settings->height,
+                                       .frames = settings->frames,
+                                       .seed = (uint64_t)tool->seed};
+    SAC_TRY(temporary_clip(clip, error));
+    SAC_TRY(sac_synthetic_clip_write(clip->path, &wanted, bench_show, &shown, error));
+    clip->source = clip->path;
+fail:
+    sac_progress_close(&shown.progress);
+    if (status < 0) bench_clip_close(clip);
+    return status;
+}
+
+void bench_clip_close(bench_clip *clip) {
+    if (clip == NULL) return;
+    if (clip->path != NULL) unlink(clip->path);
+    if (clip->folder != NULL) rmdir(clip->folder);
+    sac_free(clip->path);
+    sac_free(clip->folder);
+    *clip = (bench_clip){0};
+}
+
+sac_status bench_check_model(const char *model, sac_error *error) {
+    sac_student *student = NULL;
+    if (model == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "-m MODEL is missing");
+    const sac_status status = sac_student_open(&student, model, NULL, error);
+    sac_student_close(&student);
     return status;
 }
 

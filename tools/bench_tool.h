@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bench/figures.h"
 #include "bench/machine.h"
 #include "core/tool.h"
 #include "saccade/status.h"
@@ -41,11 +42,12 @@ sac_truth_source bench_truth_source(const bench_truth *truth);
      .help = "frames a region of the masks may be out of sight and still be the same track"}
 // clang-format on
 
+int bench_main_compare(int argc, char **argv);
 int bench_main_eval(int argc, char **argv);
+int bench_main_machine(int argc, char **argv);
 int bench_main_report(int argc, char **argv);
 int bench_main_run(int argc, char **argv);
 int bench_main_train(int argc, char **argv);
-int bench_main_machine(int argc, char **argv);
 
 // A display that opens at the first report, when the total is known.
 typedef struct bench_display {
@@ -69,6 +71,64 @@ SAC_NODISCARD sac_status bench_print_json(const json_t *json, sac_error *error);
 SAC_NODISCARD sac_status bench_hand_out(const json_t *json, const char *json_path,
                                         const char *markdown, const char *markdown_path,
                                         bool print_markdown, sac_error *error);
+// Where a command's results go; NULL: not wanted.
+typedef struct bench_outputs {
+    const char *json, *markdown, *csv, *plot;
+} bench_outputs;
+// clang-format off
+#define BENCH_OUTPUT_OPTIONS(kind, shown)                                                          \
+    {.name = "", .help = "Results"},                                                               \
+    {.name = "json", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.json),              \
+     .argument = "FILE",                                                                           \
+     .help = "write the results as JSON; - for standard output instead of the table"},             \
+    {.name = "markdown", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.markdown),      \
+     .argument = "FILE", .help = "write the table as Markdown"},                                   \
+    {.name = "csv", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.csv),                \
+     .argument = "FILE", .help = "write the table as CSV"},                                        \
+    {.name = "plot", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.plot),              \
+     .argument = "FILE", .help = "draw " shown "; .svg or .png"}
+// clang-format on
+// What can be wrong with the outputs is said before the work begins. SAC_ERROR_ARGUMENT.
+SAC_NODISCARD sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error);
+// Table, JSON and CSV to where they are wanted; the picture is the caller's. NULL texts: lack of
+// memory.
+SAC_NODISCARD sac_status bench_outputs_write(const bench_outputs *outputs, const json_t *json,
+                                             const char *markdown, const char *csv,
+                                             sac_error *error);
+// Bars of what share of its limit each figure reaches. Nothing when `path` is NULL or no figure has
+// a limit (with a warning).
+SAC_NODISCARD sac_status bench_plot_limits(const sac_figures *figures, const char *title,
+                                           const char *path, const sac_logger *logger,
+                                           sac_error *error);
+// Adds "command", "settings" and "version" to a result; false on lack of memory.
+bool bench_sign(json_t *json, const sac_command *command, const void *settings);
+// A source to measure with: SOURCE as given, or a synthetic clip in a temporary folder.
+typedef struct bench_clip {
+    char *folder, *path; // owned; NULL when the source was given
+    const char *source;
+} bench_clip;
+typedef struct bench_clip_settings {
+    int64_t width, height, frames;
+} bench_clip_settings;
+// clang-format off
+#define BENCH_CLIP_OPTIONS(kind)                                                                   \
+    {.name = "", .help = "The synthetic clip used without SOURCE"},                                \
+    {.name = "width", .type = SAC_OPTION_INT, .offset = offsetof(kind, clip.width),                \
+     .number = 360, .min = 32, .max = 4096, .argument = "PX", .help = "width"},                    \
+    {.name = "height", .type = SAC_OPTION_INT, .offset = offsetof(kind, clip.height),              \
+     .number = 240, .min = 32, .max = 4096, .argument = "PX", .help = "height"},                   \
+    {.name = "frames", .type = SAC_OPTION_INT, .offset = offsetof(kind, clip.frames),              \
+     .number = 400, .min = 2, .max = 100000, .argument = "N", .help = "length"},                   \
+    {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(kind, tool.seed), .number = 1,     \
+     .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of the scene"}
+// clang-format on
+// `source` NULL: the clip is rendered. SAC_ERROR_IO, SAC_ERROR_INTERRUPTED, SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status bench_clip_open(bench_clip *clip, const char *source,
+                                         const bench_clip_settings *settings,
+                                         const sac_tool_settings *tool, sac_error *error);
+void bench_clip_close(bench_clip *clip); // removes the temporary clip; NULL-safe
+// SAC_OK when the model can be opened: a damaged one must not cost the rendering of a clip first.
+SAC_NODISCARD sac_status bench_check_model(const char *model, sac_error *error);
 // Exit code and closing line.
 int bench_finish(const char *name, sac_status status, const sac_error *error, bool quiet);
 

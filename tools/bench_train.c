@@ -109,6 +109,7 @@ static sac_status train(const train_settings *settings, const sac_logger *logger
     bench_warn_load(&result.machine, logger);
     SAC_TRY_ALLOC(text = sac_training_to_markdown(&result));
     SAC_TRY_ALLOC(json = sac_training_to_json(&result));
+    if (!bench_sign(json, &train_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
     SAC_TRY(bench_hand_out(json, settings->json, text, settings->markdown, true, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");

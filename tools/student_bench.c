@@ -1,6 +1,6 @@
-// student-bench: accuracy of scores against a data set's labels (`eval`), a page about a teacher
-// (`report`), speed of a student model (`run`), of training steps (`train`), and the machine's
-// limits (`machine`). Only chooses the command; each is a file bench_<command>.c.
+// student-bench: accuracy, speed, the two against each other, and result files side by side. Only
+// chooses the command; each is a file bench_<command>.c.
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/bench_tool.h"
@@ -8,11 +8,10 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"eval", bench_main_eval},
-                {"report", bench_main_report},
-                {"run", bench_main_run},
-                {"train", bench_main_train},
-                {"machine", bench_main_machine}};
+} commands[] = {{"eval", bench_main_eval},       {"report", bench_main_report},
+                {"run", bench_main_run},         {"train", bench_main_train},
+                {"machine", bench_main_machine}, {"compare", bench_main_compare}};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const sac_option no_options[] = {{.name = NULL}};
 static const sac_command top_command = {
@@ -20,27 +19,40 @@ static const sac_command top_command = {
     .usage = "COMMAND [options]",
     .description =
         "Accuracy and speed of students, teachers and plain score files.\n\n"
-        "  eval     frame AUC, RBDC and TBDC of models, score files or teachers on a "
-        "labelled data set\n"
-        "  report   a page about a teacher: curves, false alarms, misses, tasks; overlay videos\n"
-        "  run      frames per second of a student, and of decoding, on this machine\n"
-        "  train    samples per second of a teacher's and a student's training step\n"
-        "  machine  this machine's matrix-multiplication and memory rates\n\n"
+        "  eval       frame AUC, RBDC and TBDC of models, score files or teachers on a labelled "
+        "data set\n"
+        "  report     a page about a teacher: curves, false alarms, misses, tasks; overlay videos\n"
+        "  run        frames per second of a student, and of decoding, on this machine\n"
+        "  train      samples per second of a teacher's and a student's training step\n"
+        "  machine    this machine's matrix-multiplication and memory rates\n"
+        "  compare    two result files figure by figure, as ratios\n\n"
         "Each command has its own --help.",
     .options = no_options,
     .max_positional = -1,
 };
 
+// "eval, report ... or compare"
+static const char *known(char *text, size_t size) {
+    size_t used = 0;
+    for (int i = 0; i < COMMANDS && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i == 0              ? ""
+                                 : i == COMMANDS - 1 ? " or "
+                                                     : ", ",
+                                 commands[i].name);
+    return text;
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : NULL;
+    sac_error error = {0};
+    char names[256];
     if (name != NULL && name[0] != '-') {
-        for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        for (int i = 0; i < COMMANDS; i++)
             if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
-        sac_error error = {0};
-        const sac_status status = sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
-                                                "unknown command '%.100s', expected eval, report, "
-                                                "run, train or machine",
-                                                name);
+        const sac_status status =
+            sac_error_set(&error, SAC_ERROR_ARGUMENT, -1, "unknown command '%.100s', expected %s",
+                          name, known(names, sizeof names));
         return sac_tool_fail(BENCH_NAME, status, &error);
     }
     sac_options_result result;
@@ -48,10 +60,8 @@ int main(int argc, char **argv) {
     const int code = sac_tool_start(&top_command, &nothing, argc, argv, &result);
     if (code >= 0) return code;
     sac_options_close(&result);
-    sac_error error = {0};
     const sac_status status =
-        sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
-                      "no command given, expected eval, report, run, train or machine; see "
-                      "--help");
+        sac_error_set(&error, SAC_ERROR_ARGUMENT, -1, "no command given, expected %s; see --help",
+                      known(names, sizeof names));
     return sac_tool_fail(BENCH_NAME, status, &error);
 }

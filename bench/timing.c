@@ -1,0 +1,362 @@
+// Timed loops on one thread, and the workers that run several of them at once.
+#include "bench/timing.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "core/time.h"
+
+enum {
+    PREPARED_BYTES = 64 << 20,
+    PREPARED_MOST = 256,
+    RAW_BYTES = 256 << 20,
+    QUEUE = 4, // frames decoded ahead on an own thread, as sac_video_default_options
+};
+
+sac_status sac_timing_add(sac_timing_samples *samples, double seconds) {
+    if (samples->count == samples->capacity) {
+        if (samples->capacity >= SAC_TIMING_SAMPLES) return SAC_OK;
+        const int64_t capacity = samples->capacity > 0 ? 2 * samples->capacity : 4096;
+        double *values =
+            sac_recalloc(samples->values, samples->capacity, capacity, sizeof *samples->values);
+        if (values == NULL) return SAC_ERROR_MEMORY;
+        samples->values = values;
+        samples->capacity = capacity;
+    }
+    samples->values[samples->count++] = seconds;
+    return SAC_OK;
+}
+
+void sac_timing_samples_close(sac_timing_samples *samples) {
+    if (samples == NULL) return;
+    sac_free(samples->values);
+    memset(samples, 0, sizeof *samples);
+}
+
+static sac_video_options video_options(const sac_timing_source *source, int channels,
+                                       bool own_thread) {
+    sac_video_options video = sac_video_default_options();
+    video.channels = channels;
+    video.threads = source->decode_threads;
+    video.queue = own_thread ? QUEUE : 0;
+    video.format = source->format;
+    return video;
+}
+
+// ---- frames in memory --------------------------------------------------------------------------
+
+static sac_status too_short(const sac_timing_source *source, int64_t count, sac_error *error) {
+    return sac_error_set(error, SAC_ERROR_FORMAT, count,
+                         "%s: %lld frames, a speed measurement needs at least two", source->path,
+                         (long long)count);
+}
+
+// Three planes each, interleaved, border frames repeated.
+static sac_status keep_inputs(sac_prepared *prepared, const float *planes, int64_t count,
+                              const sac_student_info *info) {
+    const int64_t pixels = (int64_t)info->width * info->height;
+    int64_t floats;
+    prepared->size = 3 * pixels;
+    if (!sac_mul(count, prepared->size, &floats)) floats = -1;
+    prepared->inputs = sac_calloc(floats, sizeof *prepared->inputs);
+    if (prepared->inputs == NULL) return SAC_ERROR_MEMORY;
+    prepared->count = count;
+    for (int64_t t = 0; t < count; t++) {
+        float *input = prepared->inputs + t * prepared->size;
+        for (int k = 0; k < 3; k++) {
+            int64_t from = t + info->offsets[k];
+            from = from < 0 ? 0 : from >= count ? count - 1 : from;
+            const float *plane = planes + from * pixels;
+            for (int64_t i = 0; i < pixels; i++) input[3 * i + k] = plane[i];
+        }
+    }
+    return SAC_OK;
+}
+
+sac_status sac_prepared_load(sac_prepared *prepared, sac_student *student,
+                             const sac_timing_source *source, sac_error *error) {
+    sac_student_info info;
+    sac_video *video = NULL;
+    sac_video_info video_info;
+    sac_frame frame;
+    float *planes = NULL;
+    sac_status status;
+    int64_t count = 0, floats;
+    memset(prepared, 0, sizeof *prepared);
+    sac_student_get_info(student, &info);
+    const int64_t pixels = (int64_t)info.width * info.height;
+    int64_t most = PREPARED_BYTES / (3 * (int64_t)sizeof(float) * pixels);
+    most = most < 8 ? 8 : most > PREPARED_MOST ? PREPARED_MOST : most;
+    if (!sac_mul(most, pixels, &floats)) floats = -1;
+    SAC_TRY_ALLOC(planes = sac_calloc(floats, sizeof *planes));
+    const sac_video_options options = video_options(source, info.channels, false);
+    SAC_TRY(sac_video_open(&video, source->path, &options, error));
+    sac_video_get_info(video, &video_info);
+    prepared->width = video_info.source_width;
+    prepared->height = video_info.source_height;
+    while (count < most) {
+        SAC_TRY(sac_video_read(video, &frame, error));
+        if (status == SAC_EOF) break;
+        SAC_TRY(sac_student_prepare(student, planes + count * pixels, frame.data, frame.width,
+                                    frame.height, frame.channels, error));
+        count++;
+    }
+    if (count < 2) SAC_TRY(too_short(source, count, error));
+    SAC_TRY(keep_inputs(prepared, planes, count, &info));
+    status = SAC_OK;
+fail:
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "no memory to prepare frames of %s", source->path);
+    sac_free(planes);
+    sac_video_close(&video);
+    if (status < 0) sac_prepared_close(prepared);
+    return status;
+}
+
+void sac_prepared_close(sac_prepared *prepared) {
+    if (prepared == NULL) return;
+    sac_free(prepared->inputs);
+    memset(prepared, 0, sizeof *prepared);
+}
+
+sac_status sac_raw_frames_load(sac_raw_frames *frames, const sac_timing_source *source,
+                               int64_t most, sac_error *error) {
+    sac_video *video = NULL;
+    sac_frame frame;
+    sac_status status;
+    int64_t pixels = 0;
+    memset(frames, 0, sizeof *frames);
+    const sac_video_options options = video_options(source, 1, false);
+    SAC_TRY(sac_video_open(&video, source->path, &options, error));
+    do {
+        SAC_TRY(sac_video_read(video, &frame, error));
+        if (status == SAC_EOF) break;
+        if (frames->count == 0) {
+            frames->width = frame.width;
+            frames->height = frame.height;
+            pixels = (int64_t)frame.width * frame.height;
+            if (most > RAW_BYTES / pixels) most = RAW_BYTES / pixels;
+            if (most < 2) most = 2;
+            SAC_TRY_ALLOC(frames->pixels = sac_calloc(most * pixels, 1));
+        }
+        memcpy(frames->pixels + frames->count * pixels, frame.data, (size_t)pixels);
+        frames->count++;
+    } while (frames->count < most);
+    if (frames->count < 2) SAC_TRY(too_short(source, frames->count, error));
+    status = SAC_OK;
+fail:
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "no memory for frames of %s", source->path);
+    sac_video_close(&video);
+    if (status < 0) sac_raw_frames_close(frames);
+    return status;
+}
+
+void sac_raw_frames_close(sac_raw_frames *frames) {
+    if (frames == NULL) return;
+    sac_free(frames->pixels);
+    memset(frames, 0, sizeof *frames);
+}
+
+// ---- loops of one thread -----------------------------------------------------------------------
+
+// What one thread does and finds.
+typedef struct work {
+    sac_student *student;         // NULL: decode only
+    const sac_prepared *prepared; // NULL: read the source
+    const sac_timing_source *source;
+    bool own_thread;
+    double seconds;
+    int64_t first; // prepared input to begin with
+    bool sampling;
+    sac_timing_samples samples;
+    int64_t frames, pass_frames;
+    double elapsed; // of the timed parts
+    sac_status status;
+    sac_error error;
+} work;
+
+static sac_status loop_prepared(work *w) {
+    sac_status status;
+    sac_result result;
+    const double start = sac_time_s();
+    double last = start;
+    sac_student_reset(w->student);
+    do {
+        const int64_t place = (w->first + w->frames) % w->prepared->count;
+        SAC_TRY(sac_student_score_prepared(
+            w->student, w->prepared->inputs + place * w->prepared->size, &result, &w->error));
+        const double now = sac_time_s();
+        if (w->sampling) SAC_TRY(sac_timing_add(&w->samples, now - last));
+        last = now;
+        w->frames++;
+    } while (last - start < w->seconds);
+    w->elapsed = last - start;
+    status = SAC_OK;
+fail:
+    return status;
+}
+
+static sac_status pull_all(int64_t *pulled, sac_student *student, sac_error *error) {
+    sac_status status;
+    sac_result result;
+    do {
+        SAC_TRY(sac_student_pull(student, &result, error));
+        if (status == SAC_OK) ++*pulled;
+    } while (status == SAC_OK);
+    status = SAC_OK;
+fail:
+    return status;
+}
+
+// One pass over the source, or less when the time is over.
+static sac_status pass(work *w) {
+    sac_video *video = NULL;
+    sac_frame frame;
+    sac_status status;
+    int64_t read = 1, pulled = 0;
+    sac_student_info info = {.channels = 1};
+    const double left = w->seconds - w->elapsed;
+    if (w->student != NULL) {
+        sac_student_get_info(w->student, &info);
+        sac_student_reset(w->student);
+    }
+    const sac_video_options options = video_options(w->source, info.channels, w->own_thread);
+    SAC_TRY(sac_video_open(&video, w->source->path, &options, &w->error));
+    SAC_TRY(sac_video_read(video, &frame, &w->error));
+    if (status == SAC_EOF)
+        SAC_TRY(sac_error_set(&w->error, SAC_ERROR_FORMAT, 0, "%s: no frames", w->source->path));
+    const double start = sac_time_s();
+    double last = start;
+    if (w->student != NULL)
+        SAC_TRY(sac_student_push(w->student, frame.data, frame.width, frame.height, frame.channels,
+                                 frame.time_s, &w->error));
+    bool ended = false;
+    while (!ended && last - start < left) {
+        SAC_TRY(sac_video_read(video, &frame, &w->error));
+        ended = status == SAC_EOF;
+        if (!ended) read++;
+        if (w->student != NULL) {
+            if (ended)
+                SAC_TRY(sac_student_finish(w->student, &w->error));
+            else
+                SAC_TRY(sac_student_push(w->student, frame.data, frame.width, frame.height,
+                                         frame.channels, frame.time_s, &w->error));
+            SAC_TRY(pull_all(&pulled, w->student, &w->error));
+        }
+        const double now = sac_time_s();
+        if (w->sampling && !ended) SAC_TRY(sac_timing_add(&w->samples, now - last));
+        last = now;
+    }
+    if (ended) w->pass_frames = read;
+    // The first frame was decoded before the clock started but scored within it. When the pass is
+    // cut short, the student still holds its look-ahead: count what came out.
+    w->frames += w->student != NULL ? pulled : read - 1;
+    w->elapsed += last - start;
+    status = SAC_OK;
+fail:
+    sac_video_close(&video);
+    return status;
+}
+
+static sac_status loop_source(work *w) {
+    sac_status status;
+    // Opening is not timed: a source of a few frames must not make the round endless.
+    const double give_up = sac_time_s() + 20.0 * w->seconds + 1.0;
+    do {
+        SAC_TRY(pass(w));
+    } while (w->elapsed < w->seconds && sac_time_s() < give_up);
+    if (w->frames == 0)
+        SAC_TRY(sac_error_set(&w->error, SAC_ERROR_FORMAT, 0,
+                              "%s: gave no scored frame within %g s", w->source->path, w->seconds));
+    status = SAC_OK;
+fail:
+    return status;
+}
+
+static void *run_work(void *user) {
+    work *w = user;
+    w->status = w->prepared != NULL ? loop_prepared(w) : loop_source(w);
+    if (w->status == SAC_ERROR_MEMORY)
+        sac_error_set(&w->error, w->status, -1, "no memory for the measurement");
+    return NULL;
+}
+
+// ---- workers -----------------------------------------------------------------------------------
+
+static sac_status gather(double *fps, work *works, int workers, sac_timing_samples *samples,
+                         int64_t *pass_frames, sac_error *error) {
+    sac_status status = SAC_OK;
+    *fps = 0.0;
+    for (int i = 0; i < workers; i++) {
+        const work *w = &works[i];
+        if (w->status < 0)
+            SAC_TRY(sac_error_set(error, w->status, w->error.position, "%s", w->error.message));
+        // All began together and ran for the same time, up to a frame: rates add up.
+        *fps += w->elapsed > 0.0 ? (double)w->frames / w->elapsed : 0.0;
+        if (pass_frames != NULL && w->pass_frames > 0) *pass_frames = w->pass_frames;
+        for (int64_t k = 0; samples != NULL && k < w->samples.count; k++)
+            SAC_TRY(sac_timing_add(samples, w->samples.values[k]));
+    }
+fail:
+    return status;
+}
+
+static sac_status run_works(double *fps, const work *pattern, sac_student *const *students,
+                            int workers, sac_timing_samples *samples, int64_t *pass_frames,
+                            sac_error *error) {
+    work *works = NULL;
+    pthread_t threads[SAC_TIMING_WORKERS];
+    int started = 0;
+    sac_status status;
+    if (workers < 1 || workers > SAC_TIMING_WORKERS)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%d workers, expected 1 to %d", workers,
+                             SAC_TIMING_WORKERS);
+    SAC_TRY_ALLOC(works = sac_calloc(workers, sizeof *works));
+    for (int i = 0; i < workers; i++) {
+        works[i] = *pattern;
+        works[i].student = students != NULL ? students[i] : NULL;
+        works[i].sampling = samples != NULL;
+        if (pattern->prepared != NULL) works[i].first = pattern->prepared->count * i / workers;
+    }
+    for (int i = 1; i < workers; i++) {
+        if (pthread_create(&threads[i], NULL, run_work, &works[i]) != 0) break;
+        started = i;
+    }
+    if (started == workers - 1) run_work(&works[0]);
+    for (int i = 1; i <= started; i++) pthread_join(threads[i], NULL);
+    if (started != workers - 1)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_BACKEND, -1, "%d threads could not be started",
+                              workers));
+    SAC_TRY(gather(fps, works, workers, samples, pass_frames, error));
+fail:
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "no memory for the measurement");
+    for (int i = 0; works != NULL && i < workers; i++) sac_timing_samples_close(&works[i].samples);
+    sac_free(works);
+    return status;
+}
+
+sac_status sac_time_prepared(double *fps, sac_student *const *students, int workers,
+                             const sac_prepared *prepared, sac_timing_samples *samples,
+                             double seconds, sac_error *error) {
+    const work pattern = {.prepared = prepared, .seconds = seconds};
+    return run_works(fps, &pattern, students, workers, samples, NULL, error);
+}
+
+sac_status sac_time_files(double *fps, sac_student *const *students, int workers,
+                          const sac_timing_source *source, bool own_thread,
+                          sac_timing_samples *samples, double seconds, int64_t *pass_frames,
+                          sac_error *error) {
+    const work pattern = {.source = source, .own_thread = own_thread, .seconds = seconds};
+    return run_works(fps, &pattern, students, workers, samples, pass_frames, error);
+}
+
+sac_status sac_time_decoding(double *fps, int workers, const sac_timing_source *source,
+                             bool own_thread, sac_timing_samples *samples, double seconds,
+                             sac_error *error) {
+    const work pattern = {.source = source, .own_thread = own_thread, .seconds = seconds};
+    return run_works(fps, &pattern, NULL, workers, samples, NULL, error);
+}
