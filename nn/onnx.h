@@ -11,7 +11,8 @@
 // Reshape Resize and Upsample (nearest, whole factors) Shape Sigmoid Slice Softmax Softplus (inside
 // Mish) Split Sqrt (constants) Squeeze Sub Sum Swish Tanh Transpose Unsqueeze. Tensors have at most
 // 5 axes; axis 0 of everything computed from an input is the batch, which may have any size in a
-// plan whatever the file says.
+// plan whatever the file says. Inputs are f32; one of bytes that only Casts read is taken as f32
+// with the bytes' values.
 #ifndef SAC_NN_ONNX_H
 #define SAC_NN_ONNX_H
 

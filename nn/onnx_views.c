@@ -7,6 +7,8 @@
 #include "nn/onnx_import.h"
 #include "nn/op.h"
 
+#define MAX_GATHER 4096 // places that one Gather may pick of a computed tensor
+
 sac_status onnx_axis(onnx_import *im, int64_t given, int ndims, int *axis) {
     if (given < -ndims || given >= ndims)
         return onnx_damaged(im, "axis %" PRId64 " of %d axes", given, ndims);
@@ -186,6 +188,45 @@ fail:
 }
 
 // One index of one axis of a node.
+// A list of indices: the longest pieces that go up in even steps, cut out and joined.
+static sac_status gather_list(onnx_import *im, int src, int axis, const onnx_tensor *index) {
+    sac_status status = SAC_OK;
+    const int64_t size = im->shapes[src].dims[axis], count = index->count;
+    const sac_attrs attrs = {.axis = axis};
+    int parts[SAC_MAX_SRC], part_count = 0, node = -1;
+    if (axis == 0) return onnx_refuse(im, "picks along axis 0, which is the batch");
+    if (count < 1 || count > MAX_GATHER)
+        return onnx_refuse(im, "picks %" PRId64 " places of a computed tensor, expected 1 to %d",
+                           count, MAX_GATHER);
+    for (int64_t i = 0; i < count; i++) {
+        if (index->i[i] < -size || index->i[i] >= size)
+            return onnx_damaged(im, "index %" PRId64 " on an axis of %" PRId64, index->i[i], size);
+    }
+    for (int64_t i = 0; i < count;) {
+        const int64_t begin = index->i[i] < 0 ? index->i[i] + size : index->i[i];
+        int64_t length = 1, step = 1;
+        for (int64_t last = begin; i + length < count; length++) {
+            const int64_t given = index->i[i + length], at = given < 0 ? given + size : given;
+            if (length == 1 ? at <= last : at - last != step) break;
+            step = at - last;
+            last = at;
+        }
+        const bool only = length == count;
+        SAC_TRY(cut(im, src, axis, begin, length, step, 0, only ? NULL : "cut", &node));
+        parts[part_count++] = node;
+        i += length;
+        if (part_count < SAC_MAX_SRC && i < count) continue;
+        if (part_count == 1) break;
+        SAC_TRY(onnx_emit(im, SAC_OP_CONCAT, &attrs, parts, part_count, 0,
+                          i < count ? "part" : NULL, &node));
+        parts[0] = node;
+        part_count = 1;
+    }
+    status = onnx_output_node(im, 0, node);
+fail:
+    return status;
+}
+
 sac_status onnx_gather(onnx_import *im) {
     sac_status status = SAC_OK;
     int64_t given = 0;
@@ -196,21 +237,20 @@ sac_status onnx_gather(onnx_import *im) {
     SAC_TRY(onnx_input_constant(im, 1, &index));
     sac_shape shape = im->shapes[node];
     SAC_TRY(onnx_axis(im, given, shape.ndims, &axis));
-    if (index->i == NULL || index->count != 1 || index->ndims > 1) {
-        status = onnx_refuse(im, "takes more than one index of a computed tensor");
+    if (index->i == NULL || index->ndims > 1) {
+        status = onnx_refuse(im, "takes more than a list of indices of a computed tensor");
         goto fail;
     }
+    if (index->ndims == 1) return gather_list(im, node, axis, index);
     const int64_t size = shape.dims[axis], at = index->i[0] < 0 ? index->i[0] + size : index->i[0];
     if (at < 0 || at >= size) {
         status = onnx_damaged(im, "index %" PRId64 " on an axis of %" PRId64, index->i[0], size);
         goto fail;
     }
-    SAC_TRY(cut(im, node, axis, at, 1, 1, 0, index->ndims == 0 ? "cut" : NULL, &node));
-    if (index->ndims == 0) {
-        for (int d = axis; d + 1 < shape.ndims; d++) shape.dims[d] = shape.dims[d + 1];
-        shape.ndims--;
-        SAC_TRY(onnx_emit_reshape(im, node, &shape, 0, NULL, &node));
-    }
+    SAC_TRY(cut(im, node, axis, at, 1, 1, 0, "cut", &node));
+    for (int d = axis; d + 1 < shape.ndims; d++) shape.dims[d] = shape.dims[d + 1];
+    shape.ndims--;
+    SAC_TRY(onnx_emit_reshape(im, node, &shape, 0, NULL, &node));
     status = onnx_output_node(im, 0, node);
 fail:
     return status;

@@ -25,6 +25,18 @@ awk '/^total/ {total = $(NF-1); next} /^(stem|body|head|map)/ {n = NF; if ($n ==
 grep -q '^forward body2.conv convolution' kernels || fail "kernels"
 if grep -q ' ref' kernels; then fail "a step fell back to the plain reference: $(grep ' ref' kernels)"; fi
 
+# Export: equal bytes for equal settings, and the file tells a stranger how to feed it.
+"$bin/student-info" m.safetensors --export-onnx m.onnx > text2
+cmp -s text text2 || fail "exporting changes what is printed"
+"$bin/student-info" m.safetensors --export-onnx again.onnx --quiet > /dev/null
+cmp -s m.onnx again.onnx || fail "two exports differ"
+"$bin/student-info" m.safetensors --export-onnx pixels.onnx --onnx-input u8 --onnx-batch 0 > /dev/null
+cmp -s m.onnx pixels.onnx && fail "pixels as input change nothing"
+for word in saccade.preprocess saccade.provenance 'random weights, for tests' map16 frames BT.601; do
+    grep -qaF "$word" m.onnx || fail "'$word' is not in the ONNX file"
+done
+grep -qa Cast pixels.onnx || fail "the graph does not take pixels"
+
 expect() { # expect CODE WORD command...
     local want=$1 word=$2 code=0
     shift 2
@@ -37,5 +49,9 @@ head -c 1000 m.safetensors > cut.safetensors
 expect 1 cut.safetensors "$bin/student-info" cut.safetensors
 expect 2 student-info "$bin/student-info"
 expect 2 -- "$bin/student-info" m.safetensors --nonsense
+expect 1 nowhere "$bin/student-info" m.safetensors --export-onnx nowhere/m.onnx
+expect 2 onnx-input "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-input u9
+expect 2 onnx-batch "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-batch -1
+[ ! -e x.onnx ] || fail "a refused export left a file"
 expect 1 'standard output' bash -c "'$bin/student-info' m.safetensors > /dev/full"
 echo ok

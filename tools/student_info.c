@@ -1,6 +1,6 @@
 // student-info: what is inside a student model: metadata, provenance, and one line per layer with
-// shape, parameters and multiply-accumulates. --verify runs the network on both backends. It
-// changes nothing.
+// shape, parameters and multiply-accumulates. --verify runs the network on both backends,
+// --export-onnx writes it for other runtimes. It never changes the model.
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,10 +16,14 @@
 #include "nn/infer.h"
 #include "saccade/version.h"
 #include "student/model.h"
+#include "student/onnx_file.h"
 
 typedef struct settings {
     sac_tool_settings tool;
     bool verify, kernels;
+    const char *onnx;
+    int onnx_input;
+    int64_t onnx_batch;
 } settings;
 
 static const sac_option options[] = {
@@ -33,17 +37,38 @@ static const sac_option options[] = {
      .type = SAC_OPTION_BOOL,
      .offset = offsetof(settings, kernels),
      .help = "also list the oneDNN implementation of every step on this machine"},
+    {.name = "", .help = "Export"},
+    {.name = "export-onnx",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(settings, onnx),
+     .argument = "FILE",
+     .help = "write the network as an ONNX file, batch normalisation folded; the file says what "
+             "its input and outputs are"},
+    {.name = "onnx-input",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, onnx_input),
+     .choices = "f32|u8",
+     .help = "f32: the input is normalised already; u8: gray pixels, normalised by the graph"},
+    {.name = "onnx-batch",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, onnx_batch),
+     .number = 1,
+     .min = 0,
+     .max = 65536,
+     .argument = "N",
+     .help = "frames scored at once; 0: left open in the file"},
     SAC_TOOL_OPTIONS(settings),
     {.name = NULL},
 };
 
 static const sac_command command = {
     .name = "student-info",
-    .usage = "MODEL [--verify] [--kernels] [--json]",
+    .usage = "MODEL [--verify] [--kernels] [--json] [--export-onnx FILE]",
     .description = "Prints the metadata of a student model and its layers: operator, output shape, "
                    "parameters,\n"
                    "multiply-accumulates (MACs) per frame.\n\n"
-                   "  student-info models/ped2.safetensors --verify",
+                   "  student-info models/ped2.safetensors --verify\n"
+                   "  student-info models/ped2.safetensors --export-onnx ped2.onnx",
     .options = options,
     .min_positional = 1,
     .max_positional = 1,
@@ -315,6 +340,10 @@ int main(int argc, char **argv) {
     const char *path = parsed.positional[0];
     SAC_TRY(sac_model_load(&model, path, &error));
     SAC_TRY(summarise(&sum, model, &error));
+    if (s.onnx != NULL) {
+        const sac_model_onnx_options onnx = {.input_u8 = s.onnx_input == 1, .batch = s.onnx_batch};
+        SAC_TRY(sac_model_write_onnx(model, s.onnx, &onnx, &error));
+    }
     if (s.verify) SAC_TRY(verify(&v, model, &s, &error));
     if (s.kernels) SAC_TRY(describe_kernels(&kernels, model, &s, &error));
     if (s.tool.json) {

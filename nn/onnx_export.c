@@ -1,0 +1,516 @@
+// Export of networks as ONNX; see nn/onnx_export.h. One function per group of operators turns a
+// node into ONNX nodes; the message itself is built by nn/onnx_writer.h.
+#include "nn/onnx_export.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "nn/fold.h"
+#include "nn/onnx_writer.h"
+#include "nn/op.h"
+#include "nn/plan.h"
+#include "saccade/version.h"
+
+#define MIN_OPSET 13
+
+typedef struct exporter {
+    onnx_writer w;
+    const sac_net *net; // folded
+    sac_params *params;
+    sac_shape *shapes;   // [count], batch 1
+    const char **values; // [count] name under which a node's value is read
+    const sac_onnx_export_options *options;
+    sac_error *error;
+} exporter;
+
+#define NAMES(...)                                                                                 \
+    (const char *const[]){__VA_ARGS__},                                                            \
+        (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
+
+// "BASE.suffix", made different from every node's name.
+static const char *inner(exporter *e, const char *base, const char *suffix) {
+    char *name =
+        base != NULL && suffix != NULL ? onnx_writer_text(&e->w, "%s.%s", base, suffix) : NULL;
+    while (name != NULL && sac_net_find(e->net, name) >= 0)
+        name = onnx_writer_text(&e->w, "%s_", name);
+    return name;
+}
+
+static const char *floats(exporter *e, const sac_node *node, const char *suffix,
+                          const sac_param *param) {
+    return onnx_writer_tensor(&e->w, inner(e, node->name, suffix), ONNX_FLOAT, param->shape.ndims,
+                              param->shape.dims, param->data);
+}
+
+static const char *scalar(exporter *e, const sac_node *node, const char *suffix, double value) {
+    const float data = (float)value;
+    return onnx_writer_tensor(&e->w, inner(e, node->name, suffix), ONNX_FLOAT, 0, NULL, &data);
+}
+
+static const char *whole(exporter *e, const char *base, const char *suffix, int count,
+                         const int64_t *data) {
+    const int64_t dims[1] = {count};
+    return onnx_writer_tensor(&e->w, inner(e, base, suffix), ONNX_INT64, 1, dims, data);
+}
+
+// One node from one value to another.
+static onnx_out *step(exporter *e, const char *op, const char *dst, const char *src) {
+    return onnx_writer_node(&e->w, op, dst, &src, 1);
+}
+
+static onnx_out *step2(exporter *e, const char *op, const char *dst, const char *a, const char *b) {
+    return onnx_writer_node(&e->w, op, dst, NAMES(a, b));
+}
+
+static void need_opset(exporter *e, int64_t opset) {
+    if (e->w.opset < opset) e->w.opset = opset;
+}
+
+// --- windows -----------------------------------------------------------------------------------
+
+// Kernel, stride and padding of the axes in space: attributes of conv and pools, 2D or 3D.
+static void window(exporter *e, onnx_out *out, const sac_attrs *attrs, int ndims) {
+    const int space = ndims - 2, first = 3 - space;
+    int64_t pads[6];
+    bool padded = false;
+    for (int a = 0; a < space; a++) {
+        pads[a] = attrs->pad[first + a];
+        pads[space + a] = attrs->pad[first + a] + attrs->pad_extra[first + a];
+        padded = padded || pads[space + a] != 0;
+    }
+    onnx_writer_ints(&e->w, out, "kernel_shape", space, attrs->kernel + first);
+    onnx_writer_ints(&e->w, out, "strides", space, attrs->stride + first);
+    if (padded) onnx_writer_ints(&e->w, out, "pads", 2 * space, pads);
+}
+
+static void conv(exporter *e, const sac_node *node, sac_param *const param[4],
+                 const sac_shape *shape, const char *src) {
+    const int space = shape->ndims - 2;
+    const char *weight = floats(e, node, "weight", param[0]);
+    onnx_out *out = node->attrs.bias
+                        ? onnx_writer_node(&e->w, "Conv", node->name,
+                                           NAMES(src, weight, floats(e, node, "bias", param[1])))
+                        : step2(e, "Conv", node->name, src, weight);
+    int64_t dilations[3];
+    bool dilated = false;
+    for (int a = 0; a < space; a++) {
+        dilations[a] = node->attrs.dilation[3 - space + a] + 1;
+        dilated = dilated || dilations[a] > 1;
+    }
+    window(e, out, &node->attrs, shape->ndims);
+    if (dilated) onnx_writer_ints(&e->w, out, "dilations", space, dilations);
+    if (node->attrs.groups > 1) onnx_writer_int(&e->w, out, "group", node->attrs.groups);
+}
+
+static void pool(exporter *e, const sac_node *node, const sac_shape *shape, const char *src) {
+    const bool max = node->kind == SAC_OP_MAX_POOL;
+    onnx_out *out = step(e, max ? "MaxPool" : "AveragePool", node->name, src);
+    window(e, out, &node->attrs, shape->ndims);
+    if (!max) onnx_writer_int(&e->w, out, "count_include_pad", node->attrs.count_pad ? 1 : 0);
+}
+
+// --- adaptive pooling --------------------------------------------------------------------------
+
+// Cell i of `cells` along an axis of `size` covers [begin, end).
+static int64_t cell_begin(int64_t i, int64_t size, int64_t cells) {
+    return i * size / cells;
+}
+
+static int64_t cell_end(int64_t i, int64_t size, int64_t cells) {
+    return ((i + 1) * size + cells - 1) / cells;
+}
+
+static const char *const axis_names[3] = {"depth", "rows", "columns"};
+
+// The maximum knows no repetition: every cell becomes a window of the longest cell's length, filled
+// up with its last place again. One Gather lays the windows side by side.
+static const char *spread(exporter *e, const sac_node *node, const char *src, int axis,
+                          int64_t size, int64_t cells, int a, int64_t *length) {
+    *length = 0;
+    for (int64_t i = 0; i < cells; i++) {
+        const int64_t n = cell_end(i, size, cells) - cell_begin(i, size, cells);
+        if (n > *length) *length = n;
+    }
+    int64_t *index = onnx_writer_alloc(&e->w, cells * *length, sizeof *index);
+    if (index == NULL) return NULL;
+    for (int64_t i = 0; i < cells; i++) {
+        const int64_t begin = cell_begin(i, size, cells), end = cell_end(i, size, cells);
+        for (int64_t k = 0; k < *length; k++)
+            index[i * *length + k] = begin + k < end ? begin + k : end - 1;
+    }
+    const int64_t dims[1] = {cells * *length};
+    const char *dst = inner(e, node->name, axis_names[a]);
+    const char *places =
+        onnx_writer_tensor(&e->w, inner(e, dst, "places"), ONNX_INT64, 1, dims, index);
+    onnx_writer_int(&e->w, step2(e, "Gather", dst, src, places), "axis", axis);
+    return dst;
+}
+
+// The mean does: each cell is cut out and averaged along this axis, and the means are joined.
+static const char *cell_means(exporter *e, const sac_node *node, const char *src, int axis,
+                              int ndims, int64_t size, int64_t cells, int a) {
+    const char **parts = onnx_writer_alloc(&e->w, cells, sizeof *parts);
+    const char *dst = inner(e, node->name, axis_names[a]);
+    if (parts == NULL || dst == NULL) return NULL;
+    const int64_t axes[1] = {axis};
+    const char *axis_list = whole(e, dst, "axis", 1, axes);
+    for (int64_t i = 0; i < cells; i++) {
+        const int64_t from[1] = {cell_begin(i, size, cells)}, to[1] = {cell_end(i, size, cells)};
+        const char *cell = inner(e, dst, onnx_writer_text(&e->w, "%" PRId64, i));
+        const char *cut = inner(e, cell, "cut");
+        (void)onnx_writer_node(
+            &e->w, "Slice", cut,
+            NAMES(src, whole(e, cell, "from", 1, from), whole(e, cell, "to", 1, to), axis_list));
+        parts[i] = inner(e, cell, "mean");
+        onnx_out *mean = step(e, "AveragePool", parts[i], cut);
+        int64_t kernel[3] = {1, 1, 1};
+        kernel[axis - 2] = to[0] - from[0];
+        onnx_writer_ints(&e->w, mean, "kernel_shape", ndims - 2, kernel);
+    }
+    if (cells == 1) {
+        (void)step(e, "Identity", dst, parts[0]);
+    } else {
+        onnx_out *joined = onnx_writer_node(&e->w, "Concat", dst, parts, (int)cells);
+        onnx_writer_int(&e->w, joined, "axis", axis);
+    }
+    return dst;
+}
+
+static void adaptive_pool(exporter *e, const sac_node *node, const sac_shape *shape,
+                          const char *src) {
+    const bool max = node->kind == SAC_OP_ADAPTIVE_MAX_POOL;
+    const int space = shape->ndims - 2, first = 3 - space;
+    int64_t kernel[3] = {1, 1, 1};
+    bool global = true, same = true;
+    for (int a = 0; a < space; a++) {
+        global = global && node->attrs.size[first + a] == 1;
+        same = same && node->attrs.size[first + a] == shape->dims[2 + a];
+    }
+    if (same) {
+        (void)step(e, "Identity", node->name, src);
+        return;
+    }
+    if (global) {
+        (void)step(e, max ? "GlobalMaxPool" : "GlobalAveragePool", node->name, src);
+        return;
+    }
+    for (int a = 0; a < space; a++) {
+        const int64_t size = shape->dims[2 + a], cells = node->attrs.size[first + a];
+        if (size % cells == 0) {
+            kernel[a] = size / cells;
+        } else if (max) {
+            src = spread(e, node, src, 2 + a, size, cells, first + a, &kernel[a]);
+        } else {
+            src = cell_means(e, node, src, 2 + a, shape->ndims, size, cells, first + a);
+        }
+    }
+    onnx_out *out = step(e, max ? "MaxPool" : "AveragePool", node->name, src);
+    onnx_writer_ints(&e->w, out, "kernel_shape", space, kernel);
+    onnx_writer_ints(&e->w, out, "strides", space, kernel);
+}
+
+// --- layers without windows --------------------------------------------------------------------
+
+static void dense(exporter *e, const sac_node *node, sac_param *const param[4],
+                  const sac_shape *shape, const char *src) {
+    if (shape->ndims > 2) {
+        const char *flat = inner(e, node->name, "flat");
+        onnx_writer_int(&e->w, step(e, "Flatten", flat, src), "axis", 1);
+        src = flat;
+    }
+    const char *weight = floats(e, node, "weight", param[0]);
+    onnx_out *out = node->attrs.bias
+                        ? onnx_writer_node(&e->w, "Gemm", node->name,
+                                           NAMES(src, weight, floats(e, node, "bias", param[1])))
+                        : step2(e, "Gemm", node->name, src, weight);
+    onnx_writer_int(&e->w, out, "transB", 1);
+}
+
+static void batch_norm(exporter *e, const sac_node *node, sac_param *const param[4],
+                       const char *src) {
+    onnx_out *out = onnx_writer_node(
+        &e->w, "BatchNormalization", node->name,
+        NAMES(src, floats(e, node, "weight", param[0]), floats(e, node, "bias", param[1]),
+              floats(e, node, "running_mean", param[2]), floats(e, node, "running_var", param[3])));
+    onnx_writer_real(&e->w, out, "epsilon", node->attrs.epsilon);
+}
+
+static void layer_norm(exporter *e, const sac_node *node, sac_param *const param[4],
+                       const char *src) {
+    need_opset(e, 17);
+    onnx_out *out = onnx_writer_node(
+        &e->w, "LayerNormalization", node->name,
+        NAMES(src, floats(e, node, "weight", param[0]), floats(e, node, "bias", param[1])));
+    onnx_writer_int(&e->w, out, "axis", -1);
+    onnx_writer_real(&e->w, out, "epsilon", node->attrs.epsilon);
+}
+
+static void upsample(exporter *e, const sac_node *node, const sac_shape *shape, const char *src) {
+    float scales[SAC_MAX_DIMS] = {1, 1, 1, 1, 1};
+    for (int d = 2; d < shape->ndims; d++)
+        scales[d] = (float)node->attrs.size[d - (shape->ndims - 3)];
+    const int64_t dims[1] = {shape->ndims};
+    const char *factors =
+        onnx_writer_tensor(&e->w, inner(e, node->name, "scales"), ONNX_FLOAT, 1, dims, scales);
+    onnx_out *out = onnx_writer_node(&e->w, "Resize", node->name, NAMES(src, "", factors));
+    onnx_writer_string(&e->w, out, "mode", "nearest");
+    onnx_writer_string(&e->w, out, "coordinate_transformation_mode", "asymmetric");
+    onnx_writer_string(&e->w, out, "nearest_mode", "floor");
+}
+
+static void slice(exporter *e, const sac_node *node, const char *src) {
+    const sac_attrs *a = &node->attrs;
+    const int64_t end = a->begin + (a->length - 1) * a->step + 1, axis = a->axis;
+    (void)onnx_writer_node(&e->w, "Slice", node->name,
+                           NAMES(src, whole(e, node->name, "starts", 1, &a->begin),
+                                 whole(e, node->name, "ends", 1, &end),
+                                 whole(e, node->name, "axes", 1, &axis),
+                                 whole(e, node->name, "steps", 1, &a->step)));
+}
+
+static void reshape(exporter *e, const sac_node *node, const char *src) {
+    int64_t dims[SAC_MAX_DIMS] = {0}; // 0: the batch stays
+    for (int d = 0; d < node->attrs.ndims; d++) dims[d + 1] = node->attrs.dims[d];
+    (void)step2(e, "Reshape", node->name, src,
+                whole(e, node->name, "shape", node->attrs.ndims + 1, dims));
+}
+
+// x f(x), with f(x) the value `gate`.
+static void gated(exporter *e, const sac_node *node, const char *src, const char *gate) {
+    (void)step2(e, "Mul", node->name, src, gate);
+}
+
+static void activation(exporter *e, const sac_node *node, const char *src) {
+    const double alpha = node->attrs.alpha, beta = node->attrs.beta;
+    onnx_out *out = NULL;
+    const char *gate = NULL, *middle = NULL;
+    switch (node->kind) {
+    case SAC_OP_RELU:
+        (void)step(e, "Relu", node->name, src);
+        break;
+    case SAC_OP_SIGMOID:
+        (void)step(e, "Sigmoid", node->name, src);
+        break;
+    case SAC_OP_TANH:
+        (void)step(e, "Tanh", node->name, src);
+        break;
+    case SAC_OP_LEAKY_RELU:
+        onnx_writer_real(&e->w, step(e, "LeakyRelu", node->name, src), "alpha", alpha);
+        break;
+    case SAC_OP_GELU:
+        need_opset(e, 20);
+        (void)step(e, "Gelu", node->name, src);
+        break;
+    case SAC_OP_CLIP:
+        (void)onnx_writer_node(
+            &e->w, "Clip", node->name,
+            NAMES(src, scalar(e, node, "low", alpha), scalar(e, node, "high", beta)));
+        break;
+    case SAC_OP_LINEAR:
+        middle = inner(e, node->name, "scaled");
+        (void)step2(e, "Mul", middle, src, scalar(e, node, "alpha", alpha));
+        (void)step2(e, "Add", node->name, middle, scalar(e, node, "beta", beta));
+        break;
+    case SAC_OP_SWISH:
+        gate = inner(e, node->name, "gate");
+        middle = src;
+        if (alpha != 1) {
+            middle = inner(e, node->name, "scaled");
+            (void)step2(e, "Mul", middle, src, scalar(e, node, "alpha", alpha));
+        }
+        (void)step(e, "Sigmoid", gate, middle);
+        gated(e, node, src, gate);
+        break;
+    case SAC_OP_HARD_SIGMOID:
+    case SAC_OP_HARD_SWISH:
+        gate = node->kind == SAC_OP_HARD_SIGMOID ? node->name : inner(e, node->name, "gate");
+        out = step(e, "HardSigmoid", gate, src);
+        onnx_writer_real(&e->w, out, "alpha", alpha);
+        onnx_writer_real(&e->w, out, "beta", beta);
+        if (node->kind == SAC_OP_HARD_SWISH) gated(e, node, src, gate);
+        break;
+    default: // MISH
+        gate = inner(e, node->name, "gate");
+        middle = inner(e, node->name, "softplus");
+        (void)step(e, "Softplus", middle, src);
+        (void)step(e, "Tanh", gate, middle);
+        gated(e, node, src, gate);
+        break;
+    }
+}
+
+// --- the walk ----------------------------------------------------------------------------------
+
+static void input(exporter *e, int index) {
+    const sac_node *node = sac_net_node(e->net, index);
+    const sac_onnx_export_options *o = e->options;
+    sac_shape shape = e->shapes[index];
+    shape.dims[0] = o->batch;
+    onnx_writer_port(&e->w, true, node->name, o->input_u8 ? ONNX_UINT8 : ONNX_FLOAT, shape.ndims,
+                     shape.dims, o->input_doc);
+    e->values[index] = node->name;
+    if (!o->input_u8) return;
+    const char *value = inner(e, node->name, "pixels");
+    onnx_writer_int(&e->w, step(e, "Cast", value, node->name), "to", ONNX_FLOAT);
+    if (o->mean != 0) {
+        const char *centred = inner(e, node->name, "centred");
+        (void)step2(e, "Sub", centred, value, scalar(e, node, "mean", o->mean));
+        value = centred;
+    }
+    if (o->scale != 1) {
+        const char *scaled = inner(e, node->name, "scaled");
+        (void)step2(e, "Div", scaled, value, scalar(e, node, "scale", o->scale));
+        value = scaled;
+    }
+    e->values[index] = value;
+}
+
+static sac_status emit(exporter *e, int index) {
+    const sac_node *node = sac_net_node(e->net, index);
+    const char *src[SAC_MAX_SRC] = {NULL};
+    sac_param *param[SAC_MAX_PARAMS];
+    onnx_out *out = NULL;
+    if (node->kind == SAC_OP_INPUT) {
+        input(e, index);
+        return SAC_OK;
+    }
+    for (int s = 0; s < node->src_count; s++) src[s] = e->values[node->src[s]];
+    const sac_shape *shape = &e->shapes[node->src[0]]; // of the first source
+    sac_plan_node_params(param, e->net, index, e->params, e->shapes);
+    e->values[index] = node->name;
+    switch (node->kind) {
+    case SAC_OP_CONV:
+        conv(e, node, param, shape, src[0]);
+        break;
+    case SAC_OP_MAX_POOL:
+    case SAC_OP_AVG_POOL:
+        pool(e, node, shape, src[0]);
+        break;
+    case SAC_OP_ADAPTIVE_MAX_POOL:
+    case SAC_OP_ADAPTIVE_AVG_POOL:
+        adaptive_pool(e, node, shape, src[0]);
+        break;
+    case SAC_OP_UPSAMPLE:
+        upsample(e, node, shape, src[0]);
+        break;
+    case SAC_OP_BATCH_NORM:
+        batch_norm(e, node, param, src[0]);
+        break;
+    case SAC_OP_LAYER_NORM:
+        layer_norm(e, node, param, src[0]);
+        break;
+    case SAC_OP_DENSE:
+        dense(e, node, param, shape, src[0]);
+        break;
+    case SAC_OP_MATMUL:
+        (void)step2(e, "MatMul", node->name, src[0], src[1]);
+        break;
+    case SAC_OP_RELU:
+    case SAC_OP_LEAKY_RELU:
+    case SAC_OP_GELU:
+    case SAC_OP_SIGMOID:
+    case SAC_OP_CLIP:
+    case SAC_OP_LINEAR:
+    case SAC_OP_TANH:
+    case SAC_OP_SWISH:
+    case SAC_OP_HARD_SIGMOID:
+    case SAC_OP_HARD_SWISH:
+    case SAC_OP_MISH:
+        activation(e, node, src[0]);
+        break;
+    case SAC_OP_SOFTMAX:
+        onnx_writer_int(&e->w, step(e, "Softmax", node->name, src[0]), "axis", node->attrs.axis);
+        break;
+    case SAC_OP_DROPOUT:
+    case SAC_OP_GRAD_REVERSE:
+        (void)step(e, "Identity", node->name, src[0]);
+        break;
+    case SAC_OP_ADD:
+        (void)onnx_writer_node(&e->w, node->src_count == 2 ? "Add" : "Sum", node->name, src,
+                               node->src_count);
+        break;
+    case SAC_OP_MUL:
+        (void)step2(e, "Mul", node->name, src[0], src[1]);
+        break;
+    case SAC_OP_CONCAT:
+        out = onnx_writer_node(&e->w, "Concat", node->name, src, node->src_count);
+        onnx_writer_int(&e->w, out, "axis", node->attrs.axis);
+        break;
+    case SAC_OP_RESHAPE:
+        reshape(e, node, src[0]);
+        break;
+    case SAC_OP_PERMUTE:
+        onnx_writer_ints(&e->w, step(e, "Transpose", node->name, src[0]), "perm", node->attrs.ndims,
+                         node->attrs.dims);
+        break;
+    case SAC_OP_SLICE:
+        slice(e, node, src[0]);
+        break;
+    default:
+        return sac_error_set(e->error, SAC_ERROR_UNSUPPORTED, -1,
+                             "node '%s': operator %s cannot be written as ONNX", node->name,
+                             sac_op_kind_name(node->kind));
+    }
+    return SAC_OK;
+}
+
+static sac_status check_options(const sac_onnx_export_options *o, sac_error *error) {
+    if (o->batch < 0 || o->batch > 65536)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "a batch of %" PRId64 ", expected 0 to 65536", o->batch);
+    if (o->input_u8 && (!isfinite(o->mean) || !isfinite(o->scale) || !(o->scale > 0)))
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "pixels (x - %g) / %g, expected finite numbers and a divisor above 0",
+                             o->mean, o->scale);
+    return SAC_OK;
+}
+
+sac_status sac_onnx_export(uint8_t **data, size_t *size, const sac_net *net,
+                           const sac_params *params, const sac_onnx_export_options *options,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    const sac_onnx_export_options none = {0};
+    sac_net *folded = NULL;
+    exporter e = {.options = options != NULL ? options : &none, .error = error};
+    *data = NULL;
+    *size = 0;
+    SAC_TRY(check_options(e.options, error));
+    SAC_TRY(sac_net_check(net, error));
+    SAC_TRY(sac_params_check_finite(params, error));
+    SAC_TRY(sac_fold_net(&folded, net, error));
+    SAC_TRY(sac_params_create(&e.params, folded, error));
+    SAC_TRY(sac_fold_params(e.params, folded, net, params, error));
+    SAC_TRY(sac_params_check_finite(e.params, error));
+    e.net = folded;
+    const int count = sac_net_count(folded);
+    SAC_TRY_ALLOC(e.shapes = sac_calloc(count, sizeof *e.shapes));
+    SAC_TRY_ALLOC(e.values = sac_calloc(count, sizeof *e.values));
+    SAC_TRY(sac_net_shapes(folded, 1, e.shapes, error));
+    e.w.opset = MIN_OPSET;
+    e.w.producer = "saccade";
+    e.w.producer_version = sac_version();
+    e.w.doc = e.options->doc;
+    e.w.graph_name = e.options->name != NULL ? e.options->name : "network";
+    for (int i = 0; i < e.options->property_count; i++)
+        onnx_writer_property(&e.w, e.options->properties[i].key, e.options->properties[i].value);
+    for (int i = 0; i < count; i++) SAC_TRY(emit(&e, i));
+    for (int i = 0; i < count; i++) {
+        if (!sac_net_is_output(folded, i)) continue;
+        sac_shape shape = e.shapes[i];
+        shape.dims[0] = e.options->batch;
+        onnx_writer_port(&e.w, false, sac_net_node(folded, i)->name, ONNX_FLOAT, shape.ndims,
+                         shape.dims, e.options->output_doc);
+    }
+    status = onnx_writer_pack(&e.w, data, size, error);
+fail:
+    onnx_writer_close(&e.w);
+    sac_free(e.shapes);
+    sac_free(e.values);
+    sac_params_close(&e.params);
+    sac_net_close(&folded);
+    if (status < 0) sac_error_set(error, status, -1, "ONNX export: %s", sac_status_name(status));
+    return status;
+}
