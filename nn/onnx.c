@@ -183,6 +183,11 @@ sac_status onnx_input_node(onnx_import *im, int input, int *node) {
         } else if (value->late == ONNX_LATE_ACTIVATION) {
             status =
                 onnx_emit_one(im, value->op, &value->attrs, value->node, -1 - input, NULL, node);
+        } else if (value->late == ONNX_LATE_STEPS) {
+            status = onnx_refuse(im,
+                                 "input %d, '%.120s', is quantised; only DequantizeLinear may read "
+                                 "it",
+                                 input, value->name);
         } else {
             status = onnx_refuse(im,
                                  "input %d, '%.120s', is a Softplus outside of x * "
@@ -555,13 +560,14 @@ fail:
 
 // Pixels u8 may enter when all that reads them turns them into floats first: the input is then the
 // floats.
-static bool only_cast(const onnx_import *im, const char *name) {
+static bool only_floats_read(const onnx_import *im, const char *name) {
     const Sac__Onnx__Graph *graph = im->model->graph;
     for (size_t i = 0; i < graph->n_node; i++) {
         const onnx_node *node = graph->node[i];
         for (size_t k = 0; k < node->n_input; k++) {
             if (strcmp(node->input[k], name) == 0 &&
-                (node->op_type == NULL || strcmp(node->op_type, "Cast") != 0))
+                (node->op_type == NULL || (strcmp(node->op_type, "Cast") != 0 &&
+                                           strcmp(node->op_type, "DequantizeLinear") != 0)))
                 return false;
         }
     }
@@ -572,10 +578,10 @@ static sac_status input_add(onnx_import *im, const Sac__Onnx__ValueInfo *info) {
     const Sac__Onnx__TensorType *type = info->type != NULL ? info->type->tensor_type : NULL;
     if (type == NULL || type->shape == NULL)
         return onnx_refuse(im, "input '%.120s' is not a tensor with sizes", info->name);
-    if (type->elem_type != 1 && !(type->elem_type == 2 && only_cast(im, info->name)))
+    if (type->elem_type != 1 && !(type->elem_type == 2 && only_floats_read(im, info->name)))
         return onnx_refuse(im,
                            "input '%.120s' has elements of type %d, expected 1 (float), or 2 "
-                           "(uint8) read by Cast only",
+                           "(uint8) read by Cast and DequantizeLinear only",
                            info->name, type->elem_type);
     const size_t ndims = type->shape->n_dim;
     if (ndims < 2 || ndims > SAC_MAX_DIMS)

@@ -22,6 +22,8 @@ typedef struct exporter {
     sac_params *params;
     sac_shape *shapes;   // [count], batch 1
     const char **values; // [count] name under which a node's value is read
+    float *scales;       // [count] of nodes whose value is u8 steps; 0: f32
+    const char *dst;     // name that the node being written gives its value
     const sac_onnx_export_options *options;
     sac_error *error;
 } exporter;
@@ -69,6 +71,98 @@ static void need_opset(exporter *e, int64_t opset) {
     if (e->w.opset < opset) e->w.opset = opset;
 }
 
+// --- 8 bits ------------------------------------------------------------------------------------
+
+// dst = scale * saturate_u8(round_half_even(src / scale)): the pair that runtimes recognise.
+static void round_u8(exporter *e, const char *base, const char *dst, const char *src, float scale) {
+    const uint8_t zero = 0;
+    const char *step_size =
+        onnx_writer_tensor(&e->w, inner(e, base, "scale"), ONNX_FLOAT, 0, NULL, &scale);
+    const char *zero_point =
+        onnx_writer_tensor(&e->w, inner(e, base, "zero"), ONNX_UINT8, 0, NULL, &zero);
+    const char *q = inner(e, base, "u8");
+    (void)onnx_writer_node(&e->w, "QuantizeLinear", q, NAMES(src, step_size, zero_point));
+    (void)onnx_writer_node(&e->w, "DequantizeLinear", dst, NAMES(q, step_size, zero_point));
+}
+
+// dst[c][...] = scales[c] * q[c][...] of a constant of s8 or s32.
+static const char *dequantised(exporter *e, const char *base, onnx_type type,
+                               const sac_shape *shape, const void *q, const float *scales) {
+    const int64_t channels[1] = {shape->dims[0]};
+    const char *dst = inner(e, base, "f32");
+    const char *steps = onnx_writer_tensor(&e->w, inner(e, base, type == ONNX_INT8 ? "s8" : "s32"),
+                                           type, shape->ndims, shape->dims, q);
+    const char *sizes =
+        onnx_writer_tensor(&e->w, inner(e, base, "scales"), ONNX_FLOAT, 1, channels, scales);
+    const void *zeros = onnx_writer_alloc(&e->w, channels[0], sizeof(int32_t));
+    if (zeros == NULL) return NULL;
+    const char *zero_points =
+        onnx_writer_tensor(&e->w, inner(e, base, "zeros"), type, 1, channels, zeros);
+    onnx_out *out =
+        onnx_writer_node(&e->w, "DequantizeLinear", dst, NAMES(steps, sizes, zero_points));
+    onnx_writer_int(&e->w, out, "axis", 0);
+    return dst;
+}
+
+// Whether the value of node `index`, perhaps behind activations, is rounded to u8 and nothing else.
+// Runtimes then run a conv or dense in integers, and want a bias of integers for that.
+static bool ends_in_u8(const exporter *e, int index) {
+    for (;;) {
+        int reader = -1, readers = 0;
+        if (e->scales[index] > 0) return true;
+        for (int i = index + 1; i < sac_net_count(e->net); i++) {
+            const sac_node *node = sac_net_node(e->net, i);
+            for (int s = 0; s < node->src_count; s++) {
+                if (node->src[s] != index) continue;
+                reader = i;
+                readers++;
+            }
+        }
+        if (readers != 1) return false;
+        const sac_op_kind kind = sac_net_node(e->net, reader)->kind;
+        if (kind == SAC_OP_FAKE_QUANT) return true;
+        if (kind != SAC_OP_RELU && kind != SAC_OP_CLIP) return false;
+        index = reader;
+    }
+}
+
+// Bias in steps of scales[c] * src_scale, which replaces scales; NULL when it does not fit s32.
+static const char *bias_s32(exporter *e, const sac_node *node, const sac_param *param,
+                            float *scales, float src_scale) {
+    int32_t *steps = onnx_writer_alloc(&e->w, param->count, sizeof *steps);
+    if (steps == NULL) return NULL;
+    for (int64_t c = 0; c < param->count; c++) {
+        scales[c] *= src_scale;
+        const double value = rint((double)param->data[c] / (double)scales[c]);
+        if (!(scales[c] > 0) || !(fabs(value) <= (double)INT32_MAX)) return NULL;
+        steps[c] = (int32_t)value;
+    }
+    return dequantised(e, inner(e, node->name, "bias"), ONNX_INT32, &param->shape, steps, scales);
+}
+
+// Writes a conv or dense that reads `src`, with weights and bias of its kind.
+static onnx_out *weighted(exporter *e, const char *op, int index, sac_param *const param[4],
+                          const char *src) {
+    const sac_node *node = sac_net_node(e->net, index);
+    const float src_scale = e->scales[node->src[0]];
+    const char *inputs[3] = {src, NULL, NULL};
+    if (node->attrs.weight_quant || (e->options->quant != NULL && src_scale > 0)) {
+        const int64_t channels = param[0]->shape.dims[0];
+        int8_t *q = onnx_writer_alloc(&e->w, param[0]->count, sizeof *q);
+        float *scales = onnx_writer_alloc(&e->w, channels, sizeof *scales);
+        if (q == NULL || scales == NULL) return NULL;
+        sac_quant_weights(q, scales, param[0]->data, channels, param[0]->count / channels);
+        inputs[1] =
+            dequantised(e, inner(e, node->name, "weight"), ONNX_INT8, &param[0]->shape, q, scales);
+        if (node->attrs.bias && src_scale > 0 && ends_in_u8(e, index))
+            inputs[2] = bias_s32(e, node, param[1], scales, src_scale);
+    } else {
+        inputs[1] = floats(e, node, "weight", param[0]);
+    }
+    if (node->attrs.bias && inputs[2] == NULL) inputs[2] = floats(e, node, "bias", param[1]);
+    return onnx_writer_node(&e->w, op, e->dst, inputs, node->attrs.bias ? 3 : 2);
+}
+
 // --- windows -----------------------------------------------------------------------------------
 
 // Kernel, stride and padding of the axes in space: attributes of conv and pools, 2D or 3D.
@@ -86,14 +180,11 @@ static void window(exporter *e, onnx_out *out, const sac_attrs *attrs, int ndims
     if (padded) onnx_writer_ints(&e->w, out, "pads", 2 * space, pads);
 }
 
-static void conv(exporter *e, const sac_node *node, sac_param *const param[4],
-                 const sac_shape *shape, const char *src) {
+static void conv(exporter *e, int index, sac_param *const param[4], const sac_shape *shape,
+                 const char *src) {
+    const sac_node *node = sac_net_node(e->net, index);
     const int space = shape->ndims - 2;
-    const char *weight = floats(e, node, "weight", param[0]);
-    onnx_out *out = node->attrs.bias
-                        ? onnx_writer_node(&e->w, "Conv", node->name,
-                                           NAMES(src, weight, floats(e, node, "bias", param[1])))
-                        : step2(e, "Conv", node->name, src, weight);
+    onnx_out *out = weighted(e, "Conv", index, param, src);
     int64_t dilations[3];
     bool dilated = false;
     for (int a = 0; a < space; a++) {
@@ -107,7 +198,7 @@ static void conv(exporter *e, const sac_node *node, sac_param *const param[4],
 
 static void pool(exporter *e, const sac_node *node, const sac_shape *shape, const char *src) {
     const bool max = node->kind == SAC_OP_MAX_POOL;
-    onnx_out *out = step(e, max ? "MaxPool" : "AveragePool", node->name, src);
+    onnx_out *out = step(e, max ? "MaxPool" : "AveragePool", e->dst, src);
     window(e, out, &node->attrs, shape->ndims);
     if (!max) onnx_writer_int(&e->w, out, "count_include_pad", node->attrs.count_pad ? 1 : 0);
 }
@@ -190,11 +281,11 @@ static void adaptive_pool(exporter *e, const sac_node *node, const sac_shape *sh
         same = same && node->attrs.size[first + a] == shape->dims[2 + a];
     }
     if (same) {
-        (void)step(e, "Identity", node->name, src);
+        (void)step(e, "Identity", e->dst, src);
         return;
     }
     if (global) {
-        (void)step(e, max ? "GlobalMaxPool" : "GlobalAveragePool", node->name, src);
+        (void)step(e, max ? "GlobalMaxPool" : "GlobalAveragePool", e->dst, src);
         return;
     }
     for (int a = 0; a < space; a++) {
@@ -207,32 +298,27 @@ static void adaptive_pool(exporter *e, const sac_node *node, const sac_shape *sh
             src = cell_means(e, node, src, 2 + a, shape->ndims, size, cells, first + a);
         }
     }
-    onnx_out *out = step(e, max ? "MaxPool" : "AveragePool", node->name, src);
+    onnx_out *out = step(e, max ? "MaxPool" : "AveragePool", e->dst, src);
     onnx_writer_ints(&e->w, out, "kernel_shape", space, kernel);
     onnx_writer_ints(&e->w, out, "strides", space, kernel);
 }
 
 // --- layers without windows --------------------------------------------------------------------
 
-static void dense(exporter *e, const sac_node *node, sac_param *const param[4],
-                  const sac_shape *shape, const char *src) {
+static void dense(exporter *e, int index, sac_param *const param[4], const sac_shape *shape,
+                  const char *src) {
     if (shape->ndims > 2) {
-        const char *flat = inner(e, node->name, "flat");
+        const char *flat = inner(e, sac_net_node(e->net, index)->name, "flat");
         onnx_writer_int(&e->w, step(e, "Flatten", flat, src), "axis", 1);
         src = flat;
     }
-    const char *weight = floats(e, node, "weight", param[0]);
-    onnx_out *out = node->attrs.bias
-                        ? onnx_writer_node(&e->w, "Gemm", node->name,
-                                           NAMES(src, weight, floats(e, node, "bias", param[1])))
-                        : step2(e, "Gemm", node->name, src, weight);
-    onnx_writer_int(&e->w, out, "transB", 1);
+    onnx_writer_int(&e->w, weighted(e, "Gemm", index, param, src), "transB", 1);
 }
 
 static void batch_norm(exporter *e, const sac_node *node, sac_param *const param[4],
                        const char *src) {
     onnx_out *out = onnx_writer_node(
-        &e->w, "BatchNormalization", node->name,
+        &e->w, "BatchNormalization", e->dst,
         NAMES(src, floats(e, node, "weight", param[0]), floats(e, node, "bias", param[1]),
               floats(e, node, "running_mean", param[2]), floats(e, node, "running_var", param[3])));
     onnx_writer_real(&e->w, out, "epsilon", node->attrs.epsilon);
@@ -242,7 +328,7 @@ static void layer_norm(exporter *e, const sac_node *node, sac_param *const param
                        const char *src) {
     need_opset(e, 17);
     onnx_out *out = onnx_writer_node(
-        &e->w, "LayerNormalization", node->name,
+        &e->w, "LayerNormalization", e->dst,
         NAMES(src, floats(e, node, "weight", param[0]), floats(e, node, "bias", param[1])));
     onnx_writer_int(&e->w, out, "axis", -1);
     onnx_writer_real(&e->w, out, "epsilon", node->attrs.epsilon);
@@ -255,7 +341,7 @@ static void upsample(exporter *e, const sac_node *node, const sac_shape *shape, 
     const int64_t dims[1] = {shape->ndims};
     const char *factors =
         onnx_writer_tensor(&e->w, inner(e, node->name, "scales"), ONNX_FLOAT, 1, dims, scales);
-    onnx_out *out = onnx_writer_node(&e->w, "Resize", node->name, NAMES(src, "", factors));
+    onnx_out *out = onnx_writer_node(&e->w, "Resize", e->dst, NAMES(src, "", factors));
     onnx_writer_string(&e->w, out, "mode", "nearest");
     onnx_writer_string(&e->w, out, "coordinate_transformation_mode", "asymmetric");
     onnx_writer_string(&e->w, out, "nearest_mode", "floor");
@@ -264,7 +350,7 @@ static void upsample(exporter *e, const sac_node *node, const sac_shape *shape, 
 static void slice(exporter *e, const sac_node *node, const char *src) {
     const sac_attrs *a = &node->attrs;
     const int64_t end = a->begin + (a->length - 1) * a->step + 1, axis = a->axis;
-    (void)onnx_writer_node(&e->w, "Slice", node->name,
+    (void)onnx_writer_node(&e->w, "Slice", e->dst,
                            NAMES(src, whole(e, node->name, "starts", 1, &a->begin),
                                  whole(e, node->name, "ends", 1, &end),
                                  whole(e, node->name, "axes", 1, &axis),
@@ -274,13 +360,13 @@ static void slice(exporter *e, const sac_node *node, const char *src) {
 static void reshape(exporter *e, const sac_node *node, const char *src) {
     int64_t dims[SAC_MAX_DIMS] = {0}; // 0: the batch stays
     for (int d = 0; d < node->attrs.ndims; d++) dims[d + 1] = node->attrs.dims[d];
-    (void)step2(e, "Reshape", node->name, src,
+    (void)step2(e, "Reshape", e->dst, src,
                 whole(e, node->name, "shape", node->attrs.ndims + 1, dims));
 }
 
 // x f(x), with f(x) the value `gate`.
-static void gated(exporter *e, const sac_node *node, const char *src, const char *gate) {
-    (void)step2(e, "Mul", node->name, src, gate);
+static void gated(exporter *e, const char *src, const char *gate) {
+    (void)step2(e, "Mul", e->dst, src, gate);
 }
 
 static void activation(exporter *e, const sac_node *node, const char *src) {
@@ -289,30 +375,30 @@ static void activation(exporter *e, const sac_node *node, const char *src) {
     const char *gate = NULL, *middle = NULL;
     switch (node->kind) {
     case SAC_OP_RELU:
-        (void)step(e, "Relu", node->name, src);
+        (void)step(e, "Relu", e->dst, src);
         break;
     case SAC_OP_SIGMOID:
-        (void)step(e, "Sigmoid", node->name, src);
+        (void)step(e, "Sigmoid", e->dst, src);
         break;
     case SAC_OP_TANH:
-        (void)step(e, "Tanh", node->name, src);
+        (void)step(e, "Tanh", e->dst, src);
         break;
     case SAC_OP_LEAKY_RELU:
-        onnx_writer_real(&e->w, step(e, "LeakyRelu", node->name, src), "alpha", alpha);
+        onnx_writer_real(&e->w, step(e, "LeakyRelu", e->dst, src), "alpha", alpha);
         break;
     case SAC_OP_GELU:
         need_opset(e, 20);
-        (void)step(e, "Gelu", node->name, src);
+        (void)step(e, "Gelu", e->dst, src);
         break;
     case SAC_OP_CLIP:
         (void)onnx_writer_node(
-            &e->w, "Clip", node->name,
+            &e->w, "Clip", e->dst,
             NAMES(src, scalar(e, node, "low", alpha), scalar(e, node, "high", beta)));
         break;
     case SAC_OP_LINEAR:
         middle = inner(e, node->name, "scaled");
         (void)step2(e, "Mul", middle, src, scalar(e, node, "alpha", alpha));
-        (void)step2(e, "Add", node->name, middle, scalar(e, node, "beta", beta));
+        (void)step2(e, "Add", e->dst, middle, scalar(e, node, "beta", beta));
         break;
     case SAC_OP_SWISH:
         gate = inner(e, node->name, "gate");
@@ -322,22 +408,22 @@ static void activation(exporter *e, const sac_node *node, const char *src) {
             (void)step2(e, "Mul", middle, src, scalar(e, node, "alpha", alpha));
         }
         (void)step(e, "Sigmoid", gate, middle);
-        gated(e, node, src, gate);
+        gated(e, src, gate);
         break;
     case SAC_OP_HARD_SIGMOID:
     case SAC_OP_HARD_SWISH:
-        gate = node->kind == SAC_OP_HARD_SIGMOID ? node->name : inner(e, node->name, "gate");
+        gate = node->kind == SAC_OP_HARD_SIGMOID ? e->dst : inner(e, node->name, "gate");
         out = step(e, "HardSigmoid", gate, src);
         onnx_writer_real(&e->w, out, "alpha", alpha);
         onnx_writer_real(&e->w, out, "beta", beta);
-        if (node->kind == SAC_OP_HARD_SWISH) gated(e, node, src, gate);
+        if (node->kind == SAC_OP_HARD_SWISH) gated(e, src, gate);
         break;
     default: // MISH
         gate = inner(e, node->name, "gate");
         middle = inner(e, node->name, "softplus");
         (void)step(e, "Softplus", middle, src);
         (void)step(e, "Tanh", gate, middle);
-        gated(e, node, src, gate);
+        gated(e, src, gate);
         break;
     }
 }
@@ -351,19 +437,33 @@ static void input(exporter *e, int index) {
     shape.dims[0] = o->batch;
     onnx_writer_port(&e->w, true, node->name, o->input_u8 ? ONNX_UINT8 : ONNX_FLOAT, shape.ndims,
                      shape.dims, o->input_doc);
-    e->values[index] = node->name;
-    if (!o->input_u8) return;
-    const char *value = inner(e, node->name, "pixels");
-    onnx_writer_int(&e->w, step(e, "Cast", value, node->name), "to", ONNX_FLOAT);
-    if (o->mean != 0) {
-        const char *centred = inner(e, node->name, "centred");
-        (void)step2(e, "Sub", centred, value, scalar(e, node, "mean", o->mean));
-        value = centred;
+    const float scale = e->scales[index];
+    const char *value = node->name;
+    if (o->input_u8 && scale > 0 && o->mean == 0 && fabs(o->scale * (double)scale - 1) < 1e-6) {
+        // The pixels are the steps of the table.
+        e->values[index] = inner(e, node->name, "rounded");
+        (void)step2(e, "DequantizeLinear", e->values[index], value,
+                    scalar(e, node, "scale", scale));
+        return;
     }
-    if (o->scale != 1) {
-        const char *scaled = inner(e, node->name, "scaled");
-        (void)step2(e, "Div", scaled, value, scalar(e, node, "scale", o->scale));
-        value = scaled;
+    if (o->input_u8) {
+        value = inner(e, node->name, "pixels");
+        onnx_writer_int(&e->w, step(e, "Cast", value, node->name), "to", ONNX_FLOAT);
+        if (o->mean != 0) {
+            const char *centred = inner(e, node->name, "centred");
+            (void)step2(e, "Sub", centred, value, scalar(e, node, "mean", o->mean));
+            value = centred;
+        }
+        if (o->scale != 1) {
+            const char *scaled = inner(e, node->name, "scaled");
+            (void)step2(e, "Div", scaled, value, scalar(e, node, "divisor", o->scale));
+            value = scaled;
+        }
+    }
+    if (scale > 0) {
+        const char *rounded = inner(e, node->name, "rounded");
+        round_u8(e, node->name, rounded, value, scale);
+        value = rounded;
     }
     e->values[index] = value;
 }
@@ -381,9 +481,11 @@ static sac_status emit(exporter *e, int index) {
     const sac_shape *shape = &e->shapes[node->src[0]]; // of the first source
     sac_plan_node_params(param, e->net, index, e->params, e->shapes);
     e->values[index] = node->name;
+    const bool rounds = e->scales[index] > 0 && node->kind != SAC_OP_FAKE_QUANT;
+    e->dst = rounds ? inner(e, node->name, "real") : node->name;
     switch (node->kind) {
     case SAC_OP_CONV:
-        conv(e, node, param, shape, src[0]);
+        conv(e, index, param, shape, src[0]);
         break;
     case SAC_OP_MAX_POOL:
     case SAC_OP_AVG_POOL:
@@ -403,10 +505,10 @@ static sac_status emit(exporter *e, int index) {
         layer_norm(e, node, param, src[0]);
         break;
     case SAC_OP_DENSE:
-        dense(e, node, param, shape, src[0]);
+        dense(e, index, param, shape, src[0]);
         break;
     case SAC_OP_MATMUL:
-        (void)step2(e, "MatMul", node->name, src[0], src[1]);
+        (void)step2(e, "MatMul", e->dst, src[0], src[1]);
         break;
     case SAC_OP_RELU:
     case SAC_OP_LEAKY_RELU:
@@ -422,38 +524,42 @@ static sac_status emit(exporter *e, int index) {
         activation(e, node, src[0]);
         break;
     case SAC_OP_SOFTMAX:
-        onnx_writer_int(&e->w, step(e, "Softmax", node->name, src[0]), "axis", node->attrs.axis);
+        onnx_writer_int(&e->w, step(e, "Softmax", e->dst, src[0]), "axis", node->attrs.axis);
         break;
     case SAC_OP_DROPOUT:
     case SAC_OP_GRAD_REVERSE:
-        (void)step(e, "Identity", node->name, src[0]);
+        (void)step(e, "Identity", e->dst, src[0]);
         break;
     case SAC_OP_ADD:
-        (void)onnx_writer_node(&e->w, node->src_count == 2 ? "Add" : "Sum", node->name, src,
+        (void)onnx_writer_node(&e->w, node->src_count == 2 ? "Add" : "Sum", e->dst, src,
                                node->src_count);
         break;
     case SAC_OP_MUL:
-        (void)step2(e, "Mul", node->name, src[0], src[1]);
+        (void)step2(e, "Mul", e->dst, src[0], src[1]);
         break;
     case SAC_OP_CONCAT:
-        out = onnx_writer_node(&e->w, "Concat", node->name, src, node->src_count);
+        out = onnx_writer_node(&e->w, "Concat", e->dst, src, node->src_count);
         onnx_writer_int(&e->w, out, "axis", node->attrs.axis);
         break;
     case SAC_OP_RESHAPE:
         reshape(e, node, src[0]);
         break;
     case SAC_OP_PERMUTE:
-        onnx_writer_ints(&e->w, step(e, "Transpose", node->name, src[0]), "perm", node->attrs.ndims,
+        onnx_writer_ints(&e->w, step(e, "Transpose", e->dst, src[0]), "perm", node->attrs.ndims,
                          node->attrs.dims);
         break;
     case SAC_OP_SLICE:
         slice(e, node, src[0]);
+        break;
+    case SAC_OP_FAKE_QUANT:
+        round_u8(e, node->name, e->dst, src[0], e->scales[index]);
         break;
     default:
         return sac_error_set(e->error, SAC_ERROR_UNSUPPORTED, -1,
                              "node '%s': operator %s cannot be written as ONNX", node->name,
                              sac_op_kind_name(node->kind));
     }
+    if (rounds) round_u8(e, node->name, node->name, e->dst, e->scales[index]);
     return SAC_OK;
 }
 
@@ -488,7 +594,14 @@ sac_status sac_onnx_export(uint8_t **data, size_t *size, const sac_net *net,
     const int count = sac_net_count(folded);
     SAC_TRY_ALLOC(e.shapes = sac_calloc(count, sizeof *e.shapes));
     SAC_TRY_ALLOC(e.values = sac_calloc(count, sizeof *e.values));
+    SAC_TRY_ALLOC(e.scales = sac_calloc(count, sizeof *e.scales));
     SAC_TRY(sac_net_shapes(folded, 1, e.shapes, error));
+    for (int i = 0; i < count; i++) {
+        const sac_node *node = sac_net_node(folded, i);
+        e.scales[i] = node->kind == SAC_OP_FAKE_QUANT
+                          ? (float)node->attrs.alpha
+                          : sac_quant_scale(e.options->quant, node->name);
+    }
     e.w.opset = MIN_OPSET;
     e.w.producer = "saccade";
     e.w.producer_version = sac_version();
@@ -509,6 +622,7 @@ fail:
     onnx_writer_close(&e.w);
     sac_free(e.shapes);
     sac_free(e.values);
+    sac_free(e.scales);
     sac_params_close(&e.params);
     sac_net_close(&folded);
     if (status < 0) sac_error_set(error, status, -1, "ONNX export: %s", sac_status_name(status));

@@ -4,6 +4,12 @@
 // Slice, AveragePool and Concat where cells overlap. No training graphs, no optimisation beyond the
 // folding.
 //
+// In 8 bits (a table of nn/quant.h) the file has the QDQ form that runtimes turn into integer
+// kernels: QuantizeLinear and DequantizeLinear, u8 without zero point and with the table's scales,
+// behind every node of the table; weights s8 with one scale per output channel behind a
+// DequantizeLinear. A bias whose sum is rounded to u8 next is s32 in steps of s_src * s_wei, as
+// runtimes want it (half a step, at most, from our f32 bias); other biases stay f32.
+//
 // The opset is the lowest that has the operators: 13, 17 with layer normalisation, 20 with GELU.
 // Only the domain ai.onnx. Parameters that are shared, or happen to be equal, stand in the file
 // once.
@@ -16,6 +22,7 @@
 
 #include "nn/net.h"
 #include "nn/params.h"
+#include "nn/quant.h"
 
 typedef struct sac_onnx_pair {
     const char *key, *value;
@@ -24,8 +31,9 @@ typedef struct sac_onnx_pair {
 typedef struct sac_onnx_export_options {
     int64_t batch; // size of axis 0; 0: left open under the name "N"
     // The inputs take pixels u8 of the same shape, and the graph itself computes
-    // (x - mean) / scale.
+    // (x - mean) / scale. In 8 bits pixels enter as they are when the table says just that.
     bool input_u8;
+    const sac_quant *quant;             // NULL: f32
     double mean, scale;                 // scale > 0; used with input_u8 only
     const char *name;                   // of the graph; NULL: "network"
     const char *doc;                    // for people; NULL: none

@@ -37,7 +37,8 @@ typedef enum onnx_late {
     ONNX_LATE_ACTIVATION, // `op` with `attrs`: SIGMOID, HARD_SIGMOID
     ONNX_LATE_SOFTPLUS,   // log(1 + exp(x)); only inside Mish
     ONNX_LATE_TANH_SOFTPLUS,
-    ONNX_LATE_PAD, // zeros around the picture: attrs.pad and attrs.pad_extra
+    ONNX_LATE_STEPS, // u8 steps of attrs.alpha; only for DequantizeLinear
+    ONNX_LATE_PAD,   // zeros around the picture: attrs.pad and attrs.pad_extra
 } onnx_late;
 
 typedef struct onnx_value {
@@ -217,6 +218,11 @@ sac_status onnx_mul(onnx_import *im);
 sac_status onnx_div(onnx_import *im);
 sac_status onnx_pow(onnx_import *im);
 sac_status onnx_neg(onnx_import *im);
+
+// nn/onnx_quant.c
+sac_status onnx_fold_dequantize(onnx_import *im);
+sac_status onnx_quantize(onnx_import *im);
+sac_status onnx_dequantize(onnx_import *im);
 
 // nn/onnx_views.c
 sac_status onnx_same(onnx_import *im);

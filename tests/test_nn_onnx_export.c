@@ -8,10 +8,13 @@
 #include "core/rng.h"
 #include "gradcheck.h"
 #include "helper.h"
+#include "nn/calibrate.h"
+#include "nn/fold.h"
 #include "nn/infer.h"
 #include "nn/onnx.h"
 #include "nn/onnx_export.h"
 #include "onnx_models.h"
+#include "quant_net.h"
 
 static const sac_onnx_options open_64 = {.dims = {0, 64, 64, 64, 64}};
 
@@ -138,6 +141,7 @@ static made pictures(void) {
     output(net, sac_net_linear(net, "linear", three, -1.5, 0.25));
     output(net, sac_net_dropout(net, "dropout", three, 0.5));
     output(net, sac_net_grad_reverse(net, "reversed", three, 1));
+    output(net, sac_net_fake_quant(net, "rounded", three, 0.0123));
     const int64_t k2[3] = {1, 3, 2}, s2[3] = {1, 2, 2}, p2[3] = {0, 1, 0};
     output(net, sac_net_pool(net, SAC_OP_MAX_POOL, "max", three, k2, s2, p2));
     output(net, sac_net_pool(net, SAC_OP_AVG_POOL, "mean", three, k2, s2, p2));
@@ -307,6 +311,140 @@ Test(nn_onnx_export, texts_shared_parameters_and_equal_bytes) {
     sac_free(data[0]);
     sac_free(data[1]);
     close_made(&m);
+}
+
+// --- 8 bits ------------------------------------------------------------------------------------
+
+static const quant_net_sizes small = {.height = 24, .width = 32, .stem = 4, .body = 16, .head = 8};
+
+static void fill_pixels(sac_infer *infer, bool normalised) {
+    float *x = sac_infer_input(infer, "frames");
+    for (int64_t i = 0; i < 3 * small.height * small.width; i++) {
+        const float pixel = (float)(i * 37 % 256);
+        x[i] = normalised ? pixel / 255.0f : pixel;
+    }
+}
+
+// The exported network is that of nn/quant.h: the network to fine-tune, which rounds in the same
+// places, gives the same maps, but for biases of s32 that now and then tip a value to the next
+// step.
+static void quantised_round_trip(const sac_net *net, const sac_params *params,
+                                 const sac_quant *quant, const sac_net *qat, sac_params *qat_params,
+                                 bool input_u8) {
+    sac_error error = {0};
+    uint8_t *data = NULL;
+    size_t size = 0;
+    made back = {0};
+    const sac_onnx_export_options options = {
+        .batch = 1, .input_u8 = input_u8, .mean = 0, .scale = 255, .quant = quant};
+    sac_infer *plans[2] = {NULL, NULL};
+    const sac_plan_options plan = {.batch = 1, .backend = SAC_BACKEND_REF};
+    sac_assert_ok(sac_onnx_export(&data, &size, net, params, &options, &error), &error);
+    sac_assert_ok(sac_onnx_parse(&back.net, &back.params, data, size, "quantised", NULL, &error),
+                  &error);
+    sac_assert_ok(sac_infer_create(&plans[0], qat, qat_params, &plan, &error), &error);
+    sac_assert_ok(sac_infer_create(&plans[1], back.net, back.params, &plan, &error), &error);
+    fill_pixels(plans[0], true);
+    fill_pixels(plans[1], !input_u8);
+    for (int k = 0; k < 2; k++) sac_assert_ok(sac_infer_run(plans[k], &error), &error);
+    static const char *const maps[] = {"map16", "map4", "map1"};
+    for (int m = 0; m < 3; m++) {
+        const sac_shape shape = sac_infer_output_shape(plans[0], maps[m]);
+        sac_assert_close(sac_infer_output(plans[1], maps[m]), sac_infer_output(plans[0], maps[m]),
+                         shape.ndims, shape.dims, 2e-3, maps[m]);
+    }
+    sac_infer_close(&plans[0]);
+    sac_infer_close(&plans[1]);
+    close_made(&back);
+    sac_free(data);
+}
+
+Test(nn_onnx_export, quantised_networks_round_in_the_same_places) {
+    sac_error error = {0};
+    sac_net *net = quant_net(&small), *folded = NULL, *qat = NULL;
+    sac_params *params = quant_net_params(net, 11), *folded_params = NULL, *qat_params = NULL;
+    sac_calibrate *calibrate = NULL;
+    sac_quant *quant = NULL;
+    const sac_plan_options plan = {.batch = 1};
+    const sac_calibrate_options defaults = sac_calibrate_defaults();
+    sac_assert_ok(sac_calibrate_create(&calibrate, net, params, &plan, &defaults, &error), &error);
+    float *x = sac_calibrate_input(calibrate, "frames");
+    for (int64_t i = 0; i < 3 * small.height * small.width; i++)
+        x[i] = (float)(i * 37 % 256) / 255.0f;
+    sac_assert_ok(sac_calibrate_run(calibrate, &error), &error);
+    sac_assert_ok(sac_calibrate_finish(calibrate, &quant, &error), &error);
+    sac_assert_ok(sac_fold_net(&folded, net, &error), &error);
+    sac_assert_ok(sac_params_create(&folded_params, folded, &error), &error);
+    sac_assert_ok(sac_fold_params(folded_params, folded, net, params, &error), &error);
+    sac_assert_ok(sac_quant_training_net(&qat, folded, quant, &error), &error);
+    sac_assert_ok(sac_params_create(&qat_params, qat, &error), &error);
+    sac_assert_ok(sac_params_copy(qat_params, folded_params), &error);
+    quantised_round_trip(net, params, quant, qat, qat_params, false);
+    quantised_round_trip(net, params, quant, qat, qat_params, true);
+    // The network to fine-tune says itself where it rounds.
+    quantised_round_trip(qat, qat_params, NULL, qat, qat_params, false);
+    // Weights of the shared stem stand there once, as bytes.
+    uint8_t *data[2] = {NULL, NULL};
+    size_t size[2] = {0, 0};
+    const sac_onnx_export_options options = {.quant = quant};
+    sac_assert_ok(sac_onnx_export(&data[0], &size[0], net, params, NULL, &error), &error);
+    sac_assert_ok(sac_onnx_export(&data[1], &size[1], net, params, &options, &error), &error);
+    int8_t q[8 * 4 * 9];
+    float scales[8];
+    sac_quant_weights(q, scales, sac_params_find(folded_params, "stem0.b.conv.weight")->data, 8,
+                      36);
+    cr_assert_eq(occurrences(data[1], size[1], q, sizeof q), 1);
+    cr_assert_eq(occurrences(data[0], size[0], q, sizeof q), 0);
+    sac_free(data[0]);
+    sac_free(data[1]);
+    sac_calibrate_close(&calibrate);
+    sac_quant_close(&quant);
+    sac_params_close(&params);
+    sac_params_close(&folded_params);
+    sac_params_close(&qat_params);
+    sac_net_close(&net);
+    sac_net_close(&folded);
+    sac_net_close(&qat);
+}
+
+// Quantised operators in a form that is not ours.
+typedef struct refusal {
+    const char *words[2];
+    uint8_t zero;
+    int zero_type;
+    float scale;
+    bool read_by_other; // Relu reads the steps
+} refusal;
+
+Test(nn_onnx_export, other_quantised_forms_are_refused) {
+    static const refusal refusals[] = {
+        {{"zero point", "q"}, 3, 2, 0.1f, false},
+        {{"uint8", "q"}, 0, 3, 0.1f, false},
+        {{"scale", "-1"}, 0, 2, -1.0f, false},
+        {{"only DequantizeLinear", "q"}, 0, 2, 0.1f, true},
+    };
+    for (size_t k = 0; k < sizeof refusals / sizeof refusals[0]; k++) {
+        const refusal *r = &refusals[k];
+        onnx_make m;
+        sac_error error = {0};
+        sac_net *net = NULL;
+        sac_params *params = NULL;
+        size_t size = 0;
+        make_start(&m, 13);
+        make_input(&m, "x", DIMS(1, 2, 3, 3));
+        make_number(&m, "scale", r->scale);
+        make_tensor_bytes(&m, "zero", r->zero_type, 0, NULL, &r->zero, 1);
+        make_node(&m, "QuantizeLinear", "x scale zero", "q");
+        make_node(&m, r->read_by_other ? "Relu" : "DequantizeLinear",
+                  r->read_by_other ? "q" : "q scale zero", "y");
+        make_output(&m, "y");
+        uint8_t *data = make_finish(&m, &size);
+        const sac_status status =
+            sac_onnx_parse(&net, &params, data, size, "made.onnx", NULL, &error);
+        sac_assert_error(status, status == SAC_ERROR_FORMAT ? status : SAC_ERROR_UNSUPPORTED,
+                         &error, "made.onnx", r->words[0], r->words[1], NULL);
+        free(data);
+    }
 }
 
 Test(nn_onnx_export, refusals_are_told) {
