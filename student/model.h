@@ -8,6 +8,7 @@
 
 #include "nn/net.h"
 #include "nn/params.h"
+#include "saccade/luma.h"
 #include "saccade/status.h"
 
 #define SAC_MODEL_FORMAT 1
@@ -78,9 +79,9 @@ SAC_NODISCARD sac_status sac_arch_build(sac_net **net, const char *arch,
 const char *sac_arch_names(void); // "tiny-m"
 
 // Scales one frame u8 [height][width][channels] (1 gray, 3 RGB; sides 1..16384) to u8 gray [H][W]
-// of the model: luma (77 R + 150 G + 29 B + 128) >> 8 first, then area average or bilinear
-// (video/scale.h). Deterministic. Keeps the scaler of the last source size: memory is allocated
-// only when the size or the channels change. One preprocessor per thread.
+// of the model: luma first (video/bt601.h), then area average or bilinear (video/scale.h).
+// Deterministic, the same bytes with every instruction set. Keeps the scaler of the last source
+// size: memory is allocated only when the size or the channels change. One preprocessor per thread.
 // SAC_ERROR_ARGUMENT: a value out of range; SAC_ERROR_MEMORY.
 typedef struct sac_preprocessor sac_preprocessor;
 SAC_NODISCARD sac_status sac_preprocessor_create(sac_preprocessor **p,
@@ -88,6 +89,11 @@ SAC_NODISCARD sac_status sac_preprocessor_create(sac_preprocessor **p,
 SAC_NODISCARD sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray,
                                                 const uint8_t *pixels, int width, int height,
                                                 int channels);
+// The same from a luma plane where it lies, in one pass: scaled and, of limited range, stretched to
+// 0..255 with one rounding. Gives the bytes that a video source of gray pixels of the model's size
+// gives. plane u8 [H][W]. SAC_ERROR_ARGUMENT: also rows that overlap.
+SAC_NODISCARD sac_status sac_preprocessor_luma(sac_preprocessor *p, uint8_t *plane,
+                                               const sac_luma *luma);
 void sac_preprocessor_close(sac_preprocessor **p);
 
 // plane f32 [H][W] = (gray - mean) / scale of a gray plane u8 [H][W].

@@ -1,13 +1,13 @@
 // From a frame of any size to the network's input: gray, scaled, three frames stacked and
 // normalised. Training and running share this file, so that they see identical numbers. It does no
-// colour management beyond BT.601 luma.
+// colour management beyond BT.601 luma and the two ranges of luma.
 #include "student/model.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "video/bt601.h"
 #include "video/scale.h"
 
 // Largest side the scaler takes.
@@ -74,13 +74,31 @@ sac_status sac_preprocessor_create(sac_preprocessor **out, const sac_preprocess 
     return SAC_OK;
 }
 
-// Luma of ITU-R BT.601 in integers; the weights add up to 256, so that equal channels give exactly
-// that value.
-static void gray_of_rgb(uint8_t *restrict gray, const uint8_t *restrict rgb, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        unsigned r = rgb[3 * i], g = rgb[3 * i + 1], b = rgb[3 * i + 2];
-        gray[i] = (uint8_t)((77u * r + 150u * g + 29u * b + 128u) >> 8);
+sac_status sac_preprocessor_luma(sac_preprocessor *p, uint8_t *plane, const sac_luma *luma) {
+    sac_status status = SAC_OK;
+    if (plane == NULL || luma == NULL || luma->data == NULL || luma->width < 1 ||
+        luma->height < 1 || luma->width > MAX_SIDE || luma->height > MAX_SIDE ||
+        (luma->height > 1 && luma->stride < luma->width && luma->stride > -luma->width)) {
+        return SAC_ERROR_ARGUMENT;
     }
+    if (p->scaler == NULL || luma->width != p->source_width || luma->height != p->source_height) {
+        sac_scaler_close(&p->scaler);
+        SAC_TRY(sac_scaler_create(&p->scaler, luma->width, luma->height, p->preprocess.width,
+                                  p->preprocess.height, 1));
+        p->source_width = luma->width;
+        p->source_height = luma->height;
+    }
+    if (luma->full_range)
+        sac_scaler_run_rows(p->scaler, plane, luma->data, luma->stride);
+    else
+        sac_scaler_run_limited(p->scaler, plane, luma->data, luma->stride);
+fail:
+    return status;
+}
+
+static void gray_of_rgb(uint8_t *restrict gray, const uint8_t *restrict rgb, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        gray[i] = sac_bt601_luma(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]);
 }
 
 sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint8_t *pixels,
@@ -102,18 +120,9 @@ sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint
         gray_of_rgb(p->gray, pixels, count);
         pixels = p->gray;
     }
-    if (width == p->preprocess.width && height == p->preprocess.height) {
-        memcpy(gray, pixels, (size_t)count);
-        return SAC_OK;
-    }
-    if (p->scaler == NULL || width != p->source_width || height != p->source_height) {
-        sac_scaler_close(&p->scaler);
-        SAC_TRY(sac_scaler_create(&p->scaler, width, height, p->preprocess.width,
-                                  p->preprocess.height, 1));
-        p->source_width = width;
-        p->source_height = height;
-    }
-    sac_scaler_run(p->scaler, gray, pixels);
+    const sac_luma luma = {
+        .data = pixels, .stride = width, .width = width, .height = height, .full_range = true};
+    SAC_TRY(sac_preprocessor_luma(p, gray, &luma));
 fail:
     return status;
 }

@@ -74,18 +74,27 @@ static void check(int sw, int sh, int dw, int dh, int ch) {
     sac_scaler *scaler = NULL;
     ref_scale(ref, src, sw, sh, dw, dh, ch);
     cr_assert_eq(sac_scaler_create(&scaler, sw, sh, dw, dh, ch), SAC_OK);
-    for (int k = 0; k < 4; k++) {
+    // Each code twice: as it is, and with limited range stretched.
+    for (int run = 0; run < 8; run++) {
+        const int k = run % 4;
+        const bool limited = run >= 4;
+        const double off = limited ? 0.5 + 0.03 : 0.5 + 0.02;
         sac_status status = sac_scaler_use(scaler, codes[k]);
         if (status == SAC_ERROR_UNSUPPORTED &&
             (codes[k] == SAC_SCALER_AVX2 || codes[k] == SAC_SCALER_AVX512))
             continue;
         cr_assert_eq(status, SAC_OK);
         memset(dst, 0xA5, (size_t)n + 64);
-        sac_scaler_run(scaler, dst, src);
-        for (int64_t i = 0; i < n; i++)
-            cr_assert(fabs(dst[i] - ref[i]) <= 0.5 + 0.02,
+        if (limited)
+            sac_scaler_run_limited(scaler, dst, src, (ptrdiff_t)sw * ch);
+        else
+            sac_scaler_run(scaler, dst, src);
+        for (int64_t i = 0; i < n; i++) {
+            double v = limited ? fmin(fmax(255 * (ref[i] - 16) / 219, 0), 255) : ref[i];
+            cr_assert(fabs(dst[i] - v) <= off,
                       "%dx%dx%d to %dx%d, code %d, element %lld: %d, expected %.4f", sw, sh, ch, dw,
-                      dh, (int)codes[k], (long long)i, dst[i], ref[i]);
+                      dh, (int)codes[k], (long long)i, dst[i], v);
+        }
         for (int i = 0; i < 64; i++)
             cr_assert_eq(dst[n + i], 0xA5, "wrote behind the picture, %dx%d to %dx%d", sw, sh, dw,
                          dh);
@@ -144,6 +153,26 @@ Test(video_scale, flat_stays_flat) {
     }
     sac_free(src);
     sac_free(dst);
+}
+
+// Single pixels against the formula of ITU-R BT.601, in a copy and through each resampler.
+Test(video_scale, limited_range_is_stretched_exactly) {
+    uint8_t src[256 * 4], dst[256 * 8];
+    for (int i = 0; i < 256 * 4; i++) src[i] = (uint8_t)(i % 256);
+    static const int heights[] = {4, 2, 8};
+    for (int k = 0; k < 3; k++)
+        for (sac_scaler_code code = SAC_SCALER_BEST; code <= SAC_SCALER_AVX512; code++) {
+            sac_scaler *scaler = NULL;
+            cr_assert_eq(sac_scaler_create(&scaler, 256, 4, 256, heights[k], 1), SAC_OK);
+            const sac_status status = sac_scaler_use(scaler, code);
+            cr_assert(status == SAC_OK || status == SAC_ERROR_UNSUPPORTED);
+            sac_scaler_run_limited(scaler, dst, src, 256);
+            for (int i = 0; i < 256 * heights[k]; i++) {
+                const double v = fmin(fmax(255 * (i % 256 - 16) / 219.0, 0), 255);
+                cr_assert_eq(dst[i], lrint(v), "%d to %d, expected %.3f", i % 256, dst[i], v);
+            }
+            sac_scaler_close(&scaler);
+        }
 }
 
 Test(video_scale, strides) {

@@ -9,8 +9,8 @@
 #include <libswscale/swscale.h>
 
 #include "core/check.h"
-#include "core/clones.h"
 #include "core/memory.h"
+#include "video/bt601.h"
 #include "video/ffmpeg.h"
 #include "video/scale.h"
 
@@ -18,9 +18,8 @@ struct sac_converter {
     int width, height, channels;
     sac_scaler *scaler; // from source_width x source_height with scaler_channels
     int source_width, source_height, scaler_channels;
-    uint8_t *plane; // source-sized gray, when luma does not lie packed in the frame
-    int64_t plane_bytes;
-    uint8_t *rgb; // source-sized RGB out of libswscale
+    sac_luma_store plane; // when luma does not lie ready in the frame
+    uint8_t *rgb;         // source-sized RGB out of libswscale
     int64_t rgb_bytes;
     struct SwsContext *sws;
 };
@@ -38,11 +37,16 @@ sac_status sac_converter_create(sac_converter **converter, int width, int height
 void sac_converter_close(sac_converter **converter) {
     if (converter == NULL || *converter == NULL) return;
     sac_scaler_close(&(*converter)->scaler);
-    sac_free((*converter)->plane);
+    sac_luma_store_free(&(*converter)->plane);
     sac_free((*converter)->rgb);
     sws_freeContext((*converter)->sws);
     sac_free(*converter);
     *converter = NULL;
+}
+
+void sac_luma_store_free(sac_luma_store *store) {
+    sac_free(store->bytes);
+    *store = (sac_luma_store){0};
 }
 
 static sac_status reserve(uint8_t **block, int64_t *have, int64_t bytes) {
@@ -71,26 +75,10 @@ static bool is_full_range(const AVFrame *f, const AVPixFmtDescriptor *d) {
     }
 }
 
-// v <- 255 (v - 16) / 219 rounded, clipped to 0..255; in 16 bits as v + 36 v / 219, with 43092 /
-// 2^18 for 36 / 219.
-SAC_CLONES_INTEGER static void stretch_range(uint8_t *pixels, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        uint16_t v = (uint16_t)((pixels[i] > 16 ? pixels[i] : 16) - 16);
-        uint16_t rest = (uint16_t)((uint32_t)(uint16_t)(v << 8) * 43092u >> 16);
-        v = (uint16_t)(v + (uint16_t)((uint16_t)(rest + 512) >> 10));
-        pixels[i] = (uint8_t)(v < 255 ? v : 255);
-    }
-}
-
-static uint8_t luma_of(int r, int g, int b) {
-    return (uint8_t)((19595 * r + 38470 * g + 7471 * b + 32768) >> 16); // weights sum to 65536
-}
-
 enum layout {
-    LAYOUT_LUMA,    // gray or YUV, whole-byte luma samples of 8 to 16 bits in this machine's byte
-                    // order
-    LAYOUT_RGB,     // 8-bit samples, packed or planar
-    LAYOUT_PALETTE, // 8-bit index
+    LAYOUT_LUMA,       // gray or YUV, luma samples of 8 to 16 bits in whole bytes
+    LAYOUT_RGB,        // 8-bit samples, packed or planar
+    LAYOUT_PALETTE,    // 8-bit index
     LAYOUT_CONVERTIBLE // only through libswscale
 };
 
@@ -106,26 +94,28 @@ static enum layout layout_of(const AVPixFmtDescriptor *d) {
                    ? LAYOUT_RGB
                    : LAYOUT_CONVERTIBLE;
     if (y->depth == 8 && y->shift == 0) return LAYOUT_LUMA;
-    bool swapped =
-        ((d->flags & AV_PIX_FMT_FLAG_BE) != 0) != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
     if (y->depth > 8 && y->depth <= 16 && y->depth + y->shift <= 16 && y->step % 2 == 0 &&
-        y->offset % 2 == 0 && !swapped)
+        y->offset % 2 == 0)
         return LAYOUT_LUMA;
     return LAYOUT_CONVERTIBLE;
 }
 
 static void gray_of_luma(uint8_t *dst, const AVFrame *f, const AVPixFmtDescriptor *d) {
     const AVComponentDescriptor *c = &d->comp[0];
+    const bool swapped =
+        ((d->flags & AV_PIX_FMT_FLAG_BE) != 0) != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
     for (int y = 0; y < f->height; y++, dst += f->width) {
         const uint8_t *p = f->data[c->plane] + (ptrdiff_t)y * f->linesize[c->plane] + c->offset;
         if (c->depth == 8) {
             for (int x = 0; x < f->width; x++, p += c->step) dst[x] = *p;
         } else {
-            int down = c->shift + c->depth - 8;
+            uint32_t mask = (1u << c->depth) - 1, half = 1u << (c->depth - 9);
             for (int x = 0; x < f->width; x++, p += c->step) {
-                uint16_t v;
-                memcpy(&v, p, sizeof v);
-                dst[x] = (uint8_t)(v >> down);
+                uint16_t word;
+                memcpy(&word, p, sizeof word);
+                if (swapped) word = (uint16_t)(word << 8 | word >> 8);
+                uint32_t v = (((uint32_t)word >> c->shift & mask) + half) >> (c->depth - 8);
+                dst[x] = (uint8_t)(v < 255 ? v : 255);
             }
         }
     }
@@ -138,7 +128,7 @@ static void gray_of_rgb(uint8_t *dst, const AVFrame *f, const AVPixFmtDescriptor
         for (int k = 0; k < 3; k++)
             p[k] = f->data[c[k].plane] + (ptrdiff_t)y * f->linesize[c[k].plane] + c[k].offset;
         for (int x = 0; x < f->width; x++) {
-            *dst++ = luma_of(*p[0], *p[1], *p[2]);
+            *dst++ = sac_bt601_luma(*p[0], *p[1], *p[2]);
             for (int k = 0; k < 3; k++) p[k] += c[k].step;
         }
     }
@@ -149,7 +139,7 @@ static void gray_of_palette(uint8_t *dst, const AVFrame *f) {
     for (int i = 0; i < 256; i++) {
         uint32_t v; // 0xAARRGGBB in this machine's byte order
         memcpy(&v, f->data[1] + 4 * i, sizeof v);
-        gray[i] = luma_of((int)(v >> 16 & 255), (int)(v >> 8 & 255), (int)(v & 255));
+        gray[i] = sac_bt601_luma(v >> 16 & 255, v >> 8 & 255, v & 255);
     }
     for (int y = 0; y < f->height; y++) {
         const uint8_t *p = f->data[0] + (ptrdiff_t)y * f->linesize[0];
@@ -184,58 +174,100 @@ fail:
     return status;
 }
 
-// Source rows to dst, scaled when the sizes differ.
-static sac_status deliver(sac_converter *c, uint8_t *dst, const uint8_t *src, ptrdiff_t stride,
-                          const AVFrame *f, int channels) {
-    if (c->scaler == NULL || c->source_width != f->width || c->source_height != f->height ||
-        c->scaler_channels != channels) {
-        sac_scaler_close(&c->scaler);
-        sac_status status =
-            sac_scaler_create(&c->scaler, f->width, f->height, c->width, c->height, channels);
-        if (status < 0) return status;
-        c->source_width = f->width;
-        c->source_height = f->height;
-        c->scaler_channels = channels;
-    }
-    sac_scaler_run_rows(c->scaler, dst, src, stride);
+// The scaler from pictures of a size and kind to the converter's size.
+static sac_status fit_scaler(sac_converter *c, int width, int height, int channels) {
+    if (c->scaler != NULL && c->source_width == width && c->source_height == height &&
+        c->scaler_channels == channels)
+        return SAC_OK;
+    sac_scaler_close(&c->scaler);
+    sac_status status = sac_scaler_create(&c->scaler, width, height, c->width, c->height, channels);
+    if (status < 0) return status;
+    c->source_width = width;
+    c->source_height = height;
+    c->scaler_channels = channels;
     return SAC_OK;
 }
 
-static sac_status deliver_gray(sac_converter *c, uint8_t *dst, const AVFrame *f,
-                               const AVPixFmtDescriptor *d, const char *name, sac_error *error) {
+static sac_status deliver_rgb(sac_converter *c, uint8_t *dst, const uint8_t *src, ptrdiff_t stride,
+                              const AVFrame *f) {
+    sac_status status = fit_scaler(c, f->width, f->height, 3);
+    if (status == SAC_OK) sac_scaler_run_rows(c->scaler, dst, src, stride);
+    return status;
+}
+
+sac_status sac_converter_gray(sac_converter *c, uint8_t *dst, const sac_luma *luma) {
+    sac_status status = fit_scaler(c, luma->width, luma->height, 1);
+    if (status < 0) return status;
+    if (luma->full_range)
+        sac_scaler_run_rows(c->scaler, dst, luma->data, luma->stride);
+    else
+        sac_scaler_run_limited(c->scaler, dst, luma->data, luma->stride);
+    return SAC_OK;
+}
+
+static sac_status check_frame(const AVFrame *f, const AVPixFmtDescriptor *d, const char *name,
+                              sac_error *error) {
+    if (d == NULL || (d->flags & AV_PIX_FMT_FLAG_HWACCEL) != 0 || f->data[0] == NULL)
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                             "%s: pixel format %s is not supported", name,
+                             d != NULL ? d->name : "unknown");
+    if (f->width < 1 || f->height < 1 || f->width > SAC_MAX_SIDE || f->height > SAC_MAX_SIDE)
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: frame of %dx%d px, expected 1x1 to %dx%d", name, f->width,
+                             f->height, SAC_MAX_SIDE, SAC_MAX_SIDE);
+    return SAC_OK;
+}
+
+// Luma of a picture whose samples have to be converted, into `plane` [height][width].
+static sac_status make_plane(sac_converter *c, uint8_t *plane, const AVFrame *f,
+                             const AVPixFmtDescriptor *d, const char *name, sac_error *error) {
     sac_status status = SAC_OK;
-    enum layout layout = layout_of(d);
-    const AVComponentDescriptor *luma = &d->comp[0];
-    bool full = is_full_range(f, d), stretch = false;
-    const uint8_t *src;
-    ptrdiff_t stride = f->width;
-    if (layout == LAYOUT_LUMA && luma->depth == 8 && luma->step == 1) {
-        src = f->data[luma->plane] + luma->offset;
-        stride = f->linesize[luma->plane];
-        stretch = !full;
-    } else {
-        SAC_TRY(reserve(&c->plane, &c->plane_bytes, (int64_t)f->width * f->height));
-        src = c->plane;
-        if (layout == LAYOUT_LUMA) {
-            gray_of_luma(c->plane, f, d);
-            stretch = !full;
-        } else if (layout == LAYOUT_RGB) {
-            gray_of_rgb(c->plane, f, d);
-        } else if (layout == LAYOUT_PALETTE) {
-            gray_of_palette(c->plane, f);
-        } else {
-            ptrdiff_t row;
-            SAC_TRY(convert_rgb(c, &row, f, full, name, error));
-            for (int y = 0; y < f->height; y++) {
-                const uint8_t *p = c->rgb + y * row;
-                uint8_t *out = c->plane + (int64_t)y * f->width;
-                for (int x = 0; x < f->width; x++, p += 3) out[x] = luma_of(p[0], p[1], p[2]);
-            }
+    ptrdiff_t row;
+    switch (layout_of(d)) {
+    case LAYOUT_LUMA:
+        gray_of_luma(plane, f, d);
+        break;
+    case LAYOUT_RGB:
+        gray_of_rgb(plane, f, d);
+        break;
+    case LAYOUT_PALETTE:
+        gray_of_palette(plane, f);
+        break;
+    case LAYOUT_CONVERTIBLE:
+        SAC_TRY(convert_rgb(c, &row, f, is_full_range(f, d), name, error));
+        for (int y = 0; y < f->height; y++) {
+            const uint8_t *p = c->rgb + y * row;
+            uint8_t *out = plane + (int64_t)y * f->width;
+            for (int x = 0; x < f->width; x++, p += 3) out[x] = sac_bt601_luma(p[0], p[1], p[2]);
         }
+        break;
     }
-    SAC_TRY(deliver(c, dst, src, stride, f, 1));
-    if (stretch) stretch_range(dst, (int64_t)c->width * c->height);
 fail:
+    return status;
+}
+
+sac_status sac_converter_luma(sac_converter *c, sac_luma *luma, sac_luma_store *store,
+                              const AVFrame *f, const char *name, sac_error *error) {
+    sac_status status = SAC_OK;
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+    SAC_TRY(check_frame(f, d, name, error));
+    const AVComponentDescriptor *y = &d->comp[0];
+    bool is_luma = layout_of(d) == LAYOUT_LUMA;
+    *luma = (sac_luma){
+        .width = f->width, .height = f->height, .full_range = !is_luma || is_full_range(f, d)};
+    if (is_luma && y->depth == 8 && y->step == 1) {
+        luma->data = f->data[y->plane] + y->offset;
+        luma->stride = f->linesize[y->plane];
+    } else {
+        SAC_TRY(reserve(&store->bytes, &store->size, (int64_t)f->width * f->height));
+        SAC_TRY(make_plane(c, store->bytes, f, d, name, error));
+        luma->data = store->bytes;
+        luma->stride = f->width;
+    }
+fail:
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "%s: out of memory for a frame of %dx%d px", name,
+                      f->width, f->height);
     return status;
 }
 
@@ -243,26 +275,22 @@ sac_status sac_converter_run(sac_converter *c, uint8_t *dst, const AVFrame *f, c
                              sac_error *error) {
     sac_status status = SAC_OK;
     const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
-    if (d == NULL || (d->flags & AV_PIX_FMT_FLAG_HWACCEL) != 0 || f->data[0] == NULL)
-        SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                              "%s: pixel format %s is not supported", name,
-                              d != NULL ? d->name : "unknown"));
-    if (f->width < 1 || f->height < 1 || f->width > SAC_MAX_SIDE || f->height > SAC_MAX_SIDE)
-        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                              "%s: frame of %dx%d px, expected 1x1 to %dx%d", name, f->width,
-                              f->height, SAC_MAX_SIDE, SAC_MAX_SIDE));
-    if (c->channels == 1) {
-        SAC_TRY(deliver_gray(c, dst, f, d, name, error));
-    } else if (d->nb_components <= 2 && layout_of(d) == LAYOUT_LUMA) {
-        SAC_TRY(deliver_gray(c, dst, f, d, name, error));
-        for (int64_t i = (int64_t)c->width * c->height - 1; i >= 0; i--) // in place, from the end
-            dst[3 * i] = dst[3 * i + 1] = dst[3 * i + 2] = dst[i];
+    SAC_TRY(check_frame(f, d, name, error));
+    bool is_gray = d->nb_components <= 2 && layout_of(d) == LAYOUT_LUMA;
+    if (c->channels == 1 || is_gray) {
+        sac_luma luma;
+        SAC_TRY(sac_converter_luma(c, &luma, &c->plane, f, name, error));
+        SAC_TRY(sac_converter_gray(c, dst, &luma));
+        if (c->channels == 3)
+            for (int64_t i = (int64_t)c->width * c->height - 1; i >= 0;
+                 i--) // in place, from the end
+                dst[3 * i] = dst[3 * i + 1] = dst[3 * i + 2] = dst[i];
     } else if (f->format == AV_PIX_FMT_RGB24) {
-        SAC_TRY(deliver(c, dst, f->data[0], f->linesize[0], f, 3));
+        SAC_TRY(deliver_rgb(c, dst, f->data[0], f->linesize[0], f));
     } else {
         ptrdiff_t row = 0;
         SAC_TRY(convert_rgb(c, &row, f, is_full_range(f, d), name, error));
-        SAC_TRY(deliver(c, dst, c->rgb, row, f, 3));
+        SAC_TRY(deliver_rgb(c, dst, c->rgb, row, f));
     }
 fail:
     if (status == SAC_ERROR_MEMORY)

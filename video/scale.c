@@ -32,13 +32,11 @@ struct sac_scaler {
     bool copy;   // same size: nothing to resample
     int row_one; // what a blended row's values are multiplied with
     uint64_t row_multiplier;
-    int row_shift; // division of row sums by y.total when those do not fit ROW_ONE
-    uint32_t half; // half of the final divisor
-    uint64_t multiplier;
-    int shift;      // q = (sum + half) * multiplier >> shift is the exact floored quotient
-    uint16_t *row;  // [x.in * channels + padding] blended row
-    uint32_t *wide; // [x.in * channels] row sums that do not fit 16 bits, else NULL
-    sac_row_reducer *reducer; // NULL: the plain loop
+    int row_shift;                  // division of row sums by y.total when those do not fit ROW_ONE
+    sac_row_division full, limited; // of sums, by the final divisor
+    uint16_t *row;                  // [x.in * channels + padding] blended row
+    uint32_t *wide;                 // [x.in * channels] row sums that do not fit 16 bits, else NULL
+    sac_row_reducer *reducer;       // NULL: the plain loop
 };
 
 static int64_t greatest_common_divisor(int64_t a, int64_t b) {
@@ -58,6 +56,26 @@ static void invert(uint32_t n, uint64_t *multiplier, int *shift) {
     while ((1u << bits) < n) bits++;
     *shift = 30 + bits;
     *multiplier = ((UINT64_C(1) << *shift) + n - 1) / n;
+}
+
+// (sum + n / 2) / n floored, exactly.
+static sac_row_division rounded(uint32_t n) {
+    sac_row_division d = {.low = 0};
+    invert(n, &d.multiplier, &d.shift);
+    d.bias = (n / 2) * d.multiplier;
+    return d;
+}
+
+// 255 (sum / n - 16) / 219 = 85 (sum - 16 n) / (73 n) rounded; the factor is good to 31 bits, so
+// for sums below 2^30 a result is off by less than 2^-20 before rounding.
+static sac_row_division stretched(uint32_t n) {
+    sac_row_division d = {.low = 16 * n};
+    int bits = 0;
+    while ((2u << bits) <= n) bits++;
+    d.shift = 30 + bits;
+    d.multiplier = ((UINT64_C(85) << d.shift) + 73 * (uint64_t)n / 2) / (73 * (uint64_t)n);
+    d.bias = UINT64_C(1) << (d.shift - 1);
+    return d;
 }
 
 // Box filter: in units where a source pixel is `b` long and an output pixel `a`, every edge is a
@@ -154,8 +172,8 @@ sac_status sac_scaler_create(sac_scaler **scaler, int sw, int sh, int dw, int dh
         invert((uint32_t)s->y.total, &s->row_multiplier, &s->row_shift);
     }
     uint32_t n = (uint32_t)s->row_one * (uint32_t)s->x.total;
-    s->half = n / 2;
-    invert(n, &s->multiplier, &s->shift);
+    s->full = rounded(n);
+    s->limited = stretched(n);
     SAC_TRY(sac_scaler_use(s, SAC_SCALER_BEST));
     *scaler = s;
     return SAC_OK;
@@ -170,10 +188,7 @@ sac_status sac_scaler_use(sac_scaler *s, sac_scaler_code code) {
                          .channels = s->channels,
                          .taps = s->x.taps,
                          .first = s->x.first,
-                         .weight = s->x.weight,
-                         .half = s->half,
-                         .multiplier = s->multiplier,
-                         .shift = s->shift};
+                         .weight = s->x.weight};
     if (code != SAC_SCALER_PLAIN) {
         sac_status status = sac_row_reducer_create(&reducer, &plan, code);
         if (status != SAC_OK && !(status == SAC_ERROR_UNSUPPORTED && code == SAC_SCALER_BEST))
@@ -240,26 +255,46 @@ SAC_CLONES_INTEGER static void blend_wide(uint16_t *restrict out, uint32_t *rest
         out[i] = (uint16_t)(((uint64_t)(sum[i] * ROW_ONE + half) * multiplier) >> shift);
 }
 
-static void reduce_plain(const sac_scaler *s, uint8_t *restrict dst) {
+static void reduce_plain(const sac_scaler *s, uint8_t *restrict dst, const sac_row_division *by) {
     const uint16_t *row = s->row;
     const int16_t *w = s->x.weight;
     int taps = s->x.taps, ch = s->channels;
     for (int x = 0; x < s->x.out; x++, w += taps) {
         const uint16_t *p = row + (int64_t)s->x.first[x] * ch;
         for (int c = 0; c < ch; c++) {
-            uint32_t sum = s->half;
+            uint32_t sum = 0;
             for (int t = 0; t < taps; t++) sum += (uint32_t)w[t] * p[t * ch + c];
-            *dst++ = (uint8_t)((sum * s->multiplier) >> s->shift);
+            sum = sum > by->low ? sum - by->low : 0;
+            uint64_t q = (sum * by->multiplier + by->bias) >> by->shift;
+            *dst++ = (uint8_t)(q < 255 ? q : 255);
         }
     }
 }
 
-void sac_scaler_run_rows(sac_scaler *s, uint8_t *dst, const uint8_t *src, ptrdiff_t src_stride) {
+// The limited division for single pixels, n = 1: v <- 255 (v - 16) / 219 rounded, clipped to
+// 0..255; in 16 bits as v + 36 v / 219, with 43092 / 2^18 for 36 / 219.
+SAC_CLONES_INTEGER static void stretch_row(uint8_t *restrict dst, const uint8_t *restrict src,
+                                           int n) {
+    for (int i = 0; i < n; i++) {
+        uint16_t v = (uint16_t)((src[i] > 16 ? src[i] : 16) - 16);
+        uint16_t rest = (uint16_t)((uint32_t)(uint16_t)(v << 8) * 43092u >> 16);
+        v = (uint16_t)(v + (uint16_t)((uint16_t)(rest + 512) >> 10));
+        dst[i] = (uint8_t)(v < 255 ? v : 255);
+    }
+}
+
+static void run(sac_scaler *s, uint8_t *dst, const uint8_t *src, ptrdiff_t src_stride,
+                bool limited) {
+    const sac_row_division *by = limited ? &s->limited : &s->full;
     int n = s->x.in * s->channels;
     size_t row_bytes = (size_t)s->x.out * (size_t)s->channels;
     if (s->copy) {
-        for (int y = 0; y < s->y.out; y++, dst += row_bytes, src += src_stride)
-            memcpy(dst, src, row_bytes);
+        for (int y = 0; y < s->y.out; y++, dst += row_bytes, src += src_stride) {
+            if (limited)
+                stretch_row(dst, src, n);
+            else
+                memcpy(dst, src, row_bytes);
+        }
         return;
     }
     for (int y = 0; y < s->y.out; y++, dst += row_bytes) {
@@ -278,10 +313,18 @@ void sac_scaler_run_rows(sac_scaler *s, uint8_t *dst, const uint8_t *src, ptrdif
         else
             blend_rows(s->row, rows, src_stride, w, taps, n);
         if (s->reducer != NULL)
-            sac_row_reducer_run(s->reducer, dst, s->row);
+            sac_row_reducer_run(s->reducer, dst, s->row, by);
         else
-            reduce_plain(s, dst);
+            reduce_plain(s, dst, by);
     }
+}
+
+void sac_scaler_run_rows(sac_scaler *s, uint8_t *dst, const uint8_t *src, ptrdiff_t src_stride) {
+    run(s, dst, src, src_stride, false);
+}
+
+void sac_scaler_run_limited(sac_scaler *s, uint8_t *dst, const uint8_t *src, ptrdiff_t src_stride) {
+    run(s, dst, src, src_stride, true);
 }
 
 void sac_scaler_run(sac_scaler *scaler, uint8_t *dst, const uint8_t *src) {

@@ -20,6 +20,9 @@
 // value rounded to nearest, half up, while the denominator of y is at most 128, else within 1/256
 // before rounding. Bilinear weights are rounded to 1/16384 where their denominator is larger.
 // SAC_ERROR_ARGUMENT: size or channels outside their range; SAC_ERROR_MEMORY.
+// Limited range (the _limited function): v being that exact value, dst = 255 (v - 16) / 219 clipped
+// to 0..255, rounded once; off by at most 1/1000 before rounding (1/128 where the denominator of y
+// is above 128). Values outside 16..235 are averaged before they are clipped.
 // A scaler holds one row of scratch: one thread at a time. Owned by the caller, sac_scaler_close.
 typedef struct sac_scaler sac_scaler;
 SAC_NODISCARD sac_status sac_scaler_create(sac_scaler **scaler, int sw, int sh, int dw, int dh,
@@ -28,6 +31,9 @@ void sac_scaler_run(sac_scaler *scaler, uint8_t *dst, const uint8_t *src);
 // The same for source rows that lie `src_stride` bytes apart (may be negative).
 void sac_scaler_run_rows(sac_scaler *scaler, uint8_t *dst, const uint8_t *src,
                          ptrdiff_t src_stride);
+// The same and limited range (16 black, 235 white) stretched to 0..255 in the same pass.
+void sac_scaler_run_limited(sac_scaler *scaler, uint8_t *dst, const uint8_t *src,
+                            ptrdiff_t src_stride);
 void sac_scaler_close(sac_scaler **scaler); // NULL-safe
 
 // Which code reduces rows along x; all give the same bytes. Tests and benchmarks choose, everyone

@@ -28,9 +28,6 @@ struct sac_row_reducer {
     // [blocks][pairs][32] u16 elements.
     uint8_t *pick;
     int16_t *weight; // [blocks][pairs][lanes][2]
-    uint32_t half;
-    uint64_t multiplier;
-    int shift;
 };
 
 // Row element of tap `t` of output element `e`.
@@ -141,9 +138,6 @@ sac_status sac_row_reducer_create(sac_row_reducer **reducer, const sac_row_plan 
     SAC_TRY_ALLOC(r);
     r->elements = plan->elements;
     r->pairs = (plan->taps + 1) / 2;
-    r->half = plan->half;
-    r->multiplier = plan->multiplier;
-    r->shift = plan->shift;
     status = SAC_ERROR_UNSUPPORTED;
     if (code != SAC_SCALER_AVX2 && avx512) {
         status = plan_avx512(r, plan);
@@ -161,18 +155,20 @@ fail:
 }
 
 __attribute__((target("avx2"))) static void run_avx2(const sac_row_reducer *r, uint8_t *dst,
-                                                     const uint16_t *row) {
+                                                     const uint16_t *row,
+                                                     const sac_row_division *by) {
     const int32_t *base = r->base;
     const uint8_t *pick = r->pick;
     const int16_t *weight = r->weight;
-    __m256i half = _mm256_set1_epi32((int)r->half),
-            m = _mm256_set1_epi64x((long long)r->multiplier);
-    __m128i shift = _mm_cvtsi32_si128(r->shift);
+    __m256i low = _mm256_set1_epi32((int)by->low), most = _mm256_set1_epi32(255),
+            m = _mm256_set1_epi64x((long long)by->multiplier),
+            bias = _mm256_set1_epi64x((long long)by->bias);
+    __m128i shift = _mm_cvtsi32_si128(by->shift);
     // The low byte of each 32-bit quotient goes to the front of its half.
     __m256i pack = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0,
                                     4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
     for (int e = 0; e < r->elements; e += LANES2) {
-        __m256i sum = half;
+        __m256i sum = _mm256_setzero_si256();
         for (int q = 0; q < r->pairs; q++, weight += 2 * LANES2) {
             __m256i v = _mm256_setzero_si256();
             for (int g = 0; g < r->parts; g++, base += 2, pick += 32) {
@@ -185,13 +181,16 @@ __attribute__((target("avx2"))) static void run_avx2(const sac_row_reducer *r, u
             __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)weight);
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, w));
         }
-        __m256i even = _mm256_srl_epi64(_mm256_mul_epu32(sum, m), shift);
-        __m256i odd = _mm256_srl_epi64(_mm256_mul_epu32(_mm256_srli_epi64(sum, 32), m), shift);
-        __m256i bytes =
-            _mm256_shuffle_epi8(_mm256_or_si256(even, _mm256_slli_epi64(odd, 32)), pack);
-        uint32_t low = (uint32_t)_mm256_extract_epi32(bytes, 0),
-                 high = (uint32_t)_mm256_extract_epi32(bytes, 4);
-        uint64_t all = low | (uint64_t)high << 32;
+        sum = _mm256_sub_epi32(_mm256_max_epu32(sum, low), low);
+        __m256i even = _mm256_add_epi64(_mm256_mul_epu32(sum, m), bias);
+        __m256i odd = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(sum, 32), m), bias);
+        even = _mm256_srl_epi64(even, shift);
+        odd = _mm256_slli_epi64(_mm256_srl_epi64(odd, shift), 32);
+        __m256i bytes = _mm256_min_epu32(_mm256_or_si256(even, odd), most);
+        bytes = _mm256_shuffle_epi8(bytes, pack);
+        uint32_t first = (uint32_t)_mm256_extract_epi32(bytes, 0),
+                 second = (uint32_t)_mm256_extract_epi32(bytes, 4);
+        uint64_t all = first | (uint64_t)second << 32;
         if (e + LANES2 <= r->elements)
             memcpy(dst + e, &all, sizeof all);
         else
@@ -200,16 +199,17 @@ __attribute__((target("avx2"))) static void run_avx2(const sac_row_reducer *r, u
 }
 
 __attribute__((target("avx512f,avx512bw,avx512vl"))) static void run_avx512(
-    const sac_row_reducer *r, uint8_t *dst, const uint16_t *row) {
+    const sac_row_reducer *r, uint8_t *dst, const uint16_t *row, const sac_row_division *by) {
     const uint8_t *pick = r->pick;
     const int16_t *weight = r->weight;
-    __m512i half = _mm512_set1_epi32((int)r->half), m = _mm512_set1_epi64((long long)r->multiplier);
-    __m128i shift = _mm_cvtsi32_si128(r->shift);
+    __m512i low = _mm512_set1_epi32((int)by->low), m = _mm512_set1_epi64((long long)by->multiplier),
+            bias = _mm512_set1_epi64((long long)by->bias);
+    __m128i shift = _mm_cvtsi32_si128(by->shift);
     for (int e = 0, k = 0; e < r->elements; e += LANES5, k++) {
         const uint16_t *p = row + r->base[k];
         __m512i r0 = _mm512_loadu_si512(p), r1 = _mm512_loadu_si512(p + 32);
         __m512i r2 = _mm512_loadu_si512(p + 64), r3 = _mm512_loadu_si512(p + 96);
-        __m512i sum = half;
+        __m512i sum = _mm512_setzero_si512();
         for (int q = 0; q < r->pairs; q++, pick += 64, weight += 2 * LANES5) {
             __m512i at = _mm512_loadu_si512(pick);
             __m512i v = _mm512_permutex2var_epi16(r0, at, r1);
@@ -219,20 +219,24 @@ __attribute__((target("avx512f,avx512bw,avx512vl"))) static void run_avx512(
                 v = _mm512_mask_blend_epi16(far, v, _mm512_permutex2var_epi16(r2, at, r3));
             sum = _mm512_add_epi32(sum, _mm512_madd_epi16(v, _mm512_loadu_si512(weight)));
         }
-        __m512i even = _mm512_srl_epi64(_mm512_mul_epu32(sum, m), shift);
-        __m512i odd = _mm512_srl_epi64(_mm512_mul_epu32(_mm512_srli_epi64(sum, 32), m), shift);
-        __m128i bytes = _mm512_cvtepi32_epi8(_mm512_or_si512(even, _mm512_slli_epi64(odd, 32)));
+        sum = _mm512_sub_epi32(_mm512_max_epu32(sum, low), low);
+        __m512i even = _mm512_add_epi64(_mm512_mul_epu32(sum, m), bias);
+        __m512i odd = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(sum, 32), m), bias);
+        even = _mm512_srl_epi64(even, shift);
+        odd = _mm512_slli_epi64(_mm512_srl_epi64(odd, shift), 32);
+        __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_or_si512(even, odd)); // at most 255
         int left = r->elements - e;
         unsigned keep = left >= LANES5 ? 0xFFFFu : (1u << left) - 1;
         _mm_mask_storeu_epi8(dst + e, (__mmask16)keep, bytes);
     }
 }
 
-void sac_row_reducer_run(const sac_row_reducer *r, uint8_t *dst, const uint16_t *row) {
+void sac_row_reducer_run(const sac_row_reducer *r, uint8_t *dst, const uint16_t *row,
+                         const sac_row_division *division) {
     if (r->avx512)
-        run_avx512(r, dst, row);
+        run_avx512(r, dst, row, division);
     else
-        run_avx2(r, dst, row);
+        run_avx2(r, dst, row, division);
 }
 
 void sac_row_reducer_close(sac_row_reducer **reducer) {
@@ -253,8 +257,9 @@ sac_status sac_row_reducer_create(sac_row_reducer **reducer, const sac_row_plan 
     return SAC_ERROR_UNSUPPORTED;
 }
 
-void sac_row_reducer_run(const sac_row_reducer *reducer, uint8_t *dst, const uint16_t *row) {
-    (void)reducer, (void)dst, (void)row;
+void sac_row_reducer_run(const sac_row_reducer *reducer, uint8_t *dst, const uint16_t *row,
+                         const sac_row_division *division) {
+    (void)reducer, (void)dst, (void)row, (void)division;
 }
 
 void sac_row_reducer_close(sac_row_reducer **reducer) {

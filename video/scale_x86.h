@@ -11,16 +11,20 @@
 
 #define SAC_ROW_PADDING 128 // elements behind the row that may be read (and are given no weight)
 
-// Output element e = pixel * channels + c is
-//   (half + sum over t of weight[pixel][t] * row[(first[pixel] + t) * channels + c]) * multiplier
-//   >> shift.
+// How a weighted sum becomes a byte: min(255, ((max(sum, low) - low) * multiplier + bias) >> shift).
+// Sums below 2^30, multiplier below 2^32, everything before the shift below 2^63.
+typedef struct sac_row_division {
+    uint32_t low;
+    uint64_t multiplier, bias;
+    int shift;
+} sac_row_division;
+
+// Output element e = pixel * channels + c comes from
+//   sum over t of weight[pixel][t] * row[(first[pixel] + t) * channels + c].
 typedef struct sac_row_plan {
     int elements, channels, taps;
     const int32_t *first;
     const int16_t *weight; // [pixels][taps]
-    uint32_t half;
-    uint64_t multiplier;
-    int shift;
 } sac_row_plan;
 
 typedef struct sac_row_reducer sac_row_reducer;
@@ -30,7 +34,8 @@ SAC_NODISCARD sac_status sac_row_reducer_create(sac_row_reducer **reducer, const
                                                 sac_scaler_code code);
 // dst u8 [elements]; row u16 with values below 2^15 and SAC_ROW_PADDING readable elements behind
 // it.
-void sac_row_reducer_run(const sac_row_reducer *reducer, uint8_t *dst, const uint16_t *row);
+void sac_row_reducer_run(const sac_row_reducer *reducer, uint8_t *dst, const uint16_t *row,
+                         const sac_row_division *division);
 void sac_row_reducer_close(sac_row_reducer **reducer);
 
 #endif
