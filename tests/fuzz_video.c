@@ -43,6 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     sac_video *video = NULL;
     sac_video_options options = sac_video_default_options();
     sac_frame frame;
+    sac_luma_frame plane;
+    uint8_t picture[16 * 8];
     sac_status status;
     av_max_alloc((size_t)64 << 20);
     int file = memfd_create("fuzz", MFD_CLOEXEC);
@@ -54,11 +56,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     options.height = 8;
     options.threads = 1;
     options.queue = size % 3 == 0 ? 2 : 0;
+    // Bits of the size choose how it is read, so that every input goes the same way again.
+    options.luma = size % 2 == 0;
+    options.skip_loop_filter = (sac_video_skip)(size / 2 % 3);
+    options.skip_frames = size / 4 % 4 == 0 ? SAC_VIDEO_SKIP_NONREF : SAC_VIDEO_SKIP_NONE;
+    options.lowres = size / 8 % 4 == 0 ? 1 : 0;
+    if (size / 16 % 4 == 0 && options.queue > 0) options.late = SAC_VIDEO_LATE_DROP;
+    bool gaps = options.late == SAC_VIDEO_LATE_DROP;
     status = sac_video_open(&video, path, &options, &error);
     for (int t = 0; t < 50 && status == SAC_OK; t++) {
-        status = sac_video_read(video, &frame, &error);
-        if (status == SAC_OK && (frame.width != 16 || frame.height != 8 || frame.index != t))
-            __builtin_trap();
+        if (options.luma) {
+            status = sac_video_read_luma(video, &plane, &error);
+            if (status != SAC_OK) break;
+            if (plane.index != t && !gaps) __builtin_trap();
+            status = sac_video_picture(video, picture, &error);
+        } else {
+            status = sac_video_read(video, &frame, &error);
+            if (status != SAC_OK) break;
+            if (frame.width != 16 || frame.height != 8 || (frame.index != t && !gaps))
+                __builtin_trap();
+        }
     }
     if (status < 0 && error.message[0] == 0) __builtin_trap();
     sac_video_close(&video);

@@ -1,4 +1,4 @@
-foreach(unit scale source damage dataset picture)
+foreach(unit scale source luma damage dataset picture)
     sac_test(video_${unit} LIBS saccade_video saccade_core SOURCES video_make.c)
     if(TARGET test_video_${unit})
         # The tests encode pictures of kinds that the product only reads.

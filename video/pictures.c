@@ -19,6 +19,15 @@
 
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
+enum { KINDS = 9 };
+
+struct sac_picture_decoder {
+    AVCodecContext *codec[KINDS]; // opened when first needed
+    AVPacket *packet;
+    int lowres;
+    int coded_width, coded_height; // of the last picture
+};
+
 struct sac_pictures {
     char *source;
     char **paths;
@@ -218,6 +227,15 @@ fail:
     return status;
 }
 
+void sac_pictures_set_lowres(sac_pictures *pictures, int lowres) {
+    pictures->decoder->lowres = lowres;
+}
+
+void sac_pictures_coded_size(const sac_pictures *pictures, int *width, int *height) {
+    *width = pictures->decoder->coded_width;
+    *height = pictures->decoder->coded_height;
+}
+
 void sac_pictures_close(sac_pictures **pictures) {
     if (pictures == NULL || *pictures == NULL) return;
     sac_pictures *p = *pictures;
@@ -231,13 +249,6 @@ void sac_pictures_close(sac_pictures **pictures) {
 
 // Decoding
 // -------------------------------------------------------------------------------------------------
-
-enum { KINDS = 9 };
-
-struct sac_picture_decoder {
-    AVCodecContext *codec[KINDS]; // opened when first needed
-    AVPacket *packet;
-};
 
 static const struct {
     enum AVCodecID id;
@@ -309,7 +320,7 @@ fail:
     return status;
 }
 
-static sac_status open_codec(AVCodecContext **context, int kind, const char *name,
+static sac_status open_codec(AVCodecContext **context, int kind, int lowres, const char *name,
                              sac_error *error) {
     sac_status status = SAC_OK;
     AVCodecContext *c = NULL;
@@ -317,8 +328,13 @@ static sac_status open_codec(AVCodecContext **context, int kind, const char *nam
     if (codec == NULL)
         SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
                               "'%s': FFmpeg here has no %s decoder", name, kinds[kind].name));
+    if (lowres > codec->max_lowres)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                              "'%s': %s pictures cannot be decoded at 1/%d resolution (JPEG can)",
+                              name, kinds[kind].name, 1 << lowres));
     c = avcodec_alloc_context3(codec);
     SAC_TRY_ALLOC(c);
+    c->lowres = lowres;
     c->thread_count = 1; // one picture at a time; frame threads would hand out the previous one
     c->max_pixels = (int64_t)SAC_MAX_SIDE * SAC_MAX_SIDE;
     c->err_recognition = AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_BITSTREAM;
@@ -347,7 +363,7 @@ sac_status sac_picture_decoder_run(sac_picture_decoder *d, AVFrame *frame, const
     if (kinds[kind].id == AV_CODEC_ID_MJPEG && !jpeg_is_complete(bytes, size))
         return sac_error_set(error, SAC_ERROR_FORMAT, (int64_t)size,
                              "picture '%s' is truncated: JPEG without its end", name);
-    if (d->codec[kind] == NULL) SAC_TRY(open_codec(&d->codec[kind], kind, name, error));
+    if (d->codec[kind] == NULL) SAC_TRY(open_codec(&d->codec[kind], kind, d->lowres, name, error));
     AVCodecContext *c = d->codec[kind];
     int code = size <= INT32_MAX / 2 ? av_new_packet(d->packet, (int)size) : AVERROR(ENOMEM);
     if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "picture '%s'", name));
@@ -366,6 +382,8 @@ sac_status sac_picture_decoder_run(sac_picture_decoder *d, AVFrame *frame, const
         SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1, "picture '%s' is damaged (%s)", name,
                               kinds[kind].name));
     }
+    d->coded_width = d->lowres > 0 ? c->coded_width : frame->width;
+    d->coded_height = d->lowres > 0 ? c->coded_height : frame->height;
 fail:
     av_packet_unref(d->packet);
     return status;

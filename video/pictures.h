@@ -33,6 +33,11 @@ SAC_NODISCARD sac_status sac_pictures_size(const sac_pictures *pictures, int64_t
 // picture. One thread at a time.
 SAC_NODISCARD sac_status sac_pictures_decode(sac_pictures *pictures, int64_t index, AVFrame *frame,
                                              sac_error *error);
+// From now on decodes at 1 / 2^lowres of both sides, 0..3, rounded up; kinds other than JPEG are
+// SAC_ERROR_UNSUPPORTED then.
+void sac_pictures_set_lowres(sac_pictures *pictures, int lowres);
+// Size of the picture decoded last as it lies in its file; before the first one 0x0.
+void sac_pictures_coded_size(const sac_pictures *pictures, int *width, int *height);
 void sac_pictures_close(sac_pictures **pictures);
 
 // The decoding step alone: one picture file held in memory. `name` is used in messages.

@@ -20,6 +20,8 @@
 #include "video/container.h"
 #include "video/ffmpeg.h"
 
+enum { MAX_EXPECTED = 1024 };
+
 struct sac_stream {
     char *source;
     AVFormatContext *input;
@@ -35,6 +37,13 @@ struct sac_stream {
     int cut; // FFmpeg's code of the damage that ended the input, 0: none
     double timeout_s, deadline_s;
     const atomic_bool *stop;
+
+    // Frames that the decoder leaves out are found by their presentation times: those of the
+    // packets fed, less those of the pictures that came out.
+    bool skipping;
+    int64_t expected[MAX_EXPECTED]; // ascending
+    int expected_count;
+    AVFrame *shown, *next; // the last picture handed out, and one that waits for repetitions of it
 };
 
 static int stop_reading(void *user) {
@@ -106,9 +115,42 @@ fail:
     return status;
 }
 
-static sac_status open_decoder(sac_stream *s, int threads, sac_error *error) {
+// Codecs whose decoder leaves out frames that nothing refers to, and whose packets are one shown
+// frame each (hidden ones, as VP8 has, could not be told from skipped ones).
+static bool can_skip(enum AVCodecID id) {
+    return id == AV_CODEC_ID_H264 || id == AV_CODEC_ID_HEVC || id == AV_CODEC_ID_MPEG1VIDEO ||
+           id == AV_CODEC_ID_MPEG2VIDEO || id == AV_CODEC_ID_MPEG4;
+}
+
+static enum AVDiscard discard_of(sac_video_skip skip) {
+    return skip == SAC_VIDEO_SKIP_ALL      ? AVDISCARD_ALL
+           : skip == SAC_VIDEO_SKIP_NONREF ? AVDISCARD_NONREF
+                                           : AVDISCARD_DEFAULT;
+}
+
+static sac_status set_savings(sac_stream *s, const AVCodec *codec, const sac_video_options *o,
+                              sac_error *error) {
+    s->skipping = o->skip_frames != SAC_VIDEO_SKIP_NONE;
+    if (s->skipping && !can_skip(codec->id))
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                             "'%s': frames of %s cannot be skipped (H.264, HEVC, MPEG-1, -2 and -4 "
+                             "can)",
+                             s->source, avcodec_get_name(codec->id));
+    if (o->lowres > codec->max_lowres)
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                             "'%s': %s cannot be decoded at 1/%d resolution (MJPEG, MPEG-1, -2 and "
+                             "-4 can)",
+                             s->source, avcodec_get_name(codec->id), 1 << o->lowres);
+    s->decoder->skip_loop_filter = discard_of(o->skip_loop_filter);
+    s->decoder->skip_frame = discard_of(o->skip_frames);
+    s->decoder->lowres = o->lowres;
+    return SAC_OK;
+}
+
+static sac_status open_decoder(sac_stream *s, const sac_video_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     const AVCodec *codec = NULL;
+    int threads = options->threads;
     int code = av_find_best_stream(s->input, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
     if (code == AVERROR_DECODER_NOT_FOUND)
         SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
@@ -127,6 +169,10 @@ static sac_status open_decoder(sac_stream *s, int threads, sac_error *error) {
     s->decoder = avcodec_alloc_context3(codec);
     s->packet = av_packet_alloc();
     s->ahead = av_packet_alloc();
+    s->shown = av_frame_alloc();
+    s->next = av_frame_alloc();
+    SAC_TRY_ALLOC(s->shown);
+    SAC_TRY_ALLOC(s->next);
     SAC_TRY_ALLOC(s->decoder);
     SAC_TRY_ALLOC(s->packet);
     SAC_TRY_ALLOC(s->ahead);
@@ -138,6 +184,7 @@ static sac_status open_decoder(sac_stream *s, int threads, sac_error *error) {
     // add next to nothing; the other cores have better things to do.
     if (threads == 0) threads = (int64_t)par->width * par->height < 1000 * 1000 ? 1 : 4;
     s->decoder->thread_count = threads;
+    SAC_TRY(set_savings(s, codec, options, error));
     code = avcodec_open2(s->decoder, codec, NULL);
     if (code < 0)
         SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s': %s decoder", s->source, codec->name));
@@ -145,20 +192,21 @@ fail:
     return status;
 }
 
-sac_status sac_stream_open(sac_stream **stream, const char *source, const char *format, int threads,
-                           double timeout_s, const atomic_bool *stop, sac_error *error) {
+sac_status sac_stream_open(sac_stream **stream, const char *source,
+                           const sac_video_options *options, const atomic_bool *stop,
+                           sac_error *error) {
     sac_status status = SAC_OK;
     sac_stream *s = NULL;
     *stream = NULL;
     sac_ffmpeg_start();
     s = sac_calloc(1, sizeof *s);
     SAC_TRY_ALLOC(s);
-    s->timeout_s = timeout_s;
+    s->timeout_s = options->timeout_s;
     s->stop = stop;
     s->source = sac_strdup(source);
     SAC_TRY_ALLOC(s->source);
-    SAC_TRY(open_input(s, format, error));
-    SAC_TRY(open_decoder(s, threads, error));
+    SAC_TRY(open_input(s, options->format, error));
+    SAC_TRY(open_decoder(s, options, error));
     *stream = s;
     return SAC_OK;
 fail:
@@ -174,6 +222,8 @@ void sac_stream_close(sac_stream **stream) {
     avformat_close_input(&s->input);
     av_packet_free(&s->packet);
     av_packet_free(&s->ahead);
+    av_frame_free(&s->shown);
+    av_frame_free(&s->next);
     sac_free(s->source);
     sac_free(s);
     *stream = NULL;
@@ -182,7 +232,8 @@ void sac_stream_close(sac_stream **stream) {
 void sac_stream_get_info(const sac_stream *s, sac_stream_info *info) {
     AVStream *st = s->input->streams[s->index];
     AVRational rate = av_guess_frame_rate(s->input, st, NULL);
-    *info = (sac_stream_info){0};
+    *info = (sac_stream_info){
+        .width = st->codecpar->width, .height = st->codecpar->height, .local = s->local};
     if (rate.num > 0 && rate.den > 0) info->frame_rate = av_q2d(rate);
     if (st->nb_frames > 0)
         info->frames = st->nb_frames;
@@ -217,6 +268,35 @@ static bool is_cut_here(sac_stream *s) {
     return s->ahead_code < 0;
 }
 
+// Notes that a frame of this time ought to come out.
+static sac_status expect_frame(sac_stream *s, const AVPacket *packet, int64_t index,
+                               sac_error *error) {
+    int64_t pts = packet->pts;
+    if ((packet->flags & AV_PKT_FLAG_DISCARD) != 0) return SAC_OK; // cut away by an edit list
+    if (pts == AV_NOPTS_VALUE)
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, index,
+                             "'%s': frames cannot be skipped, its %s gives no presentation times",
+                             s->source, s->input->iformat->long_name);
+    if (s->expected_count == MAX_EXPECTED)
+        return sac_error_set(error, SAC_ERROR_FORMAT, index,
+                             "'%s': %d frames without a decodable one among them", s->source,
+                             MAX_EXPECTED);
+    int at = s->expected_count++;
+    for (; at > 0 && s->expected[at - 1] > pts; at--) s->expected[at] = s->expected[at - 1];
+    s->expected[at] = pts;
+    return SAC_OK;
+}
+
+// Forgets the expected frames up to time `pts` and, with `itself`, of that time.
+static void forget_expected(sac_stream *s, int64_t pts, bool itself) {
+    int count = 0;
+    while (count < s->expected_count &&
+           (s->expected[count] < pts || (itself && s->expected[count] == pts)))
+        count++;
+    s->expected_count -= count;
+    memmove(s->expected, s->expected + count, (size_t)s->expected_count * sizeof *s->expected);
+}
+
 // Gives the decoder its next packet, or the end of the input.
 static sac_status feed(sac_stream *s, int64_t index, sac_error *error) {
     int code;
@@ -234,6 +314,10 @@ static sac_status feed(sac_stream *s, int64_t index, sac_error *error) {
             break;
         }
         code = avcodec_send_packet(s->decoder, s->packet);
+        if (code >= 0 && s->skipping) {
+            sac_status status = expect_frame(s, s->packet, index, error);
+            if (status < 0) return status;
+        }
         av_packet_unref(s->packet);
         if (code >= 0 || code == AVERROR(EAGAIN)) return SAC_OK;
         if (code == AVERROR(ENOMEM)) return SAC_ERROR_MEMORY;
@@ -261,10 +345,9 @@ static sac_status finish(sac_stream *s, int64_t index, sac_error *error) {
     return SAC_EOF;
 }
 
-sac_status sac_stream_read(sac_stream *s, AVFrame *frame, double *time_s, int64_t index,
-                           sac_error *error) {
+// The next picture out of the decoder.
+static sac_status receive(sac_stream *s, AVFrame *frame, int64_t index, sac_error *error) {
     sac_status status = SAC_OK;
-    expect_data(s);
     for (;;) {
         int code = avcodec_receive_frame(s->decoder, frame);
         if (code == 0) break;
@@ -282,10 +365,65 @@ sac_status sac_stream_read(sac_stream *s, AVFrame *frame, double *time_s, int64_
         if (stop_reading(s)) SAC_TRY(stopped(s, index, error));
     }
     s->started = true;
-    *time_s =
-        frame->best_effort_timestamp == AV_NOPTS_VALUE
-            ? NAN
-            : (double)frame->best_effort_timestamp * av_q2d(s->input->streams[s->index]->time_base);
+fail:
+    return status;
+}
+
+static double seconds_of(const sac_stream *s, int64_t pts) {
+    return pts == AV_NOPTS_VALUE ? NAN
+                                 : (double)pts * av_q2d(s->input->streams[s->index]->time_base);
+}
+
+// The picture shown last in the place of the earliest expected frame.
+static sac_status repeat(sac_stream *s, AVFrame *frame, double *time_s, bool *repeated) {
+    if (av_frame_ref(frame, s->shown) < 0) return SAC_ERROR_MEMORY;
+    *time_s = seconds_of(s, s->expected[0]);
+    *repeated = true;
+    s->expected_count--;
+    memmove(s->expected, s->expected + 1, (size_t)s->expected_count * sizeof *s->expected);
+    return SAC_OK;
+}
+
+// Reading with skipped frames: decoded pictures come in order of presentation, so a frame that is
+// expected earlier than one was left out.
+static sac_status read_skipping(sac_stream *s, AVFrame *frame, double *time_s, bool *repeated,
+                                int64_t index, sac_error *error) {
+    sac_status status = SAC_OK;
+    bool first = s->shown->data[0] == NULL;
+    if (s->next->data[0] == NULL) {
+        SAC_TRY(receive(s, s->next, index, error));
+        if (status == SAC_EOF)
+            return s->expected_count > 0 && !first ? repeat(s, frame, time_s, repeated) : SAC_EOF;
+    }
+    int64_t pts = s->next->pts;
+    if (pts == AV_NOPTS_VALUE)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, index,
+                              "'%s': frames cannot be skipped, frame %lld has no presentation time",
+                              s->source, (long long)index));
+    // A recording that begins in the middle of a group of pictures has undecodable ones before the
+    // first; without skipping they would not come out either.
+    if (first) forget_expected(s, pts, false);
+    if (s->expected_count > 0 && s->expected[0] < pts) return repeat(s, frame, time_s, repeated);
+    forget_expected(s, pts, true);
+    av_frame_unref(s->shown);
+    av_frame_move_ref(frame, s->next);
+    if (av_frame_ref(s->shown, frame) < 0) SAC_TRY(SAC_ERROR_MEMORY);
+    *time_s = seconds_of(s, pts);
+fail:
+    return status;
+}
+
+sac_status sac_stream_read(sac_stream *s, AVFrame *frame, double *time_s, bool *repeated,
+                           int64_t index, sac_error *error) {
+    sac_status status = SAC_OK;
+    *repeated = false;
+    expect_data(s);
+    if (s->skipping) {
+        SAC_TRY(read_skipping(s, frame, time_s, repeated, index, error));
+    } else {
+        SAC_TRY(receive(s, frame, index, error));
+        if (status == SAC_OK) *time_s = seconds_of(s, frame->best_effort_timestamp);
+    }
 fail:
     if (status == SAC_ERROR_MEMORY)
         sac_error_set(error, status, index, "'%s': out of memory", s->source);
