@@ -32,14 +32,14 @@ static void close_teacher(void **slot) {
 }
 
 static sac_status open_teacher(void **state, sac_calibration *calibration,
-                               const sac_safetensors *st, const char *path, sac_backend backend,
-                               sac_error *error) {
+                               const sac_safetensors *st, const char *path,
+                               const sac_teacher_context *context, sac_error *error) {
     sac_status status = SAC_OK;
     teacher *t = sac_calloc(1, sizeof *t);
     *state = t;
     SAC_TRY_ALLOC(t);
     SAC_TRY(sac_agnostic_model_parse(&t->model, st, path, error));
-    SAC_TRY(sac_agnostic_scorer_create(&t->scorer, t->model, BATCH, backend, error));
+    SAC_TRY(sac_agnostic_scorer_create(&t->scorer, t->model, BATCH, context->backend, error));
     *calibration = t->model->calibration;
 fail:
     return status;

@@ -13,39 +13,59 @@
 
 // Training objects that are remembered before banks are picked; of more, every second, third... is.
 enum { MOST_OBJECTS = 65536 };
+// The same in bytes, for long rows.
+static const int64_t MOST_BYTES = (int64_t)512 << 20;
 // Parts the training clips are dealt into for calibration.
 enum { MOST_FOLDS = 5 };
+
+// Behind the attributes that are measured here comes what an image network says.
+enum { DEEP = SAC_ATTRIBUTES, MOST_TASKS };
+static const char DEEP_NAME[] = "deep";
 
 typedef struct teacher {
     sac_attribute_scene scene;
     int tasks, neighbours;
-    int attribute[SAC_ATTRIBUTES];       // of each task
-    sac_density density[SAC_ATTRIBUTES]; // of each task
+    int attribute[MOST_TASKS];       // of each task, sac_attribute or DEEP
+    sac_density density[MOST_TASKS]; // of each task
+    sac_deep *deep;                  // NULL unless DEEP is among them
 } teacher;
+
+static const char *name_of(int attribute) {
+    return attribute == DEEP ? DEEP_NAME : sac_attribute_name(attribute);
+}
+
+static int64_t dims_of(const teacher *t, int attribute) {
+    return attribute == DEEP ? sac_deep_length(t->deep) : sac_attribute_dims(attribute);
+}
+
+static bool has_deep(const teacher *t) {
+    for (int k = 0; k < t->tasks; k++) {
+        if (t->attribute[k] == DEEP) return true;
+    }
+    return false;
+}
 
 static void close_teacher(void **slot) {
     if (slot == NULL || *slot == NULL) return;
     teacher *t = *slot;
-    for (int k = 0; k < SAC_ATTRIBUTES; k++) sac_density_close(&t->density[k]);
+    for (int k = 0; k < MOST_TASKS; k++) sac_density_close(&t->density[k]);
+    sac_deep_close(&t->deep);
     sac_free(t);
     *slot = NULL;
 }
 
 static void name_tasks(const teacher *t, sac_calibration *calibration, sac_combination how) {
-    sac_calibration_init(calibration, t->tasks, sac_attribute_name, how);
+    sac_calibration_init(calibration, t->tasks, name_of, how);
     for (int k = 0; k < t->tasks; k++) {
         memset(calibration->name[k], 0, sizeof calibration->name[k]);
-        memcpy(calibration->name[k], sac_attribute_name(t->attribute[k]),
-               strlen(sac_attribute_name(t->attribute[k])));
+        memcpy(calibration->name[k], name_of(t->attribute[k]), strlen(name_of(t->attribute[k])));
     }
 }
 
 // Adds the task called name[0 .. length); false: unknown or there already.
 static bool add_task(teacher *t, const char *name, size_t length) {
-    for (int a = 0; a < SAC_ATTRIBUTES; a++) {
-        if (strlen(sac_attribute_name(a)) != length ||
-            strncmp(name, sac_attribute_name(a), length) != 0)
-            continue;
+    for (int a = 0; a < MOST_TASKS; a++) {
+        if (strlen(name_of(a)) != length || strncmp(name, name_of(a), length) != 0) continue;
         for (int k = 0; k < t->tasks; k++) {
             if (t->attribute[k] == a) return false;
         }
@@ -57,16 +77,36 @@ static bool add_task(teacher *t, const char *name, size_t length) {
 
 static unsigned groups_of(const teacher *t) {
     unsigned groups = 0;
-    for (int k = 0; k < t->tasks; k++) groups |= 1u << t->attribute[k];
+    for (int k = 0; k < t->tasks; k++) {
+        if (t->attribute[k] != DEEP) groups |= 1u << t->attribute[k];
+    }
     return groups;
 }
 
-// tasks [t->tasks] of one object.
-static void task_scores(const teacher *t, float *tasks, const float *features) {
+// tasks [t->tasks] of one object, whose deep features are `deep` (NULL without).
+static void task_scores(const teacher *t, float *tasks, const float *features, const float *deep) {
     for (int k = 0; k < t->tasks; k++) {
+        const int a = t->attribute[k];
         tasks[k] = sac_density_distance(
-            &t->density[k], features + sac_attribute_offset(t->attribute[k]), t->neighbours);
+            &t->density[k], a == DEEP ? deep : features + sac_attribute_offset(a), t->neighbours);
     }
+}
+
+// features [count][SAC_ATTRIBUTE_VALUES], and deep [count][length] where the teacher has that.
+static sac_status measure_objects(const teacher *t, float *features, float *deep,
+                                  const sac_detections *detections, const uint8_t *pixels,
+                                  int width, int height, bool (*stop)(void),
+                                  void (*progress)(void *user, int64_t objects_done), void *user,
+                                  sac_error *error) {
+    sac_status status = SAC_OK;
+    // What takes longer tells how far it is.
+    SAC_TRY(sac_attributes_measure(features, groups_of(t), &t->scene, detections, pixels, width,
+                                   height, stop, t->deep == NULL ? progress : NULL, user, error));
+    if (t->deep != NULL)
+        SAC_TRY(sac_deep_measure(t->deep, deep, detections, pixels, width, height, stop, progress,
+                                 user, error));
+fail:
+    return status;
 }
 
 static sac_status score_objects(void *state, float *tasks, const sac_detections *detections,
@@ -75,17 +115,22 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
                                 sac_error *error) {
     sac_status status = SAC_OK;
     const teacher *t = state;
+    const int64_t length = t->deep == NULL ? 0 : sac_deep_length(t->deep);
+    float *deep = NULL;
     float *features = sac_calloc(detections->count, SAC_ATTRIBUTE_VALUES * sizeof *features);
     SAC_TRY_ALLOC(features);
-    SAC_TRY(sac_attributes_measure(features, groups_of(t), &t->scene, detections, pixels, width,
-                                   height, stop, progress, user, error));
+    SAC_TRY_ALLOC(deep = sac_calloc(detections->count * length + 1, sizeof *deep));
+    SAC_TRY(measure_objects(t, features, deep, detections, pixels, width, height, stop, progress,
+                            user, error));
 #ifdef _OPENMP
 #    pragma omp parallel for schedule(dynamic, 8)
 #endif
     for (int64_t i = 0; i < detections->count; i++)
-        task_scores(t, tasks + i * t->tasks, features + i * SAC_ATTRIBUTE_VALUES);
+        task_scores(t, tasks + i * t->tasks, features + i * SAC_ATTRIBUTE_VALUES,
+                    deep + i * length);
 fail:
     sac_free(features);
+    sac_free(deep);
     return status;
 }
 
@@ -96,17 +141,18 @@ static json_t *describe(const teacher *t) {
     const sac_attribute_scene *s = &t->scene;
     json_t *tasks = json_array();
     for (int k = 0; k < t->tasks; k++) {
-        if (json_array_append_new(tasks, json_string(sac_attribute_name(t->attribute[k]))) != 0) {
+        if (json_array_append_new(tasks, json_string(name_of(t->attribute[k]))) != 0) {
             json_decref(tasks);
             return NULL;
         }
     }
-    return json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:I}}",
+    return json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:I}, s:o*}",
                      "tasks", tasks, "neighbours", t->neighbours, "width", s->width, "height",
                      s->height, "step", s->step, "flow_level", s->flow_level, "speed", s->speed,
                      "usual_height", s->usual_height, "person", "base", s->person.base, "slope",
                      s->person.slope, "aspect", s->person.aspect, "median_height",
-                     s->person.median_height, "count", (json_int_t)s->person.count);
+                     s->person.median_height, "count", (json_int_t)s->person.count, "deep",
+                     t->deep == NULL ? NULL : sac_deep_describe(t->deep));
 }
 
 static sac_status read_int(const json_t *json, const char *key, int64_t low, int64_t high, int *out,
@@ -152,19 +198,24 @@ fail:
 }
 
 static sac_status open_teacher(void **state, sac_calibration *calibration,
-                               const sac_safetensors *st, const char *path, sac_backend backend,
-                               sac_error *error) {
+                               const sac_safetensors *st, const char *path,
+                               const sac_teacher_context *context, sac_error *error) {
     sac_status status = SAC_OK;
-    json_t *json = NULL;
+    json_t *json = NULL, *deep = NULL;
     teacher *t = sac_calloc(1, sizeof *t);
-    (void)backend; // no network
     *state = t;
     SAC_TRY_ALLOC(t);
     SAC_TRY(sac_family_get_json(st, "attributes", &json, path, error));
     SAC_TRY(read_description(t, json, path, error));
+    if (has_deep(t)) {
+        SAC_TRY(sac_json_get_object(json, "deep", &deep, path, error));
+        SAC_TRY(sac_deep_open_described(&t->deep, deep, context->deep_features, context->backend,
+                                        path, error));
+        SAC_TRY(sac_deep_use_cache(t->deep, context->cache));
+    }
     for (int k = 0; k < t->tasks; k++) {
-        SAC_TRY(sac_density_load(&t->density[k], st, sac_attribute_name(t->attribute[k]),
-                                 sac_attribute_dims(t->attribute[k]), path, error));
+        SAC_TRY(sac_density_load(&t->density[k], st, name_of(t->attribute[k]),
+                                 (int)dims_of(t, t->attribute[k]), path, error));
     }
     name_tasks(t, calibration, SAC_COMBINE_MEAN);
     SAC_TRY(sac_family_get_calibration(st, calibration, path, error));
@@ -183,7 +234,7 @@ static sac_status write_teacher(const teacher *t, const sac_calibration *calibra
         sac_family_file_describe(st, sac_attributes_family.name, calibration, provenance, error));
     SAC_TRY(sac_family_set_json(st, "attributes", json, error));
     for (int k = 0; k < t->tasks; k++) {
-        SAC_TRY(sac_density_store(&t->density[k], st, sac_attribute_name(t->attribute[k]), error));
+        SAC_TRY(sac_density_store(&t->density[k], st, name_of(t->attribute[k]), error));
     }
     SAC_TRY(sac_safetensors_write(st, path, error));
 fail:
@@ -202,6 +253,7 @@ fail:
 // do.
 typedef struct examples {
     float *rows;
+    float *deep; // [count][length of the teacher's deep features]
     uint8_t *fold;
     bool *held; // back from the banks
     int64_t count;
@@ -225,11 +277,28 @@ static sac_status parse_tasks(teacher *t, const char *list, sac_error *error) {
             return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                  "--attributes '%s': '%.*s' is unknown or repeated; expected some "
                                  "of %s",
-                                 list, (int)length, at, SAC_ATTRIBUTES_ALL);
+                                 list, (int)length, at, SAC_ATTRIBUTES_ALL ",deep");
         }
         at += length;
         if (*at == '\0') return SAC_OK;
     }
+}
+
+// The network, if there is one; with it the task.
+static sac_status open_deep(teacher *t, const sac_family_job *job, const sac_attributes_options *o,
+                            sac_error *error) {
+    sac_status status = SAC_OK;
+    if (o->deep.network == NULL) {
+        if (!has_deep(t)) return SAC_OK;
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--attributes %s: 'deep' needs an image network, --deep-features",
+                             o->attributes);
+    }
+    if (!has_deep(t)) (void)add_task(t, DEEP_NAME, strlen(DEEP_NAME));
+    SAC_TRY(sac_deep_open(&t->deep, &o->deep, o->backend, error));
+    SAC_TRY(sac_deep_use_cache(t->deep, job->cache));
+fail:
+    return status;
 }
 
 static sac_status check_options(const sac_attributes_options *o, sac_error *error) {
@@ -276,15 +345,19 @@ static sac_status measure_all(examples *e, const teacher *t, const sac_family_jo
                               sac_error *error) {
     sac_status status = SAC_OK;
     measuring m = {.listener = &job->listener};
-    float *features = NULL;
+    float *features = NULL, *deep = NULL;
+    const int64_t length = t->deep == NULL ? 0 : sac_deep_length(t->deep);
     int64_t seen = 0, filled = 0, dealt = 0;
+    int64_t most = MOST_BYTES / ((SAC_ATTRIBUTE_VALUES + length) * (int64_t)sizeof(float));
+    if (most > MOST_OBJECTS) most = MOST_OBJECTS;
     for (int64_t c = 0; c < job->count; c++) {
         m.total += job->clips[c].detections->count;
         filled += job->clips[c].detections->count > 0;
     }
-    const int64_t every = m.total / MOST_OBJECTS + 1;
+    const int64_t every = m.total / most + 1;
     e->folds = filled >= MOST_FOLDS ? MOST_FOLDS : filled < 2 ? 0 : (int)filled;
     SAC_TRY_ALLOC(e->rows = sac_calloc(m.total / every + 1, SAC_ATTRIBUTE_VALUES * sizeof(float)));
+    SAC_TRY_ALLOC(e->deep = sac_calloc((m.total / every + 1) * length + 1, sizeof(float)));
     SAC_TRY_ALLOC(e->fold = sac_calloc(m.total / every + 1, sizeof *e->fold));
     SAC_TRY_ALLOC(e->held = sac_calloc(m.total / every + 1, sizeof *e->held));
     on_measured(&m, 0);
@@ -292,44 +365,49 @@ static sac_status measure_all(examples *e, const teacher *t, const sac_family_jo
         const sac_family_clip *clip = &job->clips[c];
         const int64_t objects = clip->detections->count;
         SAC_TRY_ALLOC(features = sac_calloc(objects, SAC_ATTRIBUTE_VALUES * sizeof *features));
-        SAC_TRY(sac_attributes_measure(features, groups_of(t), &t->scene, clip->detections,
-                                       clip->pixels, clip->width, clip->height, job->listener.stop,
-                                       on_measured, &m, error));
+        SAC_TRY_ALLOC(deep = sac_calloc(objects * length + 1, sizeof *deep));
+        SAC_TRY(measure_objects(t, features, deep, clip->detections, clip->pixels, clip->width,
+                                clip->height, job->listener.stop, on_measured, &m, error));
         for (int64_t i = 0; i < objects; i++, seen++) {
             if (seen % every != 0) continue;
             memcpy(e->rows + e->count * SAC_ATTRIBUTE_VALUES, features + i * SAC_ATTRIBUTE_VALUES,
                    SAC_ATTRIBUTE_VALUES * sizeof *features);
+            memcpy(e->deep + e->count * length, deep + i * length, (size_t)length * sizeof *deep);
             e->fold[e->count] = (uint8_t)(e->folds > 0 ? dealt % e->folds : 0);
             e->held[e->count++] = i >= sac_family_train_count(objects);
         }
         sac_free(features);
-        features = NULL;
+        sac_free(deep);
+        features = deep = NULL;
         m.before += objects;
         dealt += objects > 0;
     }
 fail:
     sac_free(features);
+    sac_free(deep);
     return status;
 }
 
 // A bank of one attribute from the rows that are not held back nor of fold `without` (-1: none).
-static sac_status make_bank(sac_density *density, const examples *e, int attribute, int without,
-                            const sac_attributes_options *o, sac_error *error) {
+static sac_status make_bank(sac_density *density, const teacher *t, const examples *e,
+                            int attribute, int without, const sac_attributes_options *o,
+                            sac_error *error) {
     sac_status status = SAC_OK;
-    // Appearance has many values, so that fewer objects keep the file small.
-    const int dims = sac_attribute_dims(attribute);
-    const bool large = dims > 16;
+    // Appearance has many values, so that fewer objects keep the file small. Those of a network are
+    // small numbers each, which bytes would round too much.
+    const int dims = (int)dims_of(t, attribute);
+    const bool large = dims > 16 || attribute == DEEP, bytes = large && attribute != DEEP;
+    const float *from = attribute == DEEP ? e->deep : e->rows + sac_attribute_offset(attribute);
+    const int64_t stride = attribute == DEEP ? dims : SAC_ATTRIBUTE_VALUES;
     int64_t n = 0;
     float *values = sac_calloc(e->count, (size_t)dims * sizeof *values);
     SAC_TRY_ALLOC(values);
     for (int64_t i = 0; i < e->count; i++) {
         if (e->held[i] || e->fold[i] == without) continue;
-        memcpy(values + n++ * dims,
-               e->rows + i * SAC_ATTRIBUTE_VALUES + sac_attribute_offset(attribute),
-               (size_t)dims * sizeof *values);
+        memcpy(values + n++ * dims, from + i * stride, (size_t)dims * sizeof *values);
     }
     SAC_TRY(sac_density_make(density, values, n, dims, dims, large ? (o->bank + 3) / 4 : o->bank,
-                             large, o->seed + (uint64_t)attribute, error));
+                             bytes, o->seed + (uint64_t)attribute, error));
 fail:
     sac_free(values);
     return status;
@@ -342,7 +420,7 @@ static sac_status make_banks(teacher *t, const examples *e, int without, const s
         if (sac_family_stopped(&job->listener))
             return sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "training was interrupted");
         sac_density_close(&t->density[k]);
-        SAC_TRY(make_bank(&t->density[k], e, t->attribute[k], without, job->options, error));
+        SAC_TRY(make_bank(&t->density[k], t, e, t->attribute[k], without, job->options, error));
     }
 fail:
     return status;
@@ -351,12 +429,14 @@ fail:
 // Scores of the rows of a fold, or (-1) of those held back, into their rows of tasks
 // [e->count][t->tasks].
 static void score_rows(const teacher *t, float *tasks, const examples *e, int fold) {
+    const int64_t length = t->deep == NULL ? 0 : sac_deep_length(t->deep);
 #ifdef _OPENMP
 #    pragma omp parallel for schedule(dynamic, 8)
 #endif
     for (int64_t i = 0; i < e->count; i++) {
         if (fold >= 0 ? e->fold[i] == fold : e->held[i])
-            task_scores(t, tasks + i * t->tasks, e->rows + i * SAC_ATTRIBUTE_VALUES);
+            task_scores(t, tasks + i * t->tasks, e->rows + i * SAC_ATTRIBUTE_VALUES,
+                        e->deep + i * length);
     }
 }
 
@@ -405,6 +485,7 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     *metrics = NULL;
     SAC_TRY(check_options(o, error));
     SAC_TRY(parse_tasks(&t, o->attributes, error));
+    SAC_TRY(open_deep(&t, job, o, error));
     SAC_TRY(learn_scene(&t, job, o, error));
     sac_family_say(&job->listener,
                    "flow over %d frame%s; people about %.0f px high at the bottom, %.0f at the top",
@@ -419,6 +500,13 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
                                        (json_int_t)calibration.objects, "step", t.scene.step,
                                        "training_minutes", minutes, "calibration",
                                        sac_calibration_tasks_json(&calibration)));
+    if (t.deep != NULL) {
+        json_t *deep = sac_deep_provenance(t.deep);
+        if (deep == NULL || json_object_set_new(*metrics, "deep", deep) != 0) {
+            status = SAC_ERROR_MEMORY;
+            goto fail;
+        }
+    }
     SAC_TRY_ALLOC(provenance = sac_family_provenance(job, *metrics));
     SAC_TRY(write_teacher(&t, &calibration, job->file, provenance, error));
     sac_family_say(&job->listener, "learned from %lld objects in %.1f minutes", (long long)e.count,
@@ -430,7 +518,9 @@ fail:
     }
     json_decref(provenance);
     for (int k = 0; k < t.tasks; k++) sac_density_close(&t.density[k]);
+    sac_deep_close(&t.deep);
     sac_free(e.rows);
+    sac_free(e.deep);
     sac_free(e.fold);
     sac_free(e.held);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the teacher") : SAC_OK;
@@ -439,7 +529,8 @@ fail:
 const sac_family sac_attributes_family = {
     .name = "attributes",
     .summary =
-        "velocity, direction, size, rest and appearance against the nearest training objects",
+        "velocity, direction, size, rest, appearance and features of an image network against the "
+        "nearest training objects",
     .train = train,
     .open = open_teacher,
     .score = score_objects,

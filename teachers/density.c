@@ -12,8 +12,9 @@
 
 // Rows whose distances are added up side by side.
 enum { BLOCK = 256 };
-// Vectors that picking looks at; more would only take longer.
+// Vectors, and numbers in them, that picking looks at; more would only take longer.
 enum { MOST_CANDIDATES = 16384 };
+static const int64_t MOST_NUMBERS = (int64_t)4 << 20;
 
 void sac_density_close(sac_density *density) {
     if (density == NULL) return;
@@ -71,7 +72,9 @@ sac_status sac_density_make(sac_density *density, const float *features, int64_t
     SAC_TRY_ALLOC(order = sac_calloc(count, sizeof *order));
     for (int64_t i = 0; i < count; i++) order[i] = i;
     sac_rng_shuffle(&rng, order, count);
-    int64_t candidates = count < MOST_CANDIDATES ? count : MOST_CANDIDATES;
+    int64_t candidates =
+        MOST_NUMBERS / dims < MOST_CANDIDATES ? MOST_NUMBERS / dims : MOST_CANDIDATES;
+    if (count < candidates) candidates = count;
     if (candidates < rows) candidates = count < rows ? count : rows;
     *density =
         (sac_density){.rows = rows < candidates ? rows : candidates, .dims = dims, .bytes = bytes};

@@ -9,7 +9,7 @@
 #include "core/safetensors.h"
 #include "saccade/status.h"
 
-enum { SAC_DENSITY_MAX_NEIGHBOURS = 16, SAC_DENSITY_MAX_ROWS = 65536, SAC_DENSITY_MAX_DIMS = 1024 };
+enum { SAC_DENSITY_MAX_NEIGHBOURS = 16, SAC_DENSITY_MAX_ROWS = 65536, SAC_DENSITY_MAX_DIMS = 4096 };
 
 typedef struct sac_density {
     int64_t rows;

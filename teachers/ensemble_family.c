@@ -164,19 +164,19 @@ fail:
 
 // A teacher that may be a member: no ensemble, which would let a file nest without end.
 static sac_status load_member(member *m, const sac_safetensors *st, const char *path,
-                              sac_backend backend, sac_error *error) {
+                              const sac_teacher_context *context, sac_error *error) {
     const char *family = sac_safetensors_metadata(st, "teacher");
     if (family != NULL && strcmp(family, sac_ensemble_family.name) == 0) {
         return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
                              "%s: member '%s' is an ensemble itself; name its members instead",
                              path, m->name);
     }
-    return sac_teacher_load(&m->teacher, st, path, backend, error);
+    return sac_teacher_load_with(&m->teacher, st, path, context, error);
 }
 
 static sac_status open_teacher(void **state, sac_calibration *calibration,
-                               const sac_safetensors *st, const char *path, sac_backend backend,
-                               sac_error *error) {
+                               const sac_safetensors *st, const char *path,
+                               const sac_teacher_context *context, sac_error *error) {
     sac_status status = SAC_OK;
     json_t *names = NULL;
     sac_safetensors *part = NULL;
@@ -197,7 +197,7 @@ static sac_status open_teacher(void **state, sac_calibration *calibration,
         }
         SAC_TRY_ALLOC(prefix = sac_format("member.%s.", m->name));
         SAC_TRY(extract(&part, st, prefix, error));
-        SAC_TRY(load_member(m, part, path, backend, error));
+        SAC_TRY(load_member(m, part, path, context, error));
         sac_safetensors_close(&part);
         sac_free(prefix);
         prefix = NULL;
@@ -303,8 +303,8 @@ fail:
 }
 
 // Store and teacher of a member, if it is of the data set `fingerprint`.
-static sac_status open_member(member *m, const char *fingerprint, sac_backend backend,
-                              sac_error *error) {
+static sac_status open_member(member *m, const char *fingerprint,
+                              const sac_teacher_context *context, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
     json_t *dataset = NULL;
@@ -323,7 +323,7 @@ static sac_status open_member(member *m, const char *fingerprint, sac_backend ba
         goto fail;
     }
     SAC_TRY(sac_safetensors_read(&st, path, error));
-    SAC_TRY(load_member(m, st, path, backend, error));
+    SAC_TRY(load_member(m, st, path, context, error));
 fail:
     sac_safetensors_close(&st);
     sac_free(path);
@@ -439,8 +439,10 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     ensemble *e = sac_calloc(1, sizeof *e);
     SAC_TRY_ALLOC(state = e);
     SAC_TRY(parse_members(e, o->members, error));
+    const sac_teacher_context context = {
+        .backend = o->backend, .deep_features = job->deep_features, .cache = job->cache};
     for (int m = 0; m < e->count; m++) {
-        SAC_TRY(open_member(&e->members[m], fingerprint, o->backend, error));
+        SAC_TRY(open_member(&e->members[m], fingerprint, &context, error));
     }
     SAC_TRY(recall_held(&tasks, &held, e, job, error));
     name_tasks(e, &calibration);

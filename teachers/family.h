@@ -13,6 +13,7 @@
 #include "saccade/status.h"
 #include "teachers/calibration.h"
 #include "teachers/detections.h"
+#include "teachers/teacher.h"
 
 // One training clip; everything is borrowed for the call.
 typedef struct sac_family_clip {
@@ -71,6 +72,9 @@ typedef struct sac_family_job {
     sac_status (*lend)(void *user, int64_t index, bool wanted, sac_error *error);
     // train may fill it, so that no clip is scored twice; NULL: not wanted
     sac_family_recall *recall;
+    // folder for what is costly to find out about a clip and the same in every run; NULL: none
+    const char *cache;
+    const char *deep_features; // as in sac_teacher_context, for members of an ensemble
 } sac_family_job;
 
 typedef struct sac_family {
@@ -95,7 +99,7 @@ typedef struct sac_family {
     // the family sets it before it can fail, or cleans up itself and leaves NULL); *calibration
     // names, weights and quantiles of the tasks.
     sac_status (*open)(void **state, sac_calibration *calibration, const sac_safetensors *st,
-                       const char *path, sac_backend backend, sac_error *error);
+                       const char *path, const sac_teacher_context *context, sac_error *error);
 
     // Raw task scores f32 [detections->count][tasks], higher is more abnormal, any unit. Arguments
     // as sac_teacher_score; whether the scores are finite is checked by the caller.

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/number.h"
 #include "nn/darknet.h"
 #include "nn/infer.h"
 #include "nn/onnx.h"
@@ -17,7 +18,67 @@
 
 enum { BATCH = 16, MOST_CELLS = 8, OPEN_SIDE = 224, MOST_SIDE = 2048 };
 
-static const char *const PREPROCESSES[] = {"auto", "imagenet", "caffe", "unit", "raw"};
+// By sac_image_preprocess; channels in the network's order.
+static const struct {
+    const char *name;
+    double mean[3], scale[3];
+} PREPROCESSES[] = {
+    {"auto", {0}, {0}},
+    {"imagenet",
+     {255 * 0.485, 255 * 0.456, 255 * 0.406},
+     {1 / (255 * 0.229), 1 / (255 * 0.224), 1 / (255 * 0.225)}},
+    {"caffe", {104, 117, 123}, {1, 1, 1}}, // blue, green, red
+    {"unit", {0}, {1.0 / 255, 1.0 / 255, 1.0 / 255}},
+    {"raw", {0}, {1, 1, 1}},
+};
+
+static sac_image_input preset(sac_image_preprocess preprocess) {
+    sac_image_input input = {.preprocess = preprocess};
+    memcpy(input.mean, PREPROCESSES[preprocess].mean, sizeof input.mean);
+    memcpy(input.scale, PREPROCESSES[preprocess].scale, sizeof input.scale);
+    (void)snprintf(input.text, sizeof input.text, "%s", PREPROCESSES[preprocess].name);
+    return input;
+}
+
+// "N" or "N/N/N", `length` characters of text, last channel first if `turned`.
+static bool parse_three(double values[3], const char *text, size_t length, bool turned) {
+    int count = 0;
+    for (size_t at = 0; at <= length; count++) {
+        char number[32] = "";
+        const size_t rest = length - at, slash = strcspn(text + at, "/"),
+                     n = slash < rest ? slash : rest;
+        if (count == 3 || n == 0 || n >= sizeof number) return false;
+        memcpy(number, text + at, n);
+        if (!sac_number_real(number, &values[turned ? 2 - count : count])) return false;
+        at += n + 1;
+    }
+    if (count == 1) values[0] = values[1] = values[2] = values[turned ? 2 : 0];
+    return count != 2;
+}
+
+sac_status sac_image_input_parse(sac_image_input *input, const char *text, sac_error *error) {
+    for (int k = SAC_IMAGE_AUTO; k <= SAC_IMAGE_RAW; k++) {
+        if (strcmp(text, PREPROCESSES[k].name) != 0) continue;
+        *input = preset((sac_image_preprocess)k);
+        return SAC_OK;
+    }
+    *input = (sac_image_input){.preprocess = SAC_IMAGE_CUSTOM};
+    const bool bgr = strncmp(text, "bgr:", 4) == 0;
+    bool good = (bgr || strncmp(text, "rgb:", 4) == 0) && strlen(text) < sizeof input->text;
+    const char *mean = good ? text + 4 : "";
+    const size_t length = strcspn(mean, ":");
+    good = good && mean[length] == ':' && parse_three(input->mean, mean, length, bgr) &&
+           parse_three(input->scale, mean + length + 1, strlen(mean + length + 1), bgr);
+    for (int c = 0; c < 3; c++) good = good && input->scale[c] != 0;
+    if (!good) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "'%.100s': expected %s, or rgb:MEAN:SCALE or bgr:MEAN:SCALE with one "
+                             "number or three separated by '/' each, scale not 0",
+                             text, SAC_IMAGE_PREPROCESSES);
+    }
+    (void)snprintf(input->text, sizeof input->text, "%s", text);
+    return SAC_OK;
+}
 
 // Known files: a name that begins so was trained with this preprocessing.
 static const struct {
@@ -98,6 +159,10 @@ static sac_status inspect(sac_image_network *n, const char *path, sac_error *err
         goto fail;
     }
     n->digest = mix(0xcbf29ce484222325u, &n->preprocess, sizeof n->preprocess);
+    if (n->preprocess == SAC_IMAGE_CUSTOM) {
+        n->digest = mix(n->digest, n->input.mean, sizeof n->input.mean);
+        n->digest = mix(n->digest, n->input.scale, sizeof n->input.scale);
+    }
     n->digest = mix(n->digest, &n->length, sizeof n->length);
     for (int64_t i = 0; i < sac_params_count(n->params); i++) {
         const sac_param *p = sac_params_at(n->params, i);
@@ -108,8 +173,8 @@ fail:
     return status;
 }
 
-// Keeps what node `output` needs as the only output, averaged to at most 8x8 cells.
-static sac_status narrow(sac_image_network *n, int output, sac_error *error) {
+// Keeps what node `output` needs as the only output, averaged to at most `cells` in each direction.
+static sac_status narrow(sac_image_network *n, int output, int cells, sac_error *error) {
     sac_status status = SAC_OK;
     sac_net *net = NULL;
     sac_params *params = NULL;
@@ -127,10 +192,10 @@ static sac_status narrow(sac_image_network *n, int output, sac_error *error) {
         if (strcmp(node->share, node->name) != 0) sac_net_share(net, last, node->share);
     }
     const int64_t *dims = shapes[output].dims;
-    if (shapes[output].ndims == 4 && (dims[2] > MOST_CELLS || dims[3] > MOST_CELLS)) {
+    if (shapes[output].ndims == 4 && (dims[2] > cells || dims[3] > cells)) {
         last = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_AVG_POOL, "saccade.cells", last, 1,
-                                     dims[2] < MOST_CELLS ? dims[2] : MOST_CELLS,
-                                     dims[3] < MOST_CELLS ? dims[3] : MOST_CELLS);
+                                     dims[2] < cells ? dims[2] : cells,
+                                     dims[3] < cells ? dims[3] : cells);
     }
     sac_net_output(net, last);
     SAC_TRY(sac_net_check(net, error));
@@ -158,13 +223,18 @@ fail:
 }
 
 // FILE[:OUTPUT]; *output receives the node to imitate.
-static sac_status read_onnx(sac_image_network *n, char *path, int *output, sac_error *error) {
+static sac_status read_onnx(sac_image_network *n, char *path, int side, int *output,
+                            sac_error *error) {
     sac_status status = SAC_OK;
     // A file may have colons in its name: the output is what follows one that ends a file's name.
     char *colon = sac_is_file(path) ? NULL : strrchr(path, ':');
     if (colon != NULL) *colon++ = '\0';
     const char *outputs[1] = {colon};
     sac_onnx_options options = {.dims = {0, 3, OPEN_SIDE, OPEN_SIDE}};
+    if (side > 0) {
+        // The channels stay as they are.
+        options = (sac_onnx_options){.dims = {0, 0, side, side}, .replace = true};
+    }
     if (colon != NULL) {
         options.outputs = outputs;
         options.output_count = 1;
@@ -177,7 +247,8 @@ fail:
 }
 
 // CFG:WEIGHTS[:LAYER], see the header.
-static sac_status read_darknet(sac_image_network *n, char *text, int *output, sac_error *error) {
+static sac_status read_darknet(sac_image_network *n, char *text, int side, int *output,
+                               sac_error *error) {
     sac_status status = SAC_OK;
     sac_darknet *darknet = NULL;
     char *weights = strchr(text, ':'), *layer = NULL, *end = NULL;
@@ -188,7 +259,7 @@ static sac_status read_darknet(sac_image_network *n, char *text, int *output, sa
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "darknet:%s: expected darknet:CFG:WEIGHTS[:LAYER]", text);
     }
-    SAC_TRY(sac_darknet_read(&darknet, text, 0, 0, error));
+    SAC_TRY(sac_darknet_read(&darknet, text, side, side, error));
     SAC_TRY(sac_darknet_read_weights(darknet, weights, error));
     int64_t number = darknet->layer_count - 1;
     if (layer != NULL) number = strtoll(layer, &end, 10);
@@ -215,21 +286,35 @@ fail:
 
 sac_status sac_image_network_read(sac_image_network **out, const char *text,
                                   sac_image_preprocess preprocess, sac_error *error) {
+    const sac_image_options options = {.input = preset(preprocess), .cells = MOST_CELLS};
+    return sac_image_network_read_as(out, text, &options, error);
+}
+
+sac_status sac_image_network_read_as(sac_image_network **out, const char *text,
+                                     const sac_image_options *options, sac_error *error) {
     static const char darknet[] = "darknet:";
     sac_status status = SAC_OK;
     char *path = NULL;
     int output = -1;
     *out = NULL;
+    if (options->cells < 1 || options->cells > 64 || options->side < 0 ||
+        options->side > MOST_SIDE || (options->side > 0 && options->side < 8)) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "%s: %d cells and an input of %d px; expected 1 to 64, and 8 to %d or "
+                             "0",
+                             text, options->cells, options->side, (int)MOST_SIDE);
+    }
     sac_image_network *n = sac_calloc(1, sizeof *n);
     SAC_TRY_ALLOC(n);
     SAC_TRY_ALLOC(path = sac_strdup(text));
     const bool foreign = strncmp(text, darknet, strlen(darknet)) == 0;
-    SAC_TRY(foreign ? read_darknet(n, path + strlen(darknet), &output, error)
-                    : read_onnx(n, path, &output, error));
-    n->preprocess = preprocess;
-    if (preprocess == SAC_IMAGE_AUTO)
-        n->preprocess = foreign ? SAC_IMAGE_UNIT : preprocess_of(path);
-    SAC_TRY(narrow(n, output, error));
+    SAC_TRY(foreign ? read_darknet(n, path + strlen(darknet), options->side, &output, error)
+                    : read_onnx(n, path, options->side, &output, error));
+    n->input = options->input;
+    if (n->input.preprocess == SAC_IMAGE_AUTO)
+        n->input = preset(foreign ? SAC_IMAGE_UNIT : preprocess_of(path));
+    n->preprocess = n->input.preprocess;
+    SAC_TRY(narrow(n, output, options->cells, error));
     SAC_TRY(inspect(n, text, error));
     *out = n;
     n = NULL;
@@ -248,7 +333,7 @@ sac_status sac_image_network_store(const sac_image_network *n, sac_safetensors *
     (void)snprintf(key, sizeof key, "%s.network", prefix);
     SAC_TRY(sac_family_set_json(st, key, network, error));
     (void)snprintf(key, sizeof key, "%s.preprocess", prefix);
-    SAC_TRY(sac_safetensors_set_metadata(st, key, PREPROCESSES[n->preprocess], error));
+    SAC_TRY(sac_safetensors_set_metadata(st, key, n->input.text, error));
     (void)snprintf(key, sizeof key, "%s.", prefix);
     SAC_TRY(sac_params_store(n->params, st, key, error));
 fail:
@@ -267,14 +352,12 @@ sac_status sac_image_network_load(sac_image_network **out, const sac_safetensors
     SAC_TRY_ALLOC(n);
     (void)snprintf(key, sizeof key, "%s.preprocess", prefix);
     SAC_TRY(sac_family_get_text(st, key, &text, path, error));
-    for (int k = SAC_IMAGE_IMAGENET; k <= SAC_IMAGE_RAW; k++) {
-        if (strcmp(text, PREPROCESSES[k]) == 0) n->preprocess = (sac_image_preprocess)k;
-    }
-    if (n->preprocess == SAC_IMAGE_AUTO) {
+    if (sac_image_input_parse(&n->input, text, NULL) < 0 || n->input.preprocess == SAC_IMAGE_AUTO) {
         status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: '%s' is '%.20s', which is unknown",
                                path, key, text);
         goto fail;
     }
+    n->preprocess = n->input.preprocess;
     (void)snprintf(key, sizeof key, "%s.network", prefix);
     SAC_TRY(sac_family_get_json(st, key, &json, path, error));
     SAC_TRY(sac_net_from_json(&n->net, json, path, error));
@@ -307,26 +390,10 @@ struct sac_image_runner {
     float scale[3], shift[3]; // input = gray * scale + shift, gray in [0,1], per channel
 };
 
-static void set_preprocess(sac_image_runner *r, sac_image_preprocess preprocess) {
-    static const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};
-    static const double caffe[3] = {104, 117, 123}; // blue, green, red
+static void set_input(sac_image_runner *r, const sac_image_input *input) {
     for (int c = 0; c < 3; c++) {
-        switch (preprocess) {
-        case SAC_IMAGE_CAFFE:
-            r->scale[c] = 255;
-            r->shift[c] = (float)-caffe[c];
-            break;
-        case SAC_IMAGE_UNIT:
-            r->scale[c] = 1;
-            break;
-        case SAC_IMAGE_RAW:
-            r->scale[c] = 255;
-            break;
-        default:
-            r->scale[c] = (float)(1 / deviation[c]);
-            r->shift[c] = (float)(-mean[c] / deviation[c]);
-            break;
-        }
+        r->scale[c] = (float)(255 * input->scale[c]);
+        r->shift[c] = (float)(-input->mean[c] * input->scale[c]);
     }
 }
 
@@ -346,7 +413,7 @@ sac_status sac_image_runner_create(sac_image_runner **out, const sac_image_netwo
     r->height = (int)node->shape.dims[1];
     r->width = (int)node->shape.dims[2];
     r->length = network->length;
-    set_preprocess(r, network->preprocess);
+    set_input(r, &network->input);
     *out = r;
     return SAC_OK;
 fail:

@@ -25,14 +25,30 @@ typedef enum sac_image_preprocess {
     // ResNet-50, MobileNet and most others of torchvision and the ONNX model zoo
     SAC_IMAGE_CAFFE, // BGR, x - mean, mean 104 117 123: networks that come from Caffe
     SAC_IMAGE_UNIT,  // x / 255: Darknet's
-    SAC_IMAGE_RAW    // x
+    SAC_IMAGE_RAW,   // x
+    SAC_IMAGE_CUSTOM // numbers of its own: sac_image_input_parse
 } sac_image_preprocess;
 #define SAC_IMAGE_PREPROCESSES "auto|imagenet|caffe|unit|raw"
+
+// Input of channel c = (x - mean[c]) * scale[c], x the gray level 0..255.
+typedef struct sac_image_input {
+    sac_image_preprocess preprocess;
+    double mean[3], scale[3];
+    char text[128]; // what sac_image_input_parse reads as the same again
+} sac_image_input;
+
+// Reads one of SAC_IMAGE_PREPROCESSES, or ORDER:MEAN:SCALE with ORDER rgb or bgr (of the network's
+// channels) and MEAN and SCALE one number or three, separated by '/', for red, green and blue:
+// "bgr:123.7/116.3/103.5:0.017". Of AUTO mean and scale stay 0.
+// SAC_ERROR_ARGUMENT: neither, or a number that is not finite or a scale of 0.
+SAC_NODISCARD sac_status sac_image_input_parse(sac_image_input *input, const char *text,
+                                               sac_error *error);
 
 typedef struct sac_image_network {
     sac_net *net; // one input [1 or 3][H][W], one output
     sac_params *params;
     sac_image_preprocess preprocess; // never AUTO
+    sac_image_input input;           // the same with its numbers
     int64_t length;                  // of the vector, 1 to SAC_IMAGE_MAX_LENGTH
     uint64_t digest;                 // of weights and preprocessing: equal networks, equal numbers
 } sac_image_network;
@@ -48,6 +64,16 @@ typedef struct sac_image_network {
 // sac_darknet_read and sac_darknet_read_weights.
 SAC_NODISCARD sac_status sac_image_network_read(sac_image_network **network, const char *text,
                                                 sac_image_preprocess preprocess, sac_error *error);
+
+typedef struct sac_image_options {
+    sac_image_input input;
+    int cells; // maps larger than cells x cells are averaged down to that, 1 to 64
+    int side;  // px of the input whatever the file says, 8 to 2048; 0: the file's own, 224 if open
+} sac_image_options;
+// The same with more to choose; SAC_ERROR_SHAPE too: a network that cannot take that side.
+SAC_NODISCARD sac_status sac_image_network_read_as(sac_image_network **network, const char *text,
+                                                   const sac_image_options *options,
+                                                   sac_error *error);
 // To and from a container: metadata "<prefix>.network" and "<prefix>.preprocess", tensors
 // "<prefix>.*". Loading checks everything, SAC_ERROR_FORMAT names `path`.
 SAC_NODISCARD sac_status sac_image_network_store(const sac_image_network *network,

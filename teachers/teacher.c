@@ -15,6 +15,18 @@ struct sac_teacher {
 
 sac_status sac_teacher_load(sac_teacher **out, const sac_safetensors *st, const char *path,
                             sac_backend backend, sac_error *error) {
+    const sac_teacher_context context = {.backend = backend};
+    return sac_teacher_load_with(out, st, path, &context, error);
+}
+
+sac_status sac_teacher_open(sac_teacher **out, const char *path, sac_backend backend,
+                            sac_error *error) {
+    const sac_teacher_context context = {.backend = backend};
+    return sac_teacher_open_with(out, path, &context, error);
+}
+
+sac_status sac_teacher_load_with(sac_teacher **out, const sac_safetensors *st, const char *path,
+                                 const sac_teacher_context *context, sac_error *error) {
     sac_status status = SAC_OK;
     const char *name = NULL;
     *out = NULL;
@@ -30,7 +42,7 @@ sac_status sac_teacher_load(sac_teacher **out, const sac_safetensors *st, const 
         goto fail;
     }
     teacher->family = family;
-    SAC_TRY(family->open(&teacher->state, &teacher->calibration, st, path, backend, error));
+    SAC_TRY(family->open(&teacher->state, &teacher->calibration, st, path, context, error));
     *out = teacher;
     return SAC_OK;
 fail:
@@ -38,13 +50,13 @@ fail:
     return sac_error_set(error, status, -1, "%s: no memory for a teacher", path);
 }
 
-sac_status sac_teacher_open(sac_teacher **out, const char *path, sac_backend backend,
-                            sac_error *error) {
+sac_status sac_teacher_open_with(sac_teacher **out, const char *path,
+                                 const sac_teacher_context *context, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
     *out = NULL;
     SAC_TRY(sac_safetensors_read(&st, path, error));
-    SAC_TRY(sac_teacher_load(out, st, path, backend, error));
+    SAC_TRY(sac_teacher_load_with(out, st, path, context, error));
 fail:
     sac_safetensors_close(&st);
     return status;

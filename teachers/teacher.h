@@ -39,15 +39,31 @@
 
 typedef struct sac_teacher sac_teacher;
 
+// What a teacher may need beside its file.
+typedef struct sac_teacher_context {
+    sac_backend backend;
+    // Image network of deep features (teachers/deep.h), where it is not, or no longer, where the
+    // file says; NULL: there
+    const char *deep_features;
+    const char *cache; // folder for deep features; NULL: none is kept
+} sac_teacher_context;
+
 // Opens a teacher file (FOLDER/teacher.safetensors of a map store), or one that is parsed already
 // and that `path` stands for in messages.
 // SAC_ERROR_IO; SAC_ERROR_FORMAT: no teacher file, of no known family, damaged;
 // SAC_ERROR_UNSUPPORTED: a newer version; SAC_ERROR_NUMERIC: a weight is not finite;
-// SAC_ERROR_MEMORY.
+// SAC_ERROR_MEMORY; what sac_deep_open_described returns.
 SAC_NODISCARD sac_status sac_teacher_open(sac_teacher **teacher, const char *path,
                                           sac_backend backend, sac_error *error);
 SAC_NODISCARD sac_status sac_teacher_load(sac_teacher **teacher, const sac_safetensors *st,
                                           const char *path, sac_backend backend, sac_error *error);
+// The same with more to hand in; what the context names is borrowed for the call.
+SAC_NODISCARD sac_status sac_teacher_open_with(sac_teacher **teacher, const char *path,
+                                               const sac_teacher_context *context,
+                                               sac_error *error);
+SAC_NODISCARD sac_status sac_teacher_load_with(sac_teacher **teacher, const sac_safetensors *st,
+                                               const char *path, const sac_teacher_context *context,
+                                               sac_error *error);
 
 // Scores every object of a clip.
 //   scores    f32 [detections->count] in [0,1], calibrated with the teacher's own held-back

@@ -41,6 +41,10 @@ sac_status sac_teaching_poll(const sac_teaching_run *r, const char *where, sac_e
                          "interrupted while %s; continue with --resume", where);
 }
 
+bool sac_teaching_wants(const sac_teaching_run *r, const sac_teaching_clip *c) {
+    return r->set.training_maps || c->clip->test;
+}
+
 sac_status sac_teaching_load(sac_teaching_clip *c, sac_error *error) {
     if (c->pixels != NULL) return SAC_OK;
     c->width = c->height = 0;
@@ -210,6 +214,16 @@ static void warn_differences(const sac_teaching_run *r) {
     }
 }
 
+// Clips that an interrupted run has been through need no foreign network again.
+static const char *cache_folder(const sac_teaching_run *r) {
+    return r->set.detection.cache != NULL ? r->set.detection.cache : r->work;
+}
+
+static sac_teacher_context teacher_context(const sac_teaching_run *r) {
+    return (sac_teacher_context){
+        .backend = r->set.backend, .deep_features = r->set.deep_features, .cache = cache_folder(r)};
+}
+
 // The teacher file and its provenance.
 static sac_status open_from(sac_teaching_run *r, sac_error *error) {
     sac_status status = SAC_OK;
@@ -218,7 +232,8 @@ static sac_status open_from(sac_teaching_run *r, sac_error *error) {
     r->from = sac_is_folder(path) ? sac_path_join(path, "teacher.safetensors") : sac_strdup(path);
     SAC_TRY_ALLOC(r->from);
     SAC_TRY(sac_safetensors_read(&st, r->from, error));
-    SAC_TRY(sac_teacher_load(&r->teacher, st, r->from, r->set.backend, error));
+    const sac_teacher_context context = teacher_context(r);
+    SAC_TRY(sac_teacher_load_with(&r->teacher, st, r->from, &context, error));
     if (sac_safetensors_metadata(st, "provenance") != NULL) {
         SAC_TRY(sac_family_get_json(st, "provenance", &r->trained, r->from, error));
     } else {
@@ -243,8 +258,7 @@ static sac_status open_run(sac_teaching_run *r, sac_error *error) {
     }
     sac_detector_options detection = r->set.detection;
     detection.stop = r->listener.stop;
-    // Clips that an interrupted run has been through need no network again.
-    if (detection.cache == NULL) detection.cache = r->work;
+    detection.cache = cache_folder(r);
     SAC_TRY(sac_detector_open(&r->detector, r->set.detector, &detection, error));
     SAC_TRY_ALLOC(r->clips = sac_calloc(r->dataset->count, sizeof *r->clips));
     for (int64_t i = 0; i < r->dataset->count; i++) r->clips[i].clip = &r->dataset->clips[i];
@@ -402,9 +416,12 @@ static sac_status train(sac_teaching_run *r, sac_error *error) {
                                        .stop = r->listener.stop,
                                        .say = on_family_say,
                                        .progress = on_family_progress},
-                          .lend = r->set.family->borrows ? on_lend : NULL};
+                          .lend = r->set.family->borrows ? on_lend : NULL,
+                          .cache = cache_folder(r),
+                          .deep_features = r->set.deep_features};
     SAC_TRY(r->set.family->train(&r->metrics, &job, error));
-    SAC_TRY(sac_teacher_open(&r->teacher, r->teacher_path, r->set.backend, error));
+    const sac_teacher_context context = teacher_context(r);
+    SAC_TRY(sac_teacher_open_with(&r->teacher, r->teacher_path, &context, error));
 fail:
     sac_teaching_progress(r, NULL, NULL, 0, 0, NULL);
     r->lent = NULL;
@@ -490,7 +507,7 @@ static sac_status score_all(sac_teaching_run *r, sac_error *error) {
     on_scored(r, 0);
     for (int64_t i = 0; i < r->dataset->count; i++) {
         sac_teaching_clip *c = &r->clips[i];
-        SAC_TRY(score_clip(r, c, error));
+        if (sac_teaching_wants(r, c)) SAC_TRY(score_clip(r, c, error));
         r->progress_base += c->detections.count;
         on_scored(r, 0);
         sac_free(c->pixels); // overlays load the few clips they need again

@@ -23,10 +23,14 @@ typedef struct sac_teaching_options {
     const void *family_options; // of that family
     const char *from;           // teacher file, or folder of a map store: nothing is trained
     sac_backend backend;        // for scoring
+    const char *deep_features;  // sac_teacher_context, for `from` and members of an ensemble
     int block;                  // pixels per cell of the painted map; 0: an 80th of the height
     int filter;                 // sac_maps_paint, odd
     sac_text_list overlay;      // "CLIP=FILE": videos of these clips
     const char *overlays;       // folder for videos of all test clips, or NULL
+    // Training clips are scored and get maps as well, which students and ensembles learn from; false:
+    // a store of the test clips, enough to measure the teacher by
+    bool training_maps;
     bool resume, overwrite;
     // Every option that has a say in the result, for provenance and for recognising one's own
     // checkpoints: the values of "block", "filter", "threads" and "checkpoint-minutes" may differ

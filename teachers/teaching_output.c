@@ -28,6 +28,7 @@ static sac_status write_objects(const sac_teaching_run *r, sac_error *error) {
     for (int64_t c = 0; c < r->dataset->count; c++) {
         const sac_teaching_clip *clip = &r->clips[c];
         const sac_detections *d = &clip->detections;
+        if (!sac_teaching_wants(r, clip)) continue;
         for (int64_t t = 0; t < d->frames; t++) {
             for (int64_t i = d->start[t]; i < d->start[t + 1]; i++) {
                 const sac_box *b = &d->boxes[i];
@@ -123,6 +124,7 @@ sac_status sac_teaching_write(sac_teaching_run *r, sac_error *error) {
     SAC_TRY(write_objects(r, error));
     for (int64_t i = 0; i < r->dataset->count; i++) {
         sac_teaching_clip *c = &r->clips[i];
+        if (!sac_teaching_wants(r, c)) continue;
         if (c->width == 0)
             SAC_TRY(sac_teaching_load(c, error)); // a resumed run has not seen its size yet
         SAC_TRY(paint(&maps, r, c, c->scores));

@@ -47,6 +47,8 @@ void sac_teaching_progress(const sac_teaching_run *run, const char *stage, const
 // SAC_ERROR_INTERRUPTED when the listener says stop; `where`: "detecting objects".
 SAC_NODISCARD sac_status sac_teaching_poll(const sac_teaching_run *run, const char *where,
                                            sac_error *error);
+// Whether the store is to hold this clip.
+bool sac_teaching_wants(const sac_teaching_run *run, const sac_teaching_clip *clip);
 SAC_NODISCARD sac_status sac_teaching_load(sac_teaching_clip *clip, sac_error *error);
 
 // objects.csv, maps, overlays and store.json.

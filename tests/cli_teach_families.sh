@@ -21,7 +21,7 @@ same() {
     done
 }
 
-rm -rf data a b c d e f g x y run
+rm -rf data a b c d e f g h i j k x y run vectors elsewhere
 "$synth" -o data --width 96 --height 64 --train-clips 3 --test-clips 1 --frames 40 --walkers 5 --seed 3 --quiet \
     || { echo "SKIPPED: synth failed"; exit 77; }
 groups=velocity,orientation,place,size,rest,appearance
@@ -71,6 +71,57 @@ expect 2 "--members" "$teach" "${common[@]}" --teacher ensemble -o y
 expect 1 "another data set" bash -c "sed 's/\"fingerprint\": \"./\"fingerprint\": \"x/' a/store.json >s && cp s a/store.json && \
     '$teach' --dataset data --min-area 12 --quiet --teacher ensemble --members a=a,b=e -o y --overwrite"
 expect 1 "same boxes" "$teach" --dataset data --min-area 20 --quiet --teacher ensemble --members b=e,c=d -o y --overwrite
+
+# Deep features of a small generated network: a store, its file alone, an ensemble, and a network that has gone.
+cat >tiny.cfg <<'CFG'
+[net]
+width=16
+height=16
+channels=3
+[convolutional]
+filters=6
+size=3
+stride=2
+pad=1
+activation=leaky
+[avgpool]
+CFG
+# Version 0.2 and 6 + 6 * 27 numbers between -0.5 and 0.5, written as f32 in hexadecimal.
+{
+    printf '\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+    for i in $(seq 168); do
+        # Sign and some of the mantissa vary: -0.25 .. -0.5 and 0.25 .. 0.5.
+        printf "\\x00\\x00\\x$(printf %02x $((128 + i * 37 % 128)))\\x$([ $((i * 7 % 3)) = 0 ] && echo be || echo 3e)"
+    done
+} >tiny.weights
+deep=(--teacher attributes --attributes velocity,deep --bank 200 --deep-features darknet:tiny.cfg:tiny.weights)
+"$teach" "${common[@]}" "${deep[@]}" --detections-cache vectors -o h >table.txt || fail "deep features"
+grep -q "^| deep " table.txt || { fail "no row for deep"; cat table.txt; }
+[ "$(ls vectors | grep -c '^deep\.')" = 4 ] || fail "the cache holds $(ls vectors)"
+grep -q '"network": "darknet:tiny.cfg:tiny.weights"' h/store.json || fail "provenance has no network"
+"$teach" "${common[@]}" "${deep[@]}" -o i >/dev/null || fail "deep features without a cache"
+same i h
+"$teach" "${common[@]}" --from h -o x --overwrite >/dev/null || fail "deep features from a store"
+same x h
+"$teach" "${common[@]}" --teacher ensemble --members "deep=h,place=e" -o j >/dev/null || fail "ensemble with deep features"
+mkdir -p elsewhere
+mv tiny.weights elsewhere/
+expect 1 "--deep-features" "$teach" "${common[@]}" --from h -o x --overwrite
+expect 1 "tiny.weights" "$teach" "${common[@]}" --from j/teacher.safetensors -o x --overwrite
+"$teach" "${common[@]}" --from h --deep-features darknet:tiny.cfg:elsewhere/tiny.weights -o x --overwrite >/dev/null ||
+    fail "deep features from elsewhere"
+same x h
+"$teach" "${common[@]}" --from j/teacher.safetensors --deep-features darknet:tiny.cfg:elsewhere/tiny.weights -o x \
+    --overwrite >/dev/null || fail "an ensemble's deep features from elsewhere"
+for f in Test001.16x16.npy Test001.1x1.npy; do cmp -s "x/$f" "j/$f" || fail "x/$f differs from the ensemble's"; done
+expect 2 "torch" "$teach" "${common[@]}" "${deep[@]}" --deep-preprocess torch -o y --overwrite
+# Maps of the test clips only: enough for a table, and said when something else is wanted from it.
+"$teach" "${common[@]}" --teacher attributes --attributes place --bank 100 --no-training-maps -o k >/dev/null ||
+    fail "maps of test clips only"
+[ -e k/Test001.16x16.npy ] && [ ! -e k/Train001.16x16.npy ] || fail "clips of k: $(ls k)"
+cmp -s k/Test001.16x16.npy e/Test001.16x16.npy || fail "maps without those of training clips differ"
+expect 1 "Train001" "$teach" "${common[@]}" --teacher ensemble --members "a=k,b=e" -o y --overwrite
+
 if [ -x "$distill" ]; then
     "$distill" --dataset data --teacher both=f -o run --epochs 1 --pseudo 1 --batch 2 --samples-per-epoch 8 --quiet \
         --width 96 --height 64 >out.txt 2>err.txt || { cat err.txt; fail "distill from an ensemble"; }

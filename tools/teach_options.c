@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/memory.h"
 #include "teach_presets.h"
 
 #define AT(member) .offset = offsetof(teach_settings, member)
@@ -117,9 +118,18 @@ static const sac_option options[] = {
      .number = 64, .min = 16, .max = 256, .argument = "PX", .help = "side of an object's crops, a multiple of 8"},
     {.name = "agnostic-lambda", .type = SAC_OPTION_REAL, AT(agnostic.lambda),
      .number = 1, .min = 0, .max = 1000, .help = "of the gradient reversed before the adversary; 0: plain auto-encoders"},
-    {.name = "", .help = "Teacher attributes: velocity, direction, size, rest, appearance by nearest neighbours"},
+    {.name = "", .help = "Teacher attributes: velocity, direction, size, rest, looks by nearest neighbours"},
     {.name = "attributes", .type = SAC_OPTION_TEXT, AT(attributes.attributes), .text = SAC_ATTRIBUTES_DEFAULT,
-     .argument = "LIST", .help = "of velocity, orientation, place, size, rest, appearance; each is one task"},
+     .argument = "LIST", .help = "of velocity, orientation, place, size, rest, appearance, deep; each is one task"},
+    {.name = "deep-features", .type = SAC_OPTION_TEXT, AT(attributes.deep.network), .argument = "NETWORK",
+     .help = "image network whose output is the attribute 'deep': FILE.onnx[:OUTPUT] or darknet:CFG:WEIGHTS[:LAYER]; "
+             "also where to find it for --from and --members, if it is no longer where it was"},
+    {.name = "deep-preprocess", .type = SAC_OPTION_TEXT, AT(attributes.deep.preprocess), .text = "auto",
+     .argument = "HOW", .help = SAC_IMAGE_PREPROCESSES " as --distill-preprocess, or rgb:MEAN:SCALE or bgr:MEAN:SCALE, "
+     "(x - MEAN) * SCALE of 0..255, one number or three (R/G/B)"},
+    {.name = "deep-size", .type = SAC_OPTION_INT, AT(attributes.deep.side),
+     .number = 0, .min = 0, .max = 2048, .argument = "PX",
+     .help = "side of its input, far cheaper when small; 0: the network's own"},
     {.name = "bank", .type = SAC_OPTION_INT, AT(attributes.bank),
      .number = 4000, .min = 16, .max = 65536, .help = "training objects kept per group; of appearance a quarter"},
     {.name = "neighbours", .type = SAC_OPTION_INT, AT(attributes.neighbours),
@@ -135,6 +145,9 @@ static const sac_option options[] = {
     {.name = "", .help = "What to write"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output),
      .argument = "DIR", .help = "map store to make"},
+    {.name = "training-maps", .type = SAC_OPTION_BOOL, AT(training_maps), .number = 1,
+     .help = "maps of the training clips too, from which students and ensembles learn; without them a teacher is "
+             "measured in less than half the time"},
     {.name = "block", .type = SAC_OPTION_INT, AT(block),
      .number = 0, .min = 0, .max = 4096, .argument = "PX",
      .help = "pixels per cell of the painted map; 0: an 80th of the height"},
@@ -207,7 +220,7 @@ static const void *fill_agnostic(teach_settings *set, sac_backend backend) {
 }
 
 static const void *fill_attributes(teach_settings *set, sac_backend backend) {
-    (void)backend;
+    set->attributes.backend = backend;
     set->attributes.seed = (uint64_t)set->tool.seed;
     return &set->attributes;
 }
@@ -242,6 +255,7 @@ static json_t *settings_json(const teach_settings *set, const char *family) {
                                         "distill-features",
                                         "distill-segmentation",
                                         "distill-pose",
+                                        "deep-features",
                                         "progress",
                                         "quiet",
                                         "overwrite",
@@ -251,6 +265,12 @@ static json_t *settings_json(const teach_settings *set, const char *family) {
     json_t *all = sac_options_to_json(&teach_command, set);
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
         (void)json_object_del(all, local[i]);
+    }
+    // The run is another one with another network, wherever that lies.
+    if (set->attributes.deep.network != NULL) {
+        char *name = sac_deep_name(set->attributes.deep.network);
+        (void)json_object_set_new(all, "deep-features", json_string(name));
+        sac_free(name);
     }
     bool foreign = false;
     for (const sac_option *o = options; o->name != NULL; o++) {
@@ -277,10 +297,12 @@ sac_status teach_options_fill(sac_teaching_options *out, teach_settings *set) {
                                   .family = family,
                                   .from = set->from,
                                   .backend = backend,
+                                  .deep_features = set->attributes.deep.network,
                                   .block = (int)set->block,
                                   .filter = (int)set->filter,
                                   .overlay = set->overlay,
                                   .overlays = set->overlays,
+                                  .training_maps = set->training_maps,
                                   .resume = set->resume,
                                   .overwrite = set->overwrite};
     for (size_t i = 0; i < sizeof FAMILIES / sizeof FAMILIES[0]; i++) {

@@ -16,7 +16,7 @@ typedef struct teach_settings {
     sac_text_list overlay;
     sac_detector_options detection;
     int teacher, backend, preset;
-    bool resume, overwrite;
+    bool training_maps, resume, overwrite;
     int64_t block, filter;
     // Shared by the families that learn in steps.
     int schedule;
