@@ -14,7 +14,7 @@
 #include "core/number.h"
 
 // getopt values: letters are themselves, long options start here.
-enum { VALUE_HELP = 256, VALUE_VERSION, VALUE_CONFIG, VALUE_TABLE };
+enum { VALUE_HELP = 256, VALUE_VERSION, VALUE_CONFIG, VALUE_PRINT_CONFIG, VALUE_TABLE };
 enum { HELP_WIDTH = 100, HELP_COLUMN = 26 };
 
 // What the settings borrow from: configs and arrays, released together.
@@ -155,6 +155,40 @@ static sac_status set_real(const source *from, void *settings, const char *text)
     return SAC_OK;
 }
 
+// Minutes from "30", "30m", "90s" or "2h".
+static bool read_duration(const char *text, double *minutes) {
+    static const struct {
+        char unit;
+        double minutes;
+    } units[] = {{'s', 1.0 / 60}, {'m', 1}, {'h', 60}};
+    char number[64];
+    const size_t length = strlen(text);
+    double factor = 1, value = 0;
+    if (length == 0 || length >= sizeof number) return false;
+    memcpy(number, text, length + 1);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (text[length - 1] != units[i].unit) continue;
+        factor = units[i].minutes;
+        number[length - 1] = '\0';
+    }
+    if (!sac_number_real(number, &value) || !isfinite(value * factor)) return false;
+    *minutes = value * factor;
+    return true;
+}
+
+static sac_status set_duration(const source *from, void *settings, const char *text) {
+    const sac_option *option = from->option;
+    double minutes;
+    char wanted[160];
+    describe_range(wanted, sizeof wanted, option, "a time such as 90s, 30m, 2h or minutes");
+    if (!read_duration(text, &minutes)) return bad_value(from, text, wanted);
+    if (has_range(option) && !(minutes >= option->min && minutes <= option->max)) {
+        return bad_value(from, text, wanted);
+    }
+    *(double *)member(option, settings) = minutes;
+    return SAC_OK;
+}
+
 static sac_status set_choice(const source *from, void *settings, const char *text) {
     const sac_option *option = from->option;
     int index = choice_index(option->choices, text);
@@ -198,6 +232,7 @@ static void set_default(const sac_option *option, void *settings) {
         *(int64_t *)to = (int64_t)option->number;
         break;
     case SAC_OPTION_REAL:
+    case SAC_OPTION_DURATION:
         *(double *)to = option->number;
         break;
     case SAC_OPTION_TEXT:
@@ -223,6 +258,8 @@ static sac_status apply_use(const sac_command *command, void *settings, arena *o
         return set_int(&from, settings, given->value);
     case SAC_OPTION_REAL:
         return set_real(&from, settings, given->value);
+    case SAC_OPTION_DURATION:
+        return set_duration(&from, settings, given->value);
     case SAC_OPTION_TEXT:
         *(const char **)member(from.option, settings) = given->value;
         return SAC_OK;
@@ -270,6 +307,9 @@ static sac_status apply_json(const source *from, void *settings, arena *owner, j
         if (!json_is_integer(value)) return wrong_type(from, value, wanted);
         snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
         return set_int(from, settings, text);
+    case SAC_OPTION_DURATION:
+        if (json_is_string(value)) return set_duration(from, settings, json_string_value(value));
+        __attribute__((fallthrough)); // a number of minutes
     case SAC_OPTION_REAL: {
         describe_range(wanted, sizeof wanted, option, "a number");
         if (!json_is_number(value)) return wrong_type(from, value, wanted);
@@ -347,7 +387,7 @@ static bool make_flags(flags *f, const sac_option *options) {
     int count = table_size(options);
     int64_t bytes = 1;
     for (int i = 0; i < count; i++) bytes += (int64_t)strlen(options[i].name) + 4;
-    f->longs = sac_calloc(2 * (int64_t)count + 4, sizeof *f->longs);
+    f->longs = sac_calloc(2 * (int64_t)count + 5, sizeof *f->longs);
     f->letters = sac_calloc(2 * (int64_t)count + 8, 1);
     f->names = sac_calloc(bytes, 1);
     if (f->longs == NULL || f->letters == NULL || f->names == NULL) return false;
@@ -361,6 +401,7 @@ static bool make_flags(flags *f, const sac_option *options) {
     *to++ = (struct option){"help", no_argument, NULL, VALUE_HELP};
     *to++ = (struct option){"version", no_argument, NULL, VALUE_VERSION};
     *to++ = (struct option){"config", required_argument, NULL, VALUE_CONFIG};
+    *to++ = (struct option){"print-config", no_argument, NULL, VALUE_PRINT_CONFIG};
     for (int i = 0; i < count; i++) {
         const sac_option *option = &options[i];
         if (is_section(option)) continue;
@@ -452,6 +493,9 @@ static sac_status split_arguments(const sac_command *command, int argc, char **a
         case VALUE_HELP:
             result->help = true;
             break;
+        case VALUE_PRINT_CONFIG:
+            result->print_config = true;
+            break;
         case VALUE_VERSION:
             result->version = true;
             break;
@@ -516,7 +560,8 @@ sac_status sac_options_parse(const sac_command *command, void *settings, int arg
         goto fail;
     }
     for (int i = 0; command->options[i].name != NULL; i++) {
-        if (!is_section(&command->options[i])) set_default(&command->options[i], settings);
+        const sac_option *option = &command->options[i];
+        if (!is_section(option) && !option->hidden) set_default(option, settings);
     }
     SAC_TRY(split_arguments(command, argc, argv, &f, uses, &use_count, configs, &config_count,
                             result, error));
@@ -530,7 +575,7 @@ sac_status sac_options_parse(const sac_command *command, void *settings, int arg
     }
     for (int i = 0; i < use_count; i++)
         SAC_TRY(apply_use(command, settings, owner, &uses[i], error));
-    SAC_TRY(check_positionals(command, result, error));
+    if (!result->print_config) SAC_TRY(check_positionals(command, result, error));
 done:
     free_flags(&f);
     sac_free(uses);
@@ -583,7 +628,8 @@ static void print_wrapped(FILE *out, const char *text, int column) {
 
 static void describe_default(char *text, size_t size, const sac_option *option) {
     char range[64] = "";
-    if (has_range(option) && (option->type == SAC_OPTION_INT || option->type == SAC_OPTION_REAL)) {
+    if (has_range(option) && (option->type == SAC_OPTION_INT || option->type == SAC_OPTION_REAL ||
+                              option->type == SAC_OPTION_DURATION)) {
         if (isfinite(option->min) && isfinite(option->max)) {
             snprintf(range, sizeof range, "%.10g to %.10g, ", option->min, option->max);
         } else if (isfinite(option->min)) {
@@ -602,6 +648,9 @@ static void describe_default(char *text, size_t size, const sac_option *option) 
         break;
     case SAC_OPTION_REAL:
         snprintf(text, size, " (%sdefault %.10g)", range, option->number);
+        break;
+    case SAC_OPTION_DURATION:
+        snprintf(text, size, " (minutes, or such as 90s, 30m, 2h; default %.10g)", option->number);
         break;
     case SAC_OPTION_TEXT:
         if (option->text != NULL) snprintf(text, size, " (default %s)", option->text);
@@ -635,6 +684,7 @@ static void print_option(FILE *out, char letter, const char *flag, const char *h
 static void print_table_option(FILE *out, const sac_option *option) {
     static const char *const placeholders[] = {[SAC_OPTION_INT] = "N",
                                                [SAC_OPTION_REAL] = "X",
+                                               [SAC_OPTION_DURATION] = "TIME",
                                                [SAC_OPTION_TEXT] = "TEXT",
                                                [SAC_OPTION_LIST] = "TEXT"};
     char flag[256], suffix[512];
@@ -656,6 +706,7 @@ void sac_options_print_help(const sac_command *command, FILE *out) {
     bool titled = false;
     for (const sac_option *option = command->options; option != NULL && option->name != NULL;
          option++) {
+        if (option->hidden) continue;
         if (is_section(option)) {
             fprintf(out, "\n%s:\n", option->help);
             titled = true;
@@ -669,6 +720,9 @@ void sac_options_print_help(const sac_command *command, FILE *out) {
     print_option(out, 0, "--config FILE",
                  "read options from a JSON object with option names as keys; flags take precedence",
                  "");
+    print_option(out, 0, "--print-config",
+                 "print all resolved options as JSON that --config accepts, and do nothing else",
+                 "");
     print_option(out, 'h', "--help", "print this text", "");
     print_option(out, 0, "--version", "print the version", "");
 }
@@ -681,6 +735,7 @@ static json_t *member_to_json(const sac_option *option, const void *settings) {
     case SAC_OPTION_INT:
         return json_integer(*(const int64_t *)from);
     case SAC_OPTION_REAL:
+    case SAC_OPTION_DURATION:
         return sac_json_number(*(const double *)from);
     case SAC_OPTION_TEXT: {
         const char *text = *(const char *const *)from;
@@ -710,7 +765,7 @@ json_t *sac_options_to_json(const sac_command *command, const void *settings) {
     json_t *object = json_object();
     for (const sac_option *option = command->options; option != NULL && option->name != NULL;
          option++) {
-        if (is_section(option)) continue;
+        if (is_section(option) || option->hidden) continue;
         if (json_object_set_new(object, option->name, member_to_json(option, settings)) != 0) {
             json_decref(object);
             return NULL;

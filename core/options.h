@@ -19,7 +19,9 @@ typedef enum sac_option_type {
     SAC_OPTION_REAL,   // double, finite
     SAC_OPTION_TEXT,   // const char *;   borrowed from argv or the config; the default otherwise
     SAC_OPTION_CHOICE, // int;            index into `choices`
-    SAC_OPTION_LIST,   // sac_text_list;  one entry per use of the flag, commas are not special
+    // double, minutes; read from "30", "30m", "90s", "2h" (a JSON config: also a number of minutes)
+    SAC_OPTION_DURATION,
+    SAC_OPTION_LIST, // sac_text_list;  one entry per use of the flag, commas are not special
 } sac_option_type;
 
 typedef struct sac_text_list {
@@ -34,13 +36,16 @@ typedef struct sac_option {
     const char *name;
     char letter; // short flag, or 0; 'h' is taken by --help
     sac_option_type type;
-    size_t offset;        // of the member in the settings struct
-    double number;        // default of BOOL, INT, REAL, CHOICE
-    const char *text;     // default of TEXT; NULL: none
-    double min, max;      // INT, REAL: range, ends included; may be infinite; equal: any value
+    size_t offset;    // of the member in the settings struct
+    double number;    // default of BOOL, INT, REAL, DURATION, CHOICE
+    const char *text; // default of TEXT; NULL: none
+    double min, max; // INT, REAL, DURATION: range, ends included; may be infinite; equal: any value
     const char *choices;  // CHOICE: "a|b|c"
     const char *argument; // placeholder in the help such as "FILE"; NULL: one by type
     const char *help;     // one or two sentences
+    // An older name of another option with the same member: it is read, but not shown, written or
+    // given a default.
+    bool hidden;
 } sac_option;
 
 typedef struct sac_command {
@@ -55,7 +60,7 @@ typedef struct sac_command {
 typedef struct sac_options_result {
     const char **positional; // [positional_count], texts borrowed from argv
     int64_t positional_count;
-    bool help, version; // asked for; sac_tool_start answers them
+    bool help, version, print_config; // asked for; sac_tool_start answers them
     void *arena;
 } sac_options_result;
 
@@ -63,7 +68,8 @@ typedef struct sac_options_result {
 // line, wherever the flags stand. "--name value", "--name=value", "-n value", "-nvalue", grouped
 // letters, unambiguous prefixes and "--" work. A list given on the command line replaces the one of
 // a config. A config is a JSON object with long names as keys, as sac_options_to_json writes it.
-// --config, --help, -h and --version exist for every command; the latter three end the checks.
+// --config, --print-config, --help, -h and --version exist for every command; the latter three end
+// the checks, and with --print-config nothing is said about the number of positionals.
 //   SAC_ERROR_ARGUMENT  unknown or ambiguous flag; missing or surplus value; a value that is
 //                       malformed, not finite or out of range (the message names flag or config
 //                       key, value and what is allowed); too few or too many positionals
@@ -78,7 +84,7 @@ SAC_NODISCARD sac_status sac_options_parse(const sac_command *command, void *set
 // Usage, description and all options with ranges and defaults, at most 100 columns wide.
 void sac_options_print_help(const sac_command *command, FILE *out);
 
-// Resolved settings as a JSON object (new reference), keys = long names; NULL when memory is short.
+// Resolved settings as a JSON object (new reference) that --config accepts, keys = long names; NULL when memory is short.
 // Texts that are not UTF-8 become null.
 json_t *sac_options_to_json(const sac_command *command, const void *settings);
 

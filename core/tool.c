@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,16 @@
 #include "saccade/version.h"
 
 static double start_s;
+
+static sac_status print_config(const sac_command *command, const void *settings, sac_error *error) {
+    json_t *json = sac_options_to_json(command, settings);
+    char *text = json != NULL ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(json);
+    if (text == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the config");
+    puts(text);
+    free(text);
+    return SAC_OK;
+}
 
 int sac_tool_start(const sac_command *command, void *settings, int argc, char **argv,
                    sac_options_result *result) {
@@ -29,9 +40,15 @@ int sac_tool_start(const sac_command *command, void *settings, int argc, char **
         fprintf(stderr, "Try '%s --help'.\n", command->name);
         return SAC_EXIT_USAGE;
     }
-    if (!result->help && !result->version) return -1;
+    if (!result->help && !result->version && !result->print_config) return -1;
     if (result->help) {
         sac_options_print_help(command, stdout);
+    } else if (result->print_config) {
+        status = print_config(command, settings, &error);
+        if (status < 0) {
+            sac_options_close(result);
+            return sac_tool_fail(command->name, status, &error);
+        }
     } else {
         const char *commit = sac_commit();
         printf("%s %s%s%s%s\n", command->name, sac_version(), commit[0] != '\0' ? " (commit " : "",

@@ -15,10 +15,25 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 
-static const char *const columns[] = {
-    "epoch",   "train_loss",    "validation_loss",  "pseudo_auc",         "learning_rate",
-    "seconds", "samples_per_s", "adversarial_loss", "discriminator_real", "discriminator_own"};
-#define COLUMNS (sizeof columns / sizeof columns[0])
+// The columns of metrics.csv; behind them "auc_" and the name of each kind of pseudo-anomaly.
+static const char *const columns[] = {"epoch",
+                                      "train_loss",
+                                      "validation_loss",
+                                      "pseudo_auc",
+                                      "learning_rate",
+                                      "seconds",
+                                      "samples_per_s",
+                                      "adversarial_loss",
+                                      "discriminator_real",
+                                      "discriminator_own",
+                                      "train_loss16",
+                                      "train_loss4",
+                                      "train_loss1",
+                                      "validation_loss16",
+                                      "validation_loss4",
+                                      "validation_loss1"};
+#define FIXED   (sizeof columns / sizeof columns[0])
+#define COLUMNS (FIXED + SAC_PSEUDO_KIND_COUNT)
 
 void sac_checkpoint_close(sac_checkpoint *state) {
     json_decref(state->rows);
@@ -27,13 +42,33 @@ void sac_checkpoint_close(sac_checkpoint *state) {
 }
 
 sac_status sac_checkpoint_row(sac_checkpoint *state, const sac_epoch_metrics *m) {
-    json_t *row = json_pack(
-        "[I, o, o, o, o, o, o, o, o, o]", (json_int_t)m->epoch, sac_json_number(m->train_loss),
-        sac_json_number(m->validation_loss), sac_json_number(m->pseudo_auc),
-        sac_json_number(m->learning_rate), sac_json_number(m->seconds),
-        sac_json_number(m->samples_per_s), sac_json_number(m->adversarial_loss),
-        sac_json_number(m->discriminator_real), sac_json_number(m->discriminator_own));
-    return row != NULL && json_array_append_new(state->rows, row) == 0 ? SAC_OK : SAC_ERROR_MEMORY;
+    const double values[FIXED] = {
+        (double)m->epoch,       m->train_loss,           m->validation_loss,
+        m->pseudo_auc,          m->learning_rate,        m->seconds,
+        m->samples_per_s,       m->adversarial_loss,     m->discriminator_real,
+        m->discriminator_own,   m->train_scales[0],      m->train_scales[1],
+        m->train_scales[2],     m->validation_scales[0], m->validation_scales[1],
+        m->validation_scales[2]};
+    json_t *row = json_array();
+    bool made = row != NULL;
+    for (size_t c = 0; c < COLUMNS && made; c++) {
+        const double value = c < FIXED ? values[c] : m->kind_auc[c - FIXED];
+        made = json_array_append_new(row, sac_json_number(value)) == 0;
+    }
+    if (!made) {
+        json_decref(row);
+        return SAC_ERROR_MEMORY;
+    }
+    return json_array_append_new(state->rows, row) == 0 ? SAC_OK : SAC_ERROR_MEMORY;
+}
+
+void sac_checkpoint_kind_auc(const sac_checkpoint *state, int64_t epoch,
+                             double aucs[SAC_PSEUDO_KIND_COUNT]) {
+    const json_t *row = epoch > 0 ? json_array_get(state->rows, (size_t)(epoch - 1)) : NULL;
+    for (size_t k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        const json_t *cell = json_array_get(row, FIXED + k);
+        aucs[k] = json_is_number(cell) ? json_number_value(cell) : NAN;
+    }
 }
 
 sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state, const char *folder,
@@ -43,8 +78,13 @@ sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state, const char 
     char *path = sac_path_join(folder, "metrics.csv");
     SAC_TRY_ALLOC(path);
     SAC_TRY(sac_file_writer_open(&writer, path, error));
-    for (size_t c = 0; c < COLUMNS; c++)
-        SAC_TRY(sac_file_printf(writer, error, "%s%s", columns[c], c + 1 < COLUMNS ? "," : "\n"));
+    for (size_t c = 0; c < FIXED; c++)
+        SAC_TRY(sac_file_printf(writer, error, "%s%s", c > 0 ? "," : "", columns[c]));
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        SAC_TRY(
+            sac_file_printf(writer, error, ",auc_%s", sac_pseudo_kind_name((sac_pseudo_kind)k)));
+    }
+    SAC_TRY(sac_file_printf(writer, error, "\n"));
     for (size_t r = 0; r < json_array_size(state->rows); r++) {
         const json_t *row = json_array_get(state->rows, r);
         for (size_t c = 0; c < COLUMNS; c++) {
@@ -65,13 +105,14 @@ fail:
 }
 
 static json_t *state_to_json(const sac_checkpoint *s) {
-    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:o, s:o, s:f, s:O}", "epoch",
-                     (json_int_t)s->epoch, "step", (json_int_t)s->step, "loss_sum",
+    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:o, s:f, s:O}",
+                     "epoch", (json_int_t)s->epoch, "step", (json_int_t)s->step, "loss_sum",
                      s->sum.distillation, "adversarial_sum", s->sum.adversarial, "real_sum",
-                     s->sum.real, "own_sum", s->sum.own, "best_epoch", (json_int_t)s->best_epoch,
-                     "best_validation_loss", sac_json_number(s->best_validation_loss),
-                     "best_pseudo_auc", sac_json_number(s->best_pseudo_auc), "seconds", s->seconds,
-                     "rows", s->rows);
+                     s->sum.real, "own_sum", s->sum.own, "loss16_sum", s->sum.scales[0],
+                     "loss4_sum", s->sum.scales[1], "loss1_sum", s->sum.scales[2], "best_epoch",
+                     (json_int_t)s->best_epoch, "best_validation_loss",
+                     sac_json_number(s->best_validation_loss), "best_pseudo_auc",
+                     sac_json_number(s->best_pseudo_auc), "seconds", s->seconds, "rows", s->rows);
 }
 
 static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *json,
@@ -201,6 +242,9 @@ static sac_status state_load(sac_checkpoint *s, const sac_safetensors *st,
     SAC_TRY(
         sac_json_get_int(json, "best_epoch", s->epoch > 0, s->epoch, &s->best_epoch, path, error));
     SAC_TRY(sac_json_get_real(json, "loss_sum", 0, 1e300, &s->sum.distillation, path, error));
+    static const char *const parts_keys[3] = {"loss16_sum", "loss4_sum", "loss1_sum"};
+    for (int k = 0; k < 3; k++)
+        SAC_TRY(sac_json_get_real(json, parts_keys[k], 0, 1e300, &s->sum.scales[k], path, error));
     SAC_TRY(sac_json_get_real(json, "adversarial_sum", 0, 1e300, &s->sum.adversarial, path, error));
     SAC_TRY(sac_json_get_real(json, "real_sum", 0, 1e300, &s->sum.real, path, error));
     SAC_TRY(sac_json_get_real(json, "own_sum", 0, 1e300, &s->sum.own, path, error));

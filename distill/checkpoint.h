@@ -45,6 +45,9 @@ SAC_NODISCARD sac_status sac_checkpoint_save(const sac_checkpoint *state, const 
                                              const sac_checkpoint_parts *parts, sac_error *error);
 SAC_NODISCARD sac_status sac_checkpoint_row(sac_checkpoint *state,
                                             const sac_epoch_metrics *metrics);
+// What a finished epoch's row holds of each kind; NaN where it holds nothing.
+void sac_checkpoint_kind_auc(const sac_checkpoint *state, int64_t epoch,
+                             double aucs[SAC_PSEUDO_KIND_COUNT]);
 // FOLDER/metrics.csv with one row an epoch.
 SAC_NODISCARD sac_status sac_checkpoint_write_metrics(const sac_checkpoint *state,
                                                       const char *folder, sac_error *error);

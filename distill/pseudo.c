@@ -3,10 +3,13 @@
 #include "distill/pseudo.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "core/number.h"
+#include "distill/texture.h"
 #include "distill/tracks.h"
 
 #define MIN_TRACK  12
@@ -16,10 +19,68 @@
 #define MATTE_HIGH 28.0 // opaque above
 #define MARGIN     0.12 // of the box, on each side
 
+static const char *const names[SAC_PSEUDO_KIND_COUNT] = {
+    "faster",  "frozen", "elsewhere", "control", "slower",    "reversed",
+    "rotated", "scaled", "texture",   "shape",   "appearing", "vanishing"};
+
 const char *sac_pseudo_kind_name(sac_pseudo_kind kind) {
-    static const char *const names[SAC_PSEUDO_KIND_COUNT] = {"faster", "frozen", "elsewhere",
-                                                             "control"};
     return kind < SAC_PSEUDO_KIND_COUNT ? names[kind] : "unknown";
+}
+
+sac_pseudo_mix sac_pseudo_default_mix(void) {
+    return (sac_pseudo_mix){.weights = {[SAC_PSEUDO_FASTER] = 0.35,
+                                        [SAC_PSEUDO_FROZEN] = 0.25,
+                                        [SAC_PSEUDO_ELSEWHERE] = 0.25,
+                                        [SAC_PSEUDO_CONTROL] = 0.15}};
+}
+
+static sac_status mix_refuse(const char *item, const char *why, sac_error *error) {
+    char known[256] = "";
+    size_t used = 0;
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT && used < sizeof known; k++) {
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", k > 0 ? ", " : "",
+                                 names[k]);
+    }
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                         "pseudo-anomaly '%.60s': %s; known: %s, default, all", item, why, known);
+}
+
+// One item of the list; `weight` 0: none was given.
+static sac_status mix_add(sac_pseudo_mix *mix, const char *item, const char *name, double weight,
+                          sac_error *error) {
+    const sac_pseudo_mix usual = sac_pseudo_default_mix();
+    const bool all = strcmp(name, "all") == 0, standard = strcmp(name, "default") == 0;
+    bool found = false;
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        if (!all && !(standard && usual.weights[k] > 0) && strcmp(name, names[k]) != 0) continue;
+        if (mix->weights[k] > 0) return mix_refuse(item, "named twice", error);
+        mix->weights[k] = weight > 0 ? weight : usual.weights[k] > 0 ? usual.weights[k] : 0.25;
+        found = true;
+    }
+    return found ? SAC_OK : mix_refuse(item, "no such kind", error);
+}
+
+sac_status sac_pseudo_mix_parse(sac_pseudo_mix *mix, const char *text, sac_error *error) {
+    *mix = (sac_pseudo_mix){{0}};
+    for (const char *at = text;; at++) {
+        char item[64];
+        const size_t length = strcspn(at, ",");
+        double weight = 0;
+        (void)snprintf(item, sizeof item, "%.*s", (int)(length < 60 ? length : 60), at);
+        char name[64];
+        memcpy(name, item, sizeof name);
+        char *colon = strchr(name, ':');
+        if (colon != NULL) {
+            *colon = '\0';
+            if (!sac_number_real(colon + 1, &weight) || !(weight > 0 && weight <= 1000)) {
+                return mix_refuse(item, "the weight must be in (0, 1000]", error);
+            }
+        }
+        const sac_status status = mix_add(mix, item, name, weight, error);
+        if (status != SAC_OK) return status;
+        at += length;
+        if (*at == '\0') return SAC_OK;
+    }
 }
 
 sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames, int width,
@@ -115,6 +176,43 @@ static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background,
     }
 }
 
+// What is foreign about a pasted object.
+typedef struct look {
+    double angle;               // it is turned by, clockwise
+    const sac_texture *texture; // instead of its own pixels; NULL: those
+    const sac_shape *shape;     // instead of its own silhouette; NULL: that
+} look;
+
+// As paste, with a look.
+static void paste_foreign(uint8_t *dst, const uint8_t *frame, const uint8_t *background, int width,
+                          int height, rect from, rect to, const look *l) {
+    const double w = to.x2 - to.x1, h = to.y2 - to.y1, cx = (to.x1 + to.x2) / 2,
+                 cy = (to.y1 + to.y2) / 2, c = cos(l->angle), s = sin(l->angle);
+    const double rx = (fabs(w * c) + fabs(h * s)) / 2, ry = (fabs(w * s) + fabs(h * c)) / 2;
+    int x1, x2, y1, y2;
+    pixel_range(cx - rx, cx + rx, width, &x1, &x2);
+    pixel_range(cy - ry, cy + ry, height, &y1, &y2);
+    for (int y = y1; y < y2; y++) {
+        for (int x = x1; x < x2; x++) {
+            // Back into the object's own axes.
+            const double dx = x + 0.5 - cx, dy = y + 0.5 - cy;
+            const double ox = c * dx + s * dy, oy = c * dy - s * dx;
+            const double u = ox / w + 0.5, v = oy / h + 0.5;
+            if (!(u > 0 && u < 1 && v > 0 && v < 1)) continue; // also of an empty box
+            const double sx = from.x1 + u * (from.x2 - from.x1) - 0.5,
+                         sy = from.y1 + v * (from.y2 - from.y1) - 0.5;
+            const double alpha =
+                l->shape != NULL
+                    ? sac_shape_alpha(l->shape, 2 * u - 1, 2 * v - 1, 3 / fmax(3, fmin(w, h)))
+                    : matte(frame, background, width, height, sx, sy) * window_weight(u, v);
+            const double level = l->texture != NULL ? sac_texture_at(l->texture, ox, oy)
+                                                    : sample(frame, width, height, sx, sy);
+            uint8_t *pixel = &dst[(int64_t)y * width + x];
+            *pixel = (uint8_t)lrint(clamp((1 - alpha) * *pixel + alpha * level, 0, 255));
+        }
+    }
+}
+
 // Paints the object of `box` over with the background.
 static void erase(uint8_t *dst, const uint8_t *background, int width, int height, rect box) {
     int x1, x2, y1, y2;
@@ -141,8 +239,23 @@ typedef struct event {
     double speed;          // track frames per frame, along the path
     bool frozen;
     double posture;       // FROZEN: the track position whose picture is used
-    double dx, dy, scale; // ELSEWHERE, CONTROL
+    double dx, dy, scale; // moved by, times as large
+    double angle, spin;   // ROTATED: at the first frame, and more with every one
+    int64_t on, off;      // APPEARING, VANISHING: frames that it is visible and not; 0: always
+    sac_texture texture;  // TEXTURE, SHAPE
+    sac_shape shape;      // SHAPE
 } event;
+
+// The object is where it was, and its original is painted over.
+static bool in_place(sac_pseudo_kind kind) {
+    return kind == SAC_PSEUDO_FASTER || kind == SAC_PSEUDO_SLOWER || kind == SAC_PSEUDO_REVERSED ||
+           kind == SAC_PSEUDO_ROTATED || kind == SAC_PSEUDO_SCALED || kind == SAC_PSEUDO_TEXTURE ||
+           kind == SAC_PSEUDO_VANISHING;
+}
+
+static bool is_there(const sac_track *track, int64_t now) {
+    return now >= track->first && now <= track->first + track->frames - MIN_EVENT;
+}
 
 static double uniform(sac_rng *rng, double lo, double hi) {
     return lo + (hi - lo) * sac_rng_uniform(rng);
@@ -173,14 +286,77 @@ static void track_at(float box[4], const sac_track *track, double at) {
     }
 }
 
-static bool event_make(event *e, const sac_tracks *tracks, int64_t now, int64_t clip_frames,
-                       int width, int height, sac_rng *rng) {
-    const double draw = sac_rng_uniform(rng);
-    e->kind = draw < 0.35   ? SAC_PSEUDO_FASTER
-              : draw < 0.6  ? SAC_PSEUDO_FROZEN
-              : draw < 0.85 ? SAC_PSEUDO_ELSEWHERE
-                            : SAC_PSEUDO_CONTROL;
+static sac_pseudo_kind kind_draw(const sac_pseudo_mix *mix, sac_rng *rng) {
+    double sum = 0, reached = 0;
+    int last = 0;
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) sum += mix->weights[k];
+    const double draw = sac_rng_uniform(rng) * sum;
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        if (!(mix->weights[k] > 0)) continue;
+        reached += mix->weights[k];
+        last = k;
+        if (draw < reached) break;
+    }
+    return (sac_pseudo_kind)last;
+}
+
+static double coin(sac_rng *rng) {
+    return sac_rng_below(rng, 2) == 0 ? -1 : 1;
+}
+
+// What the kinds beyond the first four do; false where the object does not suit.
+static bool event_dress(event *e, int width, int height, sac_rng *rng) {
+    const double length = (double)e->track->frames;
+    const float *box = e->track->boxes;
+    const double size = 0.5 * (double)(box[2] - box[0] + box[3] - box[1]);
+    switch (e->kind) {
+    case SAC_PSEUDO_SLOWER:
+        e->speed = uniform(rng, 0.25, 0.6);
+        break;
+    case SAC_PSEUDO_REVERSED:
+        e->speed = -uniform(rng, 0.8, 1.2);
+        if (e->from < MIN_EVENT * -e->speed) return false;
+        break;
+    case SAC_PSEUDO_ROTATED:
+        e->angle = coin(rng) * uniform(rng, 0.44, 3.14159);
+        if (sac_rng_below(rng, 3) == 0) e->spin = coin(rng) * uniform(rng, 0.05, 0.2);
+        break;
+    case SAC_PSEUDO_SCALED:
+        e->scale = coin(rng) < 0 ? uniform(rng, 0.4, 0.65) : uniform(rng, 1.6, 2.4);
+        break;
+    case SAC_PSEUDO_TEXTURE:
+        sac_texture_draw(&e->texture, rng, size);
+        break;
+    case SAC_PSEUDO_SHAPE:
+        sac_texture_draw(&e->texture, rng, size);
+        sac_shape_draw(&e->shape, rng);
+        e->speed = uniform(rng, 0.6, 3.0);
+        e->scale = uniform(rng, 0.7, 1.6);
+        e->from = uniform(rng, 0, length / 2);
+        e->dx = uniform(rng, -0.5, 0.5) * width;
+        e->dy = uniform(rng, -0.3, 0.3) * height;
+        break;
+    case SAC_PSEUDO_APPEARING:
+        e->from = uniform(rng, 0, length / 2);
+        e->dx = uniform(rng, -0.15, 0.15) * width;
+        break;
+    default:
+        break;
+    }
+    if (e->kind == SAC_PSEUDO_APPEARING || e->kind == SAC_PSEUDO_VANISHING) {
+        e->on = 2 + sac_rng_below(rng, 4);
+        e->off = 2 + sac_rng_below(rng, 4);
+    }
+    return true;
+}
+
+static bool event_make(event *e, const sac_tracks *tracks, const sac_pseudo_mix *mix, int64_t now,
+                       int64_t clip_frames, int width, int height, sac_rng *rng) {
+    e->kind = kind_draw(mix, rng);
     e->track = &tracks->items[sac_rng_below(rng, tracks->count)];
+    const bool staying = in_place(e->kind) && e->kind != SAC_PSEUDO_FASTER;
+    for (int tries = 0; staying && !is_there(e->track, now) && tries < 30; tries++)
+        e->track = &tracks->items[sac_rng_below(rng, tracks->count)];
     e->first = now;
     e->dx = e->dy = 0;
     e->scale = 1;
@@ -190,8 +366,7 @@ static bool event_make(event *e, const sac_tracks *tracks, int64_t now, int64_t 
     switch (e->kind) {
     case SAC_PSEUDO_FASTER:
         // In its own place: the event starts where the object is at that moment.
-        if (now < e->track->first || now > e->track->first + e->track->frames - MIN_EVENT)
-            return false;
+        if (!is_there(e->track, now)) return false;
         e->speed = uniform(rng, 1.7, 4.0);
         e->from = (double)(now - e->track->first);
         break;
@@ -209,14 +384,19 @@ static bool event_make(event *e, const sac_tracks *tracks, int64_t now, int64_t 
         e->dx = uniform(rng, -0.5, 0.5) * width;
         e->dy = uniform(rng, -0.3, 0.3) * height;
         break;
-    default:
+    case SAC_PSEUDO_CONTROL:
         e->from = uniform(rng, 0, length / 2);
         e->dx = uniform(rng, -0.15, 0.15) * width;
         break;
+    default:
+        if (staying && !is_there(e->track, now)) return false;
+        e->from = (double)(now - e->track->first);
+        if (!event_dress(e, width, height, rng)) return false;
+        break;
     }
     // The picture ends with the track; the path may go on a little.
-    const double left = (e->frozen ? 1.5 * length : length - 1) - e->from;
-    e->frames = (int64_t)(left / e->speed);
+    const double left = e->speed < 0 ? e->from : (e->frozen ? 1.5 * length : length - 1) - e->from;
+    e->frames = (int64_t)(left / fabs(e->speed));
     if (e->frames > MAX_EVENT) e->frames = MAX_EVENT;
     if (e->frames > clip_frames - now) e->frames = clip_frames - now;
     return e->frames >= MIN_EVENT;
@@ -265,6 +445,7 @@ static void object_remove(sac_pseudo *p, const scene *s, const event *e) {
 static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int64_t t,
                               int64_t *capacity) {
     const int64_t pixels = (int64_t)s->width * s->height;
+    if (e->on > 0 && (t - e->first) % (e->on + e->off) >= e->on) return SAC_OK;
     const double at = e->from + e->speed * (double)(t - e->first);
     const double picture = e->frozen ? e->posture : at;
     const int64_t source = (int64_t)lrint(clamp(picture, 0, (double)(e->track->frames - 1)));
@@ -274,33 +455,51 @@ static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int
                  foot = (double)place[3] + e->dy;
     const float *cut = &e->track->boxes[source * 4];
     const double w = (double)(cut[2] - cut[0]) * e->scale, h = (double)(cut[3] - cut[1]) * e->scale;
-    const sac_box box = {(float)clamp(cx - w / 2, 0, s->width),
-                         (float)clamp(foot - h, 0, s->height),
-                         (float)clamp(cx + w / 2, 0, s->width),
-                         (float)clamp(foot, 0, s->height),
+    // Of a turned object the box around it, which has the same centre.
+    const double angle = e->angle + e->spin * (double)(t - e->first);
+    const double bw = e->angle != 0 ? fabs(w * cos(angle)) + fabs(h * sin(angle)) : w,
+                 bh = e->angle != 0 ? fabs(w * sin(angle)) + fabs(h * cos(angle)) : h;
+    const double bottom = e->angle != 0 ? foot - h / 2 + bh / 2 : foot;
+    const sac_box box = {(float)clamp(cx - bw / 2, 0, s->width),
+                         (float)clamp(bottom - bh, 0, s->height),
+                         (float)clamp(cx + bw / 2, 0, s->width),
+                         (float)clamp(bottom, 0, s->height),
                          1.0f,
                          (int32_t)e->kind};
     // Detectors drop what is less than a pixel wide or high, so nothing smaller is made here.
     if (box.x2 - box.x1 < 1 || box.y2 - box.y1 < 1) return SAC_OK;
-    if ((double)(box.x2 - box.x1) * (double)(box.y2 - box.y1) < 0.5 * w * h) return SAC_OK;
+    if ((double)(box.x2 - box.x1) * (double)(box.y2 - box.y1) < 0.5 * bw * bh) return SAC_OK;
     const float full[4] = {(float)(cx - w / 2), (float)(foot - h), (float)(cx + w / 2),
                            (float)foot};
-    paste(p->pixels + t * pixels, s->pixels + (e->track->first + source) * pixels, s->background,
-          s->width, s->height, widen(cut), widen(full));
-    if (e->kind != SAC_PSEUDO_CONTROL) p->labels[t] = 1;
+    const bool shaped = e->kind == SAC_PSEUDO_SHAPE;
+    const look foreign = {.angle = angle,
+                          .texture = shaped || e->kind == SAC_PSEUDO_TEXTURE ? &e->texture : NULL,
+                          .shape = shaped ? &e->shape : NULL};
+    const uint8_t *frame = s->pixels + (e->track->first + source) * pixels;
+    uint8_t *dst = p->pixels + t * pixels;
+    if (shaped) {
+        const rect whole = {(double)full[0], (double)full[1], (double)full[2], (double)full[3]};
+        paste_foreign(dst, frame, s->background, s->width, s->height, whole, whole, &foreign);
+    } else if (foreign.texture != NULL || e->angle != 0) {
+        paste_foreign(dst, frame, s->background, s->width, s->height, widen(cut), widen(full),
+                      &foreign);
+    } else {
+        paste(dst, frame, s->background, s->width, s->height, widen(cut), widen(full));
+    }
+    p->kinds[t] |= (uint16_t)(1u << e->kind);
     return box_push(&p->altered, capacity, &box);
 }
 
 // Lays events on the clip's time line, at most two at a time.
 static sac_status events_plan(event *events, int64_t *count, int64_t limit,
-                              const sac_tracks *tracks, int64_t frames, int width, int height,
-                              sac_rng *rng) {
+                              const sac_tracks *tracks, const sac_pseudo_mix *mix, int64_t frames,
+                              int width, int height, sac_rng *rng) {
     for (int lane = 0; lane < 2; lane++) {
         int64_t now = sac_rng_below(rng, 12);
         int tries = 0;
         while (now + MIN_EVENT <= frames && *count < limit && tries < 200) {
             event e = {0};
-            if (!event_make(&e, tracks, now, frames, width, height, rng)) {
+            if (!event_make(&e, tracks, mix, now, frames, width, height, rng)) {
                 tries++;
                 continue;
             }
@@ -313,32 +512,36 @@ static sac_status events_plan(event *events, int64_t *count, int64_t limit,
 }
 
 sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int height,
-                           const sac_detections *d, uint64_t seed) {
+                           const sac_detections *d, const sac_pseudo_mix *mix, uint64_t seed) {
     sac_status status = SAC_OK;
     sac_tracks tracks = {0};
     uint8_t *background = NULL;
     event *events = NULL;
     int64_t count = 0, capacity = 0;
     const int64_t frames = d->frames, n = (int64_t)width * height, limit = frames / 4 + 4;
+    const sac_pseudo_mix usual = sac_pseudo_default_mix();
+    double weight = 0;
     sac_rng rng;
     sac_rng_seed(&rng, seed, 0x70736575646f);
+    for (int k = 0; mix != NULL && k < SAC_PSEUDO_KIND_COUNT; k++) weight += mix->weights[k];
+    if (!(weight > 0)) mix = &usual;
     *p = (sac_pseudo){.frames = frames};
     p->pixels = sac_calloc(frames * n, 1);
     p->removed = sac_calloc(d->count, sizeof *p->removed);
-    p->labels = sac_calloc(frames, 1);
+    p->kinds = sac_calloc(frames, sizeof *p->kinds);
     p->altered.start = sac_calloc(frames + 1, sizeof *p->altered.start);
     p->altered.frames = frames;
     events = sac_calloc(limit, sizeof *events);
     SAC_TRY_ALLOC(p->pixels);
     SAC_TRY_ALLOC(p->removed);
-    SAC_TRY_ALLOC(p->labels);
+    SAC_TRY_ALLOC(p->kinds);
     SAC_TRY_ALLOC(p->altered.start);
     SAC_TRY_ALLOC(events);
     memcpy(p->pixels, pixels, (size_t)(frames * n));
     SAC_TRY(sac_tracks_link(&tracks, d, MIN_TRACK));
     if (tracks.count > 0) {
         SAC_TRY(sac_pseudo_background(&background, pixels, frames, width, height));
-        SAC_TRY(events_plan(events, &count, limit, &tracks, frames, width, height, &rng));
+        SAC_TRY(events_plan(events, &count, limit, &tracks, mix, frames, width, height, &rng));
     }
     const scene s = {.pixels = pixels,
                      .background = background,
@@ -346,7 +549,7 @@ sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int 
                      .height = height,
                      .detections = d};
     for (int64_t i = 0; i < count; i++) {
-        if (events[i].kind == SAC_PSEUDO_FASTER) object_remove(p, &s, &events[i]);
+        if (in_place(events[i].kind)) object_remove(p, &s, &events[i]);
     }
     for (int64_t t = 0; t < frames; t++) {
         p->altered.start[t] = p->altered.count;
@@ -367,7 +570,7 @@ fail:
 void sac_pseudo_close(sac_pseudo *p) {
     sac_free(p->pixels);
     sac_free(p->removed);
-    sac_free(p->labels);
+    sac_free(p->kinds);
     sac_detections_close(&p->altered);
     *p = (sac_pseudo){0};
 }

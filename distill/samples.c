@@ -11,7 +11,10 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "distill/chain.h"
+#include "distill/kind_auc.h"
 #include "distill/pseudo.h"
+#include "distill/pseudo_show.h"
 #include "saccade/metrics.h"
 #include "teachers/family.h"
 #include "teachers/teacher.h"
@@ -21,9 +24,11 @@
 
 // One teacher while its maps are gathered.
 typedef struct source {
-    sac_map_store *store;
+    const char *name;     // borrowed
+    sac_map_store *store; // NULL of a student
+    sac_chain *chain;     // a student as teacher, NULL otherwise
     sac_teacher *teacher; // NULL without pseudo-anomalies
-    sac_map_store *cache; // map store of the altered clips being written or read
+    sac_map_store *cache; // map store of the altered clips being written or read; of a student: all
     bool cached;          // cache is complete
     int block, filter;
     bool mirrors;
@@ -36,6 +41,7 @@ typedef struct gather {
     sac_preprocessor *preprocessor;
     source sources[SAC_MAX_TEACHERS];
     int count;
+    const sac_map_store *objects; // whose objects are altered; NULL: no map store
 } gather;
 
 void sac_samples_close(sac_samples *samples) {
@@ -43,7 +49,7 @@ void sac_samples_close(sac_samples *samples) {
         sac_sample_clip *clip = &samples->clips[i];
         sac_free(clip->name);
         sac_free(clip->planes);
-        sac_free(clip->labels);
+        sac_free(clip->kinds);
         for (int k = 0; k < SAC_MAX_TEACHERS; k++) sac_maps_close(&clip->maps[k]);
     }
     sac_free(samples->clips);
@@ -55,6 +61,7 @@ static void gather_close(gather *g) {
         sac_map_store_close(&g->sources[k].store);
         sac_map_store_close(&g->sources[k].cache);
         sac_teacher_close(&g->sources[k].teacher);
+        sac_chain_close(&g->sources[k].chain);
     }
     sac_preprocessor_close(&g->preprocessor);
 }
@@ -67,12 +74,19 @@ static json_t *store_origin(const sac_map_store *store) {
 }
 
 // What makes cached maps of altered clips valid: same rendering of the same clips, same teacher.
-// The objects that are altered are the first teacher's, whoever scores them.
+// The objects that are altered are the first map store's, whoever scores them.
 static json_t *cache_key(const gather *g, const source *s) {
-    return json_pack("{s:s, s:i, s:I, s:I, s:o, s:o}", "fingerprint", g->dataset->fingerprint,
-                     "rendering", RENDERING, "variants", (json_int_t)g->options->variants, "seed",
-                     (json_int_t)g->options->seed, "objects", store_origin(g->sources[0].store),
-                     "teacher", store_origin(s->store));
+    json_t *kinds = json_object();
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        (void)json_object_set_new(kinds, sac_pseudo_kind_name((sac_pseudo_kind)k),
+                                  json_real(g->options->mix.weights[k]));
+    }
+    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:o, s:o}", "fingerprint", g->dataset->fingerprint,
+                     "rendering", RENDERING, "kinds", kinds, "variants",
+                     (json_int_t)g->options->variants, "seed", (json_int_t)g->options->seed,
+                     "objects", g->objects != NULL ? store_origin(g->objects) : json_null(),
+                     "teacher",
+                     s->chain != NULL ? sac_chain_origin(s->chain) : store_origin(s->store));
 }
 
 // Opens a finished cache with the right key; otherwise s->cache stays NULL.
@@ -80,6 +94,25 @@ static void cache_open(source *s, const char *path, const json_t *key) {
     if (sac_map_store_open(&s->cache, path, NULL) != SAC_OK) return;
     s->cached = json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
     if (!s->cached) sac_map_store_close(&s->cache);
+}
+
+// A student as teacher: nothing but its file is needed, and its maps of every clip are kept.
+static sac_status chain_open(gather *g, source *s, const sac_distill_teacher *teacher,
+                             sac_error *error) {
+    sac_status status = SAC_OK;
+    json_t *key = NULL;
+    char *path = sac_format("%s-%s", g->options->cache, teacher->name);
+    SAC_TRY_ALLOC(path);
+    SAC_TRY(sac_chain_open(&s->chain, teacher->folder, g->options->backend, error));
+    s->mirrors = sac_chain_mirrors(s->chain);
+    key = cache_key(g, s);
+    SAC_TRY_ALLOC(key);
+    cache_open(s, path, key);
+    if (!s->cached) SAC_TRY(sac_map_store_create(&s->cache, path, error));
+fail:
+    json_decref(key);
+    sac_free(path);
+    return status;
 }
 
 static sac_status source_open(gather *g, source *s, const sac_distill_teacher *teacher,
@@ -107,6 +140,7 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
     const char *name = json_string_value(json_object_get(provenance, "teacher"));
     const sac_family *family = name != NULL ? sac_family_find(name) : NULL;
     s->mirrors = family != NULL && family->mirrors; // of an unknown one nothing is promised
+    if (g->objects == NULL) g->objects = s->store;
     if (g->options->variants == 0) return SAC_OK;
     path = sac_format("%s-%s", g->options->cache, teacher->name);
     SAC_TRY_ALLOC(path);
@@ -139,11 +173,23 @@ static sac_status planes_make(gather *g, uint8_t **planes, const uint8_t *pixels
     return SAC_OK;
 }
 
+// Maps of a clip that a student looks at, from its cache or made now.
+static sac_status chain_maps(gather *g, source *s, sac_maps *maps, const char *name,
+                             const uint8_t *pixels, int64_t frames, int width, int height,
+                             sac_error *error) {
+    sac_status status = SAC_OK;
+    if (s->cached) return sac_map_store_get(s->cache, maps, name, frames, error);
+    SAC_TRY(sac_chain_maps(s->chain, maps, pixels, frames, width, height, g->options->stop, error));
+    SAC_TRY(sac_map_store_put(s->cache, name, false, maps, error));
+fail:
+    return status;
+}
+
 // What one altered clip consists of while the teachers look at it.
 typedef struct altered_clip {
     const sac_pseudo *pseudo;
     const sac_clip *clip;
-    const sac_detections *objects; // of the first teacher: pseudo->removed counts these
+    const sac_detections *objects; // those of g->objects: pseudo->removed counts these
     const char *name;
     int width, height;
 } altered_clip;
@@ -166,6 +212,10 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
     const sac_pseudo *pseudo = a->pseudo;
     sac_detections original = {0}, all = {0};
     float *original_scores = NULL, *altered_scores = NULL, *scores = NULL;
+    if (s->chain != NULL) {
+        return chain_maps(g, s, maps, a->name, pseudo->pixels, pseudo->frames, a->width, a->height,
+                          error);
+    }
     if (s->cached) return sac_map_store_get(s->cache, maps, a->name, pseudo->frames, error);
     SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, a->clip->name,
                                   pseudo->frames, error));
@@ -204,6 +254,16 @@ fail:
     return status;
 }
 
+// SHOW/CLIP+V-TEACHER.png
+static sac_status altered_show(gather *g, int teacher, const sac_maps *maps, const altered_clip *a,
+                               sac_error *error) {
+    char *path = sac_format("%s/%s-%s.png", g->options->show, a->name, g->sources[teacher].name);
+    if (path == NULL) return SAC_ERROR_MEMORY;
+    const sac_status status = sac_pseudo_show(path, a->pseudo, a->width, a->height, maps, error);
+    sac_free(path);
+    return status;
+}
+
 static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *clip,
                                int64_t clip_index, int64_t variant, const uint8_t *pixels,
                                int width, int height, const sac_detections *objects,
@@ -215,7 +275,7 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
     SAC_TRY_ALLOC(out->name);
     // Every clip and variant has its own stream, so that more variants do not change the first
     // ones.
-    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects,
+    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects, &g->options->mix,
                             g->options->seed * 1000003u + (uint64_t)clip_index * 1009u +
                                 (uint64_t)variant));
     SAC_TRY(planes_make(g, &out->planes, pseudo.pixels, clip->frames, width, height));
@@ -227,10 +287,11 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
                             .height = height};
     for (int k = 0; k < g->count; k++) {
         SAC_TRY(altered_maps(g, &g->sources[k], &out->maps[k], &a, error));
+        if (g->options->show != NULL) SAC_TRY(altered_show(g, k, &out->maps[k], &a, error));
     }
     g->samples->altered_objects += pseudo.altered.count;
-    out->labels = pseudo.labels;
-    pseudo.labels = NULL;
+    out->kinds = pseudo.kinds;
+    pseudo.kinds = NULL;
 fail:
     sac_pseudo_close(&pseudo);
     return status;
@@ -250,12 +311,17 @@ static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_
     SAC_TRY_ALLOC(original->name);
     SAC_TRY(planes_make(g, &original->planes, pixels, clip->frames, width, height));
     for (int k = 0; k < g->count; k++) {
-        SAC_TRY(sac_map_store_get(g->sources[k].store, &original->maps[k], clip->name, clip->frames,
-                                  error));
+        source *s = &g->sources[k];
+        if (s->chain != NULL) {
+            SAC_TRY(chain_maps(g, s, &original->maps[k], clip->name, pixels, clip->frames, width,
+                               height, error));
+        } else {
+            SAC_TRY(
+                sac_map_store_get(s->store, &original->maps[k], clip->name, clip->frames, error));
+        }
     }
     if (variants > 0)
-        SAC_TRY(sac_map_store_objects(g->sources[0].store, &objects, NULL, clip->name, clip->frames,
-                                      error));
+        SAC_TRY(sac_map_store_objects(g->objects, &objects, NULL, clip->name, clip->frames, error));
     for (int64_t v = 0; v < variants; v++) {
         sac_sample_clip *altered = &samples->clips[samples->originals + index * variants + v];
         altered->validation_from = original->validation_from;
@@ -329,15 +395,26 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
     SAC_TRY_ALLOC(samples->clips);
     SAC_TRY(split(samples, dataset, options->validation_fraction, options->seed));
     SAC_TRY(sac_preprocessor_create(&g.preprocessor, &options->preprocess));
-    for (; g.count < teacher_count; g.count++) {
-        samples->weights[g.count] = teachers[g.count].weight;
-        status = source_open(&g, &g.sources[g.count], &teachers[g.count], error);
-        if (status != SAC_OK) {
-            g.count++; // so that what it opened is closed
-            goto fail;
-        }
-        samples->mirrors = (g.count == 0 || samples->mirrors) && g.sources[g.count].mirrors;
+    g.count = teacher_count;
+    for (int k = 0; k < teacher_count; k++) {
+        samples->weights[k] = teachers[k].weight;
+        g.sources[k].name = teachers[k].name;
+        if (teachers[k].student) continue;
+        SAC_TRY(source_open(&g, &g.sources[k], &teachers[k], error));
     }
+    if (g.objects == NULL && options->variants > 0) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "altered clips need the objects of a map folder, and all teachers "
+                               "are students: name a map folder too, or --pseudo 0");
+        goto fail;
+    }
+    // After the map stores: what a student's cache is valid for depends on the objects.
+    for (int k = 0; k < teacher_count; k++) {
+        if (teachers[k].student) SAC_TRY(chain_open(&g, &g.sources[k], &teachers[k], error));
+    }
+    samples->mirrors = true;
+    for (int k = 0; k < teacher_count; k++)
+        samples->mirrors = samples->mirrors && g.sources[k].mirrors;
     samples->teacher_count = teacher_count;
     for (int64_t i = 0; i < samples->originals; i++) {
         if (options->stop != NULL && options->stop()) {
@@ -375,10 +452,12 @@ uint64_t sac_samples_digest(const sac_samples *samples) {
     for (int64_t i = 0; i < samples->count; i++) {
         const sac_sample_clip *clip = &samples->clips[i];
         const int64_t facts[4] = {clip->frames, clip->validation_from, i < samples->originals,
-                                  clip->labels != NULL};
+                                  clip->kinds != NULL};
         hash = hash_bytes(hash, facts, sizeof facts);
         hash = hash_bytes(hash, clip->planes, clip->frames * plane);
-        if (clip->labels != NULL) hash = hash_bytes(hash, clip->labels, clip->frames);
+        if (clip->kinds != NULL) {
+            hash = hash_bytes(hash, clip->kinds, clip->frames * (int64_t)sizeof *clip->kinds);
+        }
         for (int k = 0; k < samples->teacher_count; k++) {
             const int64_t row = clip->frames * (int64_t)sizeof(float);
             hash = hash_bytes(hash, clip->maps[k].map16, 256 * row);
@@ -389,8 +468,8 @@ uint64_t sac_samples_digest(const sac_samples *samples) {
     return hash;
 }
 
-sac_status sac_samples_teacher_auc(double *auc, const sac_samples *samples, int teacher,
-                                   sac_error *error) {
+sac_status sac_samples_teacher_auc(double *auc, double aucs[SAC_PSEUDO_KIND_COUNT],
+                                   const sac_samples *samples, int teacher, sac_error *error) {
     sac_status status = SAC_OK;
     int64_t total = 0, n = 0;
     if (teacher < 0 || teacher >= samples->teacher_count)
@@ -399,19 +478,24 @@ sac_status sac_samples_teacher_auc(double *auc, const sac_samples *samples, int 
         total += samples->clips[c].frames - samples->clips[c].validation_from;
     float *scores = sac_calloc(total, sizeof *scores);
     uint8_t *labels = sac_calloc(total, 1);
+    uint16_t *kinds = sac_calloc(total, sizeof *kinds);
     SAC_TRY_ALLOC(scores);
+    SAC_TRY_ALLOC(kinds);
     SAC_TRY_ALLOC(labels);
     for (int64_t c = 0; c < samples->count; c++) {
         const sac_sample_clip *clip = &samples->clips[c];
         const sac_maps *maps = &clip->maps[teacher];
         for (int64_t t = clip->validation_from; t < clip->frames; t++, n++) {
             scores[n] = sac_frame_score(maps->map16 + t * 256, maps->map4 + t * 16, maps->map1[t]);
-            labels[n] = clip->labels != NULL ? clip->labels[t] : 0;
+            kinds[n] = clip->kinds != NULL ? clip->kinds[t] : 0;
+            labels[n] = sac_pseudo_abnormal(kinds[n]);
         }
     }
     SAC_TRY(sac_auc(auc, scores, labels, total, error));
+    if (aucs != NULL) SAC_TRY(sac_kind_auc(aucs, scores, kinds, total, error));
 fail:
     sac_free(scores);
+    sac_free(kinds);
     sac_free(labels);
     return status;
 }

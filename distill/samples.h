@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "distill/pseudo.h"
 #include "nn/train.h"
 #include "saccade/status.h"
 #include "student/model.h"
@@ -16,8 +17,9 @@
 #define SAC_MAX_TEACHERS 8
 
 typedef struct sac_distill_teacher {
-    const char *name, *folder; // map store of `teach`
+    const char *name, *folder; // map store of `teach`; of a student the path of its model file
     double weight;             // of its loss term
+    bool student;              // a trained student: it gives maps of its own to all clips
 } sac_distill_teacher;
 
 typedef struct sac_sample_clip {
@@ -25,7 +27,7 @@ typedef struct sac_sample_clip {
     int64_t frames;          // >= 1
     int64_t validation_from; // frames from here on validate, those before train; 0: all validate
     uint8_t *planes;         // [frames][height][width] of the preprocessing
-    uint8_t *labels;         // [frames] 1: altered; NULL for an original clip
+    uint16_t *kinds;         // [frames] what is altered, see sac_pseudo; NULL for an original clip
     sac_maps maps[SAC_MAX_TEACHERS];
 } sac_sample_clip;
 
@@ -35,32 +37,36 @@ typedef struct sac_samples {
     int64_t count, originals;
     int teacher_count;
     double weights[SAC_MAX_TEACHERS]; // 0 beyond teacher_count
-    bool mirrors;                     // every teacher's family does, see teachers/family.h
-    int64_t altered_objects;          // pasted into all altered clips
+    // every teacher's family does, see teachers/family.h; a student: it learned from mirrored frames
+    bool mirrors;
+    int64_t altered_objects; // pasted into all altered clips
 } sac_samples;
 
 typedef struct sac_samples_options {
     sac_preprocess preprocess;
     int64_t variants;           // altered versions of each clip; 0: none
+    sac_pseudo_mix mix;         // what is altered; all 0: the default
     double validation_fraction; // of the clips, at least one and not all (of each clip's end where
                                 // there are fewer than 4 clips), 0.15
     uint64_t seed;
     sac_backend backend; // for the teachers' networks
-    // Path to which -NAME of each teacher is added: folders that keep the altered clips' maps for a
-    // resumed run.
+    // Path to which -NAME of each teacher is added: folders that keep the maps of the altered clips
+    // (of a student: of all clips) for a resumed run.
     const char *cache;
+    const char *show; // existing folder for a contact sheet of each altered clip and teacher; NULL
     bool (*stop)(void);                                        // NULL: never
     void (*progress)(void *user, int64_t done, int64_t total); // in clips, NULL: silent
     void *user;
     sac_logger logger;
 } sac_samples_options;
 
-// Loads everything. The objects that are altered are those of the first teacher; every teacher
-// scores them.
+// Loads everything. The objects that are altered are those of the first teacher with a map store;
+// every teacher scores them.
 //   samples   filled; release with sac_samples_close. Left empty on failure.
 //   teachers  [teacher_count], 1 to SAC_MAX_TEACHERS
 // SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the
-// clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers; SAC_ERROR_INTERRUPTED by
+// clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers, altered clips wanted
+// with students as the only teachers; SAC_ERROR_INTERRUPTED by
 // `stop` (an unfinished cache is made anew); errors of the parts below.
 SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
                                           const sac_distill_teacher *teachers, int teacher_count,
@@ -70,10 +76,12 @@ SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_datase
 // tells a resumed run that it goes on with the same data. No protection against forgery.
 uint64_t sac_samples_digest(const sac_samples *samples);
 // Frame AUC of one teacher's own maps on the held-back frames, altered ones against all others:
-// what the student can hope for on them. *auc is NaN without altered clips. SAC_ERROR_ARGUMENT: no
+// what the student can hope for on them. *auc is NaN without altered clips; kinds (may be NULL) as
+// sac_kind_auc gives them. SAC_ERROR_ARGUMENT: no
 // such teacher; SAC_ERROR_MEMORY; SAC_ERROR_NUMERIC: a map is not finite.
-SAC_NODISCARD sac_status sac_samples_teacher_auc(double *auc, const sac_samples *samples,
-                                                 int teacher, sac_error *error);
+SAC_NODISCARD sac_status sac_samples_teacher_auc(double *auc, double kinds[SAC_PSEUDO_KIND_COUNT],
+                                                 const sac_samples *samples, int teacher,
+                                                 sac_error *error);
 void sac_samples_close(sac_samples *samples);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -12,6 +13,7 @@
 #include "core/time.h"
 #include "distill/checkpoint.h"
 #include "distill/discriminator.h"
+#include "distill/kind_auc.h"
 #include "distill/loss.h"
 #include "nn/infer.h"
 #include "saccade/metrics.h"
@@ -31,6 +33,7 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .patience = 12,
                                  .pseudo_fraction = 0.5,
                                  .emphasis = 4,
+                                 .scale_weights = {1, 1, 1},
                                  .jitter = 0.1,
                                  .flip = 0,
                                  .shift = 0,
@@ -41,15 +44,19 @@ sac_trainer_options sac_trainer_default_options(void) {
 }
 
 json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
+    char initial[17] = "random";
+    if (o->initial != 0) (void)snprintf(initial, sizeof initial, "%016" PRIx64, o->initial);
     return json_pack(
-        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I, s:s}",
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:[f, f, f], s:f, s:f, s:I, s:f, s:I, s:I, "
+        "s:s, s:s}",
         "epochs", (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
         "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay",
         o->weight_decay, "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience,
-        "pseudo_fraction", o->pseudo_fraction, "emphasis", o->emphasis, "jitter", o->jitter, "flip",
+        "pseudo_fraction", o->pseudo_fraction, "emphasis", o->emphasis, "scale_weights",
+        o->scale_weights[0], o->scale_weights[1], o->scale_weights[2], "jitter", o->jitter, "flip",
         o->flip, "shift", (json_int_t)o->shift, "adversarial", o->adversarial, "adversarial_warmup",
         (json_int_t)o->adversarial_warmup, "seed", (json_int_t)o->seed, "backend",
-        o->backend == SAC_BACKEND_REF ? "ref" : "onednn");
+        o->backend == SAC_BACKEND_REF ? "ref" : "onednn", "initial_weights", initial);
 }
 
 // What is changed about one training sample; NONE for validation.
@@ -283,7 +290,8 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
         const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
         const double weight = t->samples->weights[m];
         losses->distillation +=
-            weight * sac_distill_loss(grad, student, target, batch, t->options->emphasis, weight);
+            weight * sac_distill_loss(losses->scales, grad, student, target, batch,
+                                      t->options->emphasis, weight, t->options->scale_weights);
         if (t->discriminator_count == 0 || !isfinite(losses->distillation)) continue;
         status = oppose(t, losses, m, grad, student, target, epoch, rate, &why);
         if (status != SAC_OK) {
@@ -308,13 +316,15 @@ fail:
     return status;
 }
 
-static sac_status validate(trainer *t, double *loss, double *auc, sac_error *error) {
+static sac_status validate(trainer *t, sac_epoch_metrics *m, sac_error *error) {
     sac_status status = SAC_OK;
     float *scores = sac_calloc(t->validation_count, sizeof *scores);
     uint8_t *labels = sac_calloc(t->validation_count, 1);
+    uint16_t *kinds = sac_calloc(t->validation_count, sizeof *kinds);
     double sum = 0;
     SAC_TRY_ALLOC(scores);
     SAC_TRY_ALLOC(labels);
+    SAC_TRY_ALLOC(kinds);
     SAC_TRY(sac_infer_update(t->infer, t->model->params, error));
     float *input = sac_infer_input(t->infer, "frames");
     const float *student[3];
@@ -325,30 +335,36 @@ static sac_status validate(trainer *t, double *loss, double *auc, sac_error *err
         const sac_sample_ref *refs = t->validation + at;
         batch_inputs(t, input, refs, n, NULL);
         SAC_TRY(sac_infer_run(t->infer, error));
-        for (int m = 0; m < t->samples->teacher_count; m++) {
-            targets_fill(t->targets, t->samples, refs, n, m, NULL);
+        for (int k = 0; k < t->samples->teacher_count; k++) {
+            targets_fill(t->targets, t->samples, refs, n, k, NULL);
             const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
-            sum += (double)n * t->samples->weights[m] *
-                   sac_distill_loss(NULL, student, target, n, t->options->emphasis, 1);
+            sum += (double)n * t->samples->weights[k] *
+                   sac_distill_loss(
+                       m->validation_scales, NULL, student, target, n, t->options->emphasis,
+                       (double)n * t->samples->weights[k] / (double)t->validation_count,
+                       t->options->scale_weights);
         }
         for (int64_t i = 0; i < n; i++) {
             const sac_sample_clip *clip = &t->samples->clips[refs[i].clip];
             scores[at + i] =
                 sac_frame_score(student[0] + i * 256, student[1] + i * 16, student[2][i]);
-            labels[at + i] = clip->labels != NULL ? clip->labels[refs[i].frame] : 0;
+            kinds[at + i] = clip->kinds != NULL ? clip->kinds[refs[i].frame] : 0;
+            labels[at + i] = sac_pseudo_abnormal(kinds[at + i]);
         }
     }
-    *loss = sum / (double)t->validation_count;
-    if (!isfinite(*loss)) {
+    m->validation_loss = sum / (double)t->validation_count;
+    if (!isfinite(m->validation_loss)) {
         status = sac_error_set(error, SAC_ERROR_NUMERIC, t->state.step,
                                "epoch %" PRId64 ": the validation loss is not finite",
                                t->state.epoch + 1);
         goto fail;
     }
-    SAC_TRY(sac_auc(auc, scores, labels, t->validation_count, error));
+    SAC_TRY(sac_auc(&m->pseudo_auc, scores, labels, t->validation_count, error));
+    SAC_TRY(sac_kind_auc(m->kind_auc, scores, kinds, t->validation_count, error));
 fail:
     sac_free(scores);
     sac_free(labels);
+    sac_free(kinds);
     return status;
 }
 
@@ -381,6 +397,11 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
         {o->pseudo_fraction >= 0 && o->pseudo_fraction <= 1,
          "the pseudo fraction must be in [0, 1]"},
         {o->emphasis >= 0 && o->emphasis <= 1000, "the emphasis must be in [0, 1000]"},
+        {o->scale_weights[0] >= 0 && o->scale_weights[1] >= 0 && o->scale_weights[2] >= 0 &&
+             o->scale_weights[0] <= 1000 && o->scale_weights[1] <= 1000 &&
+             o->scale_weights[2] <= 1000 &&
+             o->scale_weights[0] + o->scale_weights[1] + o->scale_weights[2] > 0,
+         "the weights of the scales must be in [0, 1000], one of them above 0"},
         {o->jitter >= 0 && o->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
         {o->flip >= 0 && o->flip <= 1, "the part of flipped samples must be in [0, 1]"},
         {o->shift >= 0 && o->shift <= 64, "the shift must be 0 to 64 pixels"},
@@ -492,6 +513,7 @@ static sac_status epoch_run(trainer *t, const sac_schedule *schedule, sac_error 
         SAC_TRY(step_run(t, s->epoch, s->step, sac_schedule_rate(schedule, at), &losses, error));
         s->step++;
         s->sum.distillation += losses.distillation;
+        for (int k = 0; k < 3; k++) s->sum.scales[k] += losses.scales[k];
         s->sum.adversarial += losses.adversarial;
         s->sum.real += losses.real;
         s->sum.own += losses.own;
@@ -536,7 +558,8 @@ static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_err
                            .discriminator_real = opposed ? s->sum.real / n : NAN,
                            .discriminator_own = opposed ? s->sum.own / n : NAN};
     m.learning_rate = sac_schedule_rate(schedule, steps - 1);
-    SAC_TRY(validate(t, &m.validation_loss, &m.pseudo_auc, error));
+    for (int k = 0; k < 3; k++) m.train_scales[k] = s->sum.scales[k] / n;
+    SAC_TRY(validate(t, &m, error));
     s->seconds += sac_time_s() - begun;
     m.seconds = s->seconds;
     m.samples_per_s = s->seconds > 0 ? (double)(steps * t->options->batch) / s->seconds : 0;
@@ -595,6 +618,7 @@ sac_status sac_trainer_run(sac_trainer_result *result, const char *folder, sac_m
     result->best_validation_loss = t.state.best_validation_loss;
     result->best_pseudo_auc = t.state.best_pseudo_auc;
     result->seconds = t.state.seconds;
+    sac_checkpoint_kind_auc(&t.state, t.state.best_epoch, result->best_kind_auc);
     trainer_close(&t);
     return SAC_OK;
 fail:

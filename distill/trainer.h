@@ -19,6 +19,8 @@ typedef struct sac_trainer_options {
     int64_t patience;
     double pseudo_fraction; // of the samples of an epoch that come from altered clips, 0.5
     double emphasis;        // of the loss, see distill/loss.h, 4
+    // of the loss terms of the maps 16x16, 4x4, 1x1: 1 each; at least one above 0
+    double scale_weights[3];
     // random gain 1 +- jitter about gray level 127 and offset +- 32 * jitter gray levels a sample,
     // 0.1
     double jitter;
@@ -37,6 +39,7 @@ typedef struct sac_trainer_options {
     double max_minutes;
     double checkpoint_s; // seconds between checkpoints within an epoch, 60; 0: after every step
     uint64_t seed;       // 1
+    uint64_t initial;    // sac_initial_digest of the weights begun with, 0: random ones of the seed
     sac_backend backend;
 } sac_trainer_options;
 sac_trainer_options sac_trainer_default_options(void);
@@ -48,6 +51,7 @@ json_t *sac_trainer_options_to_json(const sac_trainer_options *options);
 // discriminators.
 typedef struct sac_step_losses {
     double distillation; // what train_loss and the validation loss are
+    double scales[3];    // its parts of the maps 16x16, 4x4, 1x1, before the weights of scales
     double adversarial;  // L_G, before its weight
     double real, own;    // mean D of the teachers' and of the student's maps
 } sac_step_losses;
@@ -56,13 +60,15 @@ typedef struct sac_step_losses {
 typedef struct sac_epoch_metrics {
     int64_t epoch; // from 1
     double train_loss, validation_loss;
+    double train_scales[3], validation_scales[3]; // parts, see sac_step_losses
     // L_G and mean D of the teachers' and of the student's maps (0.5 both: it cannot tell), means
     // over teachers; NaN without an adversarial term
     double adversarial_loss, discriminator_real, discriminator_own;
-    double pseudo_auc;    // frame AUC of the student's score on the held-back clips: altered frames
-                          // against all others; NaN without pseudo-anomalies
-    double learning_rate; // of the last step
-    double seconds, samples_per_s; // training so far, over all resumed parts
+    double pseudo_auc; // frame AUC of the student's score on the held-back clips: altered frames
+                       // against all others; NaN without pseudo-anomalies
+    double kind_auc[SAC_PSEUDO_KIND_COUNT]; // the same kind by kind, see distill/kind_auc.h
+    double learning_rate;                   // of the last step
+    double seconds, samples_per_s;          // training so far, over all resumed parts
 } sac_epoch_metrics;
 
 // Callbacks of a run on its own thread; each may be NULL.
@@ -77,6 +83,7 @@ typedef struct sac_trainer_hooks {
 typedef struct sac_trainer_result {
     int64_t epochs, best_epoch; // trained, the last one perhaps in part; of the returned parameters
     double best_validation_loss, best_pseudo_auc, seconds;
+    double best_kind_auc[SAC_PSEUDO_KIND_COUNT];
     bool early_stop, out_of_time;
 } sac_trainer_result;
 
@@ -86,7 +93,7 @@ typedef struct sac_trainer_result {
 SAC_NODISCARD sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options,
                                            bool resume, sac_error *error);
 
-// Trains model->params; on success they are those of the epoch with the lowest validation loss (at
+// Trains model->params from the values they have; on success they are those of the epoch with the lowest validation loss (at
 // most 2000 frames, spread evenly over what is held back). FOLDER receives checkpoint.safetensors
 // (weights, best weights, optimiser moments, discriminators, dropout generator, epoch and step,
 // running sums) and

@@ -16,6 +16,16 @@ grep -Eq '^tool-probe [0-9.]+: [0-9.]+ s wall, [0-9.]+ s CPU, [0-9]+ MiB peak$' 
 run 0 "$probe" --act print --quiet
 empty err
 
+# The resolved options are a config that gives them again.
+run 0 "$probe" --act print -t 3 --seed=9 --print-config
+empty err
+cp out config.json
+has config.json '"threads": 3'
+run 0 "$probe" --config config.json --print-config
+cmp out config.json || fail "the config changed: $(cat out)"
+run 0 "$probe" --config config.json
+[ "$(cat out)" = "result 3 9" ] || fail "the config gave: $(cat out)"
+
 run 2 "$probe" --threads many
 has err "tool-probe: -t/--threads: 'many' is not an integer from 0 to 1024"
 has err "Try 'tool-probe --help'."
@@ -37,7 +47,7 @@ run 0 "$probe" --act log
 has err "tool-probe: a remark"
 lacks err "a detail"
 
-for redirection in print help version; do
+for redirection in print help version print-config; do
     code=0
     case $redirection in
         print) "$probe" --act print >/dev/full 2>err || code=$? ;;

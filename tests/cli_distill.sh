@@ -40,7 +40,7 @@ has err "4 clips and 4 altered ones"
 has err "1 teacher, tiny-m at 48x32, 3 epochs of 240 samples, 0.5 mirrored, seed 1"
 has err "epoch 3  train"
 [ "$(wc -l <whole/metrics.csv)" = 4 ] || fail "metrics.csv needs a header and three rows"
-[ "$(head -n 1 whole/metrics.csv)" = epoch,train_loss,validation_loss,pseudo_auc,learning_rate,seconds,samples_per_s,adversarial_loss,discriminator_real,discriminator_own ] ||
+[ "$(head -n 1 whole/metrics.csv)" = epoch,train_loss,validation_loss,pseudo_auc,learning_rate,seconds,samples_per_s,adversarial_loss,discriminator_real,discriminator_own,train_loss16,train_loss4,train_loss1,validation_loss16,validation_loss4,validation_loss1,auc_faster,auc_frozen,auc_elsewhere,auc_control,auc_slower,auc_reversed,auc_rotated,auc_scaled,auc_texture,auc_shape,auc_appearing,auc_vanishing ] ||
     fail "$(head -n 1 whole/metrics.csv)"
 no_rest whole
 run 0 "$SACCADE_BIN/student-info" whole/student.safetensors --verify -t 1
@@ -101,10 +101,10 @@ run 0 "$distill" "${train[@]}" -o killed --resume
 same_run killed whole
 
 # Out of time it ends well, and goes on when there is more.
-run 0 "$distill" "${train[@]}" -o short --max-minutes 1e-9
+run 0 "$distill" "${train[@]}" -o short --max-time 0.0000001s
 has out "(out of time)"
 [ -e short/student.safetensors ] || fail "no student after the time limit"
-run 0 "$distill" "${train[@]}" -o short --resume
+run 0 "$distill" "${train[@]}" -o short --resume --max-minutes 100 # the older name
 same_run short whole
 
 # ---- resume of something else -----------------------------------------------------------------------------------
@@ -138,6 +138,59 @@ run 0 "$distill" "${one[@]}" --pseudo 0 --teacher a=bare -o plain -q
 lacks out "AUC"
 run 1 "$distill" "${one[@]}" --pseudo 1 --teacher a=bare -o plain2
 has err "bare/teacher.safetensors"
+
+# Other kinds of alteration, with a picture of each altered clip.
+run 0 "$distill" "${one[@]}" --pseudo 1 --pseudo-kinds all --teacher a=maps -o kinds --show-pseudo sheets
+has err "on the held-back altered frames ("
+has out "AUC on held-back pseudo-anomalies"
+head -c 4 sheets/Train001+1-a.png | grep -q PNG || fail "no contact sheet: $(ls sheets)"
+run 2 "$distill" "${one[@]}" --pseudo 1 --teacher a=maps -o kinds --resume
+has err "training data"
+for bad in "" wrong faster:0 faster,faster; do
+    run 2 "$distill" "${one[@]}" --teacher a=maps --pseudo-kinds "$bad" -o no
+    has err "known: faster, frozen"
+done
+run 1 "$distill" "${one[@]}" --teacher a=maps --show-pseudo /proc/saccade -o no
+has err "/proc/saccade"
+
+# A student teaches another one, beside a teacher and alone; its maps are kept for a resumed run.
+chain=("${one[@]}" --pseudo 1 --teacher a=maps --teacher big=student:whole/student.safetensors:0.5)
+run 0 "$distill" "${chain[@]}" -o chain
+has err "teacher big: AUC"
+[ -e chain/pseudo-big/Train001.16x16.npy ] || fail "no kept maps of the student that teaches"
+[ -e chain/pseudo-big/Train001+1.16x16.npy ] || fail "no kept maps of altered clips"
+run 0 "$SACCADE_BIN/student-info" chain/student.safetensors
+has out '"student": "tiny-m"'
+run 0 "$distill" "${chain[@]}" -o chain2 -q
+same_run chain chain2
+rm chain2/student.safetensors
+run 0 "$distill" "${chain[@]}" -o chain2 -q --resume
+same_run chain chain2
+run 0 "$distill" "${one[@]}" --pseudo 0 --teacher big=student:whole/student.safetensors -o alone -q
+run 2 "$distill" "${one[@]}" --pseudo 1 --teacher big=student:whole/student.safetensors -o alone2
+has err "altered clips need the objects of a map folder"
+run 1 "$distill" "${one[@]}" --pseudo 0 --teacher big=student:nowhere -o alone3
+has err "nowhere"
+run 2 "$distill" "${one[@]}" --teacher big=student: -o alone3
+has err "expected NAME=student:MODEL"
+
+# A student that begins with the weights of another one.
+init=("${one[@]}" --pseudo 0 --teacher a=maps --learning-rate 1e-7 --scale-weights 1,0.5,2)
+run 0 "$distill" "${init[@]}" --init whole/student.safetensors -o begun -q
+run 0 "$SACCADE_BIN/student-info" begun/student.safetensors
+has out "training.initial_weights"
+has out "training.scale_weights"
+run 2 "$distill" "${init[@]}" -o begun --resume
+has err "initial_weights"
+run 2 "$distill" "${init[@]}" --init chain/student.safetensors -o begun --resume
+has err "initial_weights"
+run 0 "$distill" "${init[@]}" --init whole/student.safetensors -o begun --resume -q
+run 1 "$distill" "${init[@]}" --init nowhere -o begun2
+has err "nowhere"
+for bad in "" 1 1,1 1,1,1,1 1,1,x -1,1,1 0,0,0 1,1,1001; do
+    run 2 "$distill" "${one[@]}" --teacher a=maps --scale-weights "$bad" -o no
+    has err scale
+done
 
 run 0 "$SACCADE_BIN/synth" -o other --width 128 --height 96 --train-clips 2 --test-clips 0 --frames 12 -q
 run 1 "$distill" -i other --teacher a=maps -o no
@@ -187,6 +240,11 @@ run 2 "$distill" "${one[@]}" --teacher a=maps -o no extra
 run 0 "$distill" --help
 has out "--teacher NAME=MAPS[:WEIGHT]"
 has out "pasted elsewhere"
+lacks out "--max-minutes"
+run 0 "$distill" "${one[@]}" --teacher a=maps -o unmade --max-time 2h --print-config
+has out '"max-time": 120'
+has out '"teacher": ['
+[ ! -e unmade ] || fail "--print-config did something"
 
 # ---- folders and disks ------------------------------------------------------------------------------------------
 

@@ -47,8 +47,8 @@ static inline sac_sample_clip toy_clip(const char *name, int64_t frames, bool al
                             .frames = frames,
                             .validation_from = validation_from,
                             .planes = sac_calloc(frames * n, 1),
-                            .labels = altered ? sac_calloc(frames, 1) : NULL};
-    cr_assert(clip.name != NULL && clip.planes != NULL && (!altered || clip.labels != NULL));
+                            .kinds = altered ? sac_calloc(frames, sizeof *clip.kinds) : NULL};
+    cr_assert(clip.name != NULL && clip.planes != NULL && (!altered || clip.kinds != NULL));
     for (int k = 0; k < teachers; k++) clip.maps[k] = toy_maps(frames);
     sac_rng rng;
     sac_rng_seed(&rng, seed, 77);
@@ -65,7 +65,7 @@ static inline sac_sample_clip toy_clip(const char *name, int64_t frames, bool al
         for (int row = y; row < y + TOY_SIDE; row++) {
             memset(plane + row * TOY_WIDTH + (int)x, 220, TOY_SIDE);
         }
-        if (hurries) clip.labels[t] = 1;
+        if (hurries) clip.kinds[t] = 1u << SAC_PSEUDO_FASTER;
         for (int k = 0; k < teachers; k++) {
             toy_paint(&clip.maps[k], t, (int)x, y, hurries ? 0.9f : 0.1f);
         }

@@ -14,7 +14,7 @@
 typedef struct settings {
     bool flag;
     int64_t number;
-    double real;
+    double real, time;
     const char *text;
     int choice;
     sac_text_list list;
@@ -29,6 +29,7 @@ static const sac_option table[] = {
      .min = -5,
      .max = 1e6},
     {.name = "real", .type = SAC_OPTION_REAL, .offset = offsetof(settings, real)},
+    {.name = "time", .type = SAC_OPTION_DURATION, .offset = offsetof(settings, time), .max = 1e9},
     {.name = "text", .letter = 't', .type = SAC_OPTION_TEXT, .offset = offsetof(settings, text)},
     {.name = "choice",
      .type = SAC_OPTION_CHOICE,
@@ -47,7 +48,8 @@ size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
         "{\"choice\": \"two\", \"list\": [\"a\", \"b\"]}",
         "{\"list\": \"a\", \"text\": null, \"real\": 7}",
         "--flag --no-flag --number=7 --real .5 -tabc --choice three -l a -l b -fn3 -- -x y",
-        "--nu 7 --te=x --c one",
+        "--nu 7 --te=x --c one --ti=90s --print-config",
+        "{\"time\": \"2h\"}",
     };
     if (index >= (int)(sizeof samples / sizeof *samples) || strlen(samples[index]) > capacity)
         return 0;

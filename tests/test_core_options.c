@@ -16,7 +16,7 @@ TestSuite(core_options, .fini = sac_test_folder_remove);
 typedef struct settings {
     bool overlay, smooth;
     int64_t threads;
-    double rate, free_real;
+    double rate, free_real, time;
     const char *model, *output;
     int mode;
     sac_text_list inputs;
@@ -81,6 +81,20 @@ static const sac_option table[] = {
      .number = 1,
      .choices = "none|causal|paper",
      .help = "smoothing"},
+    {.name = "max-time",
+     .type = SAC_OPTION_DURATION,
+     .offset = offsetof(settings, time),
+     .number = 5,
+     .min = 0,
+     .max = 600,
+     .help = "when to end"},
+    {.name = "minutes",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(settings, time),
+     .number = 77,
+     .min = 0,
+     .max = 600,
+     .hidden = true},
     {.name = NULL},
 };
 
@@ -342,6 +356,9 @@ Test(core_options, help_comes_from_the_table) {
         "--mode none|causal|paper",
         "(default causal)\n",
         "--config FILE",
+        "--print-config",
+        "--max-time TIME",
+        "when to end (minutes, or such as 90s, 30m, 2h; default 5)\n",
         "--help",
         "--version"};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
@@ -351,6 +368,7 @@ Test(core_options, help_comes_from_the_table) {
         cr_assert(length <= 100, "%zu columns: %.*s", length, (int)length, line);
         line += length + (line[length] == '\n');
     }
+    cr_assert(strstr(text, "--minutes") == NULL, "an older name is not shown");
     cr_assert(strstr(text, "Input:") < strstr(text, "Output:"));
     free(text);
 }
@@ -363,7 +381,7 @@ Test(core_options, settings_survive_json_and_back) {
                         &result, &error),
                   &error);
     json_t *json = sac_options_to_json(&command, &s);
-    cr_assert_eq(json_object_size(json), 9);
+    cr_assert_eq(json_object_size(json), 10);
     char *text = json_dumps(json, 0);
     char line[1200];
     snprintf(line, sizeof line, "--config %s", sac_test_write_text("resolved.json", text));
@@ -377,6 +395,66 @@ Test(core_options, settings_survive_json_and_back) {
     json_decref(json_again);
     sac_options_close(&result);
     sac_options_close(&result_again);
+}
+
+Test(core_options, durations_are_minutes) {
+    static const struct {
+        const char *text;
+        double minutes;
+    } good[] = {{"30", 30}, {"30m", 30}, {"90s", 1.5}, {"2h", 120}, {"0", 0}, {"0.5h", 30}};
+    settings s;
+    sac_options_result result;
+    sac_error error = {0};
+    char line[1200];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(line, sizeof line, "--max-time %s", good[i].text);
+        sac_assert_ok(parse(&s, line, &result, &error), &error);
+        cr_assert_eq(s.time, good[i].minutes, "%s: %g", good[i].text, s.time);
+        sac_options_close(&result);
+    }
+    static const char *const bad[] = {"h",   "30d",  "-1m",    "11h", "1 h",
+                                      "nan", "infs", "1e400h", "5mm"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *argv[] = {(char *)"tool", (char *)"--max-time", (char *)(uintptr_t)bad[i], NULL};
+        error = (sac_error){0};
+        sac_assert_error(sac_options_parse(&command, &s, 3, argv, &result, &error),
+                         SAC_ERROR_ARGUMENT, &error, "--max-time", bad[i],
+                         "a time such as 90s, 30m, 2h or minutes from 0 to 600", NULL);
+    }
+    // A config holds a number of minutes or such a text; an older name is read as well.
+    sac_assert_ok(parse(&s, "--minutes 4", &result, &error), &error);
+    cr_assert_eq(s.time, 4);
+    sac_options_close(&result);
+    static const struct {
+        const char *text;
+        double minutes;
+    } configs[] = {{"{\"max-time\": 3}", 3}, {"{\"max-time\": \"2h\"}", 120}, {"{}", 5}};
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        snprintf(line, sizeof line, "--config %s", sac_test_write_text("c.json", configs[i].text));
+        sac_assert_ok(parse(&s, line, &result, &error), &error);
+        cr_assert_eq(s.time, configs[i].minutes, "%s", configs[i].text);
+        sac_options_close(&result);
+    }
+    snprintf(line, sizeof line, "--config %s", sac_test_write_text("c.json", "{\"max-time\": []}"));
+    error = (sac_error){0};
+    sac_assert_error(parse(&s, line, &result, &error), SAC_ERROR_ARGUMENT, &error, "max-time",
+                     NULL);
+}
+
+Test(core_options, print_config_asks_for_no_positionals) {
+    const sac_command needy = {.name = "tool",
+                               .usage = "FILE",
+                               .options = table,
+                               .min_positional = 1,
+                               .max_positional = 1};
+    settings s;
+    sac_options_result result;
+    sac_error error = {0};
+    sac_assert_ok(parse_with(&needy, &s, "--print-config -t 7", &result, &error), &error);
+    cr_assert(result.print_config && !result.help && s.threads == 7);
+    sac_options_close(&result);
+    sac_assert_error(parse_with(&needy, &s, "--print-config -t 70", &result, &error),
+                     SAC_ERROR_ARGUMENT, &error, "threads", NULL);
 }
 
 Test(core_options, lack_of_memory) {

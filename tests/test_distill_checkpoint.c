@@ -177,8 +177,17 @@ Test(distill_checkpoint, other_settings_are_named) {
     REFUSED(patience, 1);
     REFUSED(pseudo_fraction, 0.25);
     REFUSED(emphasis, 0);
+    error = (sac_error){0};
+    f.options = kept;
+    f.options.scale_weights[1] = 2;
+    sac_assert_error(resume(&f, &error), SAC_ERROR_ARGUMENT, &error, "scale_weights", NULL);
     REFUSED(jitter, 0);
     REFUSED(flip, 0.5);
+    f.options = kept;
+    f.options.initial = 7;
+    error = (sac_error){0};
+    sac_assert_error(resume(&f, &error), SAC_ERROR_ARGUMENT, &error, "initial_weights", "random",
+                     NULL);
     REFUSED(seed, 2);
     REFUSED(backend, SAC_BACKEND_REF);
 #undef REFUSED
@@ -226,7 +235,7 @@ Test(distill_checkpoint, digest_sees_every_part) {
     } while (0)
     SEES(s.clips[0].planes[0], 3);
     SEES(s.clips[3].planes[5 * TOY_WIDTH * TOY_HEIGHT - 1], 3);
-    SEES(s.clips[2].labels[4], 7);
+    SEES(s.clips[2].kinds[4], 7);
     SEES(s.clips[1].maps[0].map16[5 * 256 - 1], 0.5f);
     SEES(s.clips[1].maps[1].map4[5 * 16 - 1], 0.5f);
     SEES(s.clips[1].maps[1].map1[4], 0.5f);
@@ -251,19 +260,19 @@ Test(distill_checkpoint, teachers_are_measured_on_what_is_held_back) {
     }
     double auc = 0;
     sac_error error = {0};
-    sac_assert_ok(sac_samples_teacher_auc(&auc, &s, 0, &error), &error);
+    sac_assert_ok(sac_samples_teacher_auc(&auc, NULL, &s, 0, &error), &error);
     cr_assert_eq(auc, 1, "it scores what hurries 0.9 and what walks 0.1");
-    sac_assert_ok(sac_samples_teacher_auc(&auc, &s, 1, &error), &error);
+    sac_assert_ok(sac_samples_teacher_auc(&auc, NULL, &s, 1, &error), &error);
     cr_assert_eq(auc, 0.5);
-    sac_assert_error(sac_samples_teacher_auc(&auc, &s, 2, &error), SAC_ERROR_ARGUMENT, &error,
+    sac_assert_error(sac_samples_teacher_auc(&auc, NULL, &s, 2, &error), SAC_ERROR_ARGUMENT, &error,
                      "no teacher 2", NULL);
     s.clips[0].maps[0].map4[7] = NAN;
     s.clips[0].maps[0].map1[3] = NAN;
     error = (sac_error){0};
-    cr_assert_eq(sac_samples_teacher_auc(&auc, &s, 0, &error), SAC_ERROR_NUMERIC);
+    cr_assert_eq(sac_samples_teacher_auc(&auc, NULL, &s, 0, &error), SAC_ERROR_NUMERIC);
     sac_samples_close(&s);
     s = toy_samples(2, 1, 5, false, 1);
-    sac_assert_ok(sac_samples_teacher_auc(&auc, &s, 0, NULL), NULL);
+    sac_assert_ok(sac_samples_teacher_auc(&auc, NULL, &s, 0, NULL), NULL);
     cr_assert(isnan(auc));
     sac_samples_close(&s);
 }
@@ -332,8 +341,8 @@ Test(distill_checkpoint, contradicting_counters_are_refused) {
         {"own_sum", NULL, "\"own_sum\" is missing"},
         {"seconds", "1e300", "\"seconds\""},
         {"rows", "[]", "0 metrics rows for 1"},
-        {"rows", "[[1]]", "row 1 needs 10 numbers"},
-        {"rows", "[7]", "row 1 needs 10 numbers"},
+        {"rows", "[[1]]", "row 1 needs 28 numbers"},
+        {"rows", "[7]", "row 1 needs 28 numbers"},
         {"rows", "{}", "\"rows\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -363,7 +372,10 @@ Test(distill_checkpoint, odd_metrics_cells_stay_empty) {
     sac_safetensors *good = checkpoint_read(&f);
     state_change(
         &f, good, "rows",
-        json_loads("[[1, \"a,b\", null, {}, [], true, 3, null, [], 4]]", JSON_DECODE_ANY, NULL));
+        json_loads(
+            "[[1, \"a,b\", null, {}, [], true, 3, null, [], 4, 0, 0, 0, 0, 0, 0, 1, {}, 0, 0, "
+            "0, 0, 0, 0, 0, 0, 0, 5]]",
+            JSON_DECODE_ANY, NULL));
     sac_error error = {0};
     sac_assert_ok(resume(&f, &error), &error);
     char path[600];
@@ -371,7 +383,9 @@ Test(distill_checkpoint, odd_metrics_cells_stay_empty) {
     uint8_t *text = NULL;
     size_t size = 0;
     sac_assert_ok(sac_file_read(&text, &size, path, 1 << 20, NULL), NULL);
-    cr_assert(strstr((const char *)text, "\n1,,,,,,3,,,4\n") != NULL, "%s", (const char *)text);
+    cr_assert(strstr((const char *)text, "\n1,,,,,,3,,,4,0,0,0,0,0,0,1,,0,0,0,0,0,0,0,0,0,5\n") !=
+                  NULL,
+              "%s", (const char *)text);
     sac_free(text);
     sac_safetensors_close(&good);
     sac_samples_close(&f.samples);

@@ -32,7 +32,7 @@ static void fill(uint64_t seed) {
 static double loss(float *const g[3], double emphasis, double weight) {
     const float *const s[3] = {student16, student4, student1};
     const float *const t[3] = {target16, target4, target1};
-    return sac_distill_loss(g, s, t, N, emphasis, weight);
+    return sac_distill_loss(NULL, g, s, t, N, emphasis, weight, NULL);
 }
 
 Test(distill_loss, value_by_hand) {
@@ -124,4 +124,24 @@ Test(distill_loss, not_a_number_is_not_hidden) {
     fill(5);
     student1[0] = INFINITY;
     cr_assert(!isfinite(loss(NULL, 4, 1)));
+}
+
+Test(distill_loss, scales_have_weights_and_parts) {
+    fill(6);
+    const float *const s[3] = {student16, student4, student1};
+    const float *const t[3] = {target16, target4, target1};
+    const double scales[3] = {2, 0, 0.5};
+    double parts[3] = {1, 1, 1}, plain = loss(grad, 4, 1);
+    static float once[N * 256];
+    memcpy(once, grad16, sizeof once);
+    memset(grad16, 0, sizeof grad16);
+    memset(grad4, 0, sizeof grad4);
+    memset(grad1, 0, sizeof grad1);
+    const double value = sac_distill_loss(parts, grad, s, t, N, 4, 3, scales);
+    for (int k = 0; k < 3; k++) parts[k] = (parts[k] - 1) / 3; // added, with the teacher's weight
+    cr_assert_float_eq(parts[0] + parts[1] + parts[2], plain, 1e-12);
+    cr_assert_float_eq(value, 2 * parts[0] + 0.5 * parts[2], 1e-12);
+    for (int i = 0; i < N * 256; i++) cr_assert_float_eq(grad16[i], 6 * once[i], 1e-7f);
+    for (int i = 0; i < N * 16; i++) cr_assert_eq(grad4[i], 0);
+    cr_assert(parts[1] > 0 && once[0] != 0 && grad1[0] != 0);
 }

@@ -2,7 +2,11 @@
 // postures freeze, nothing else changes, and foreign boxes do no harm.
 #include <criterion/criterion.h>
 
+#include "core/file.h"
+#include "distill/kind_auc.h"
 #include "distill/pseudo.h"
+#include "distill/pseudo_show.h"
+#include "distill/texture.h"
 #include "distill_make.h"
 #include "helper.h"
 
@@ -57,7 +61,7 @@ static void scene_close(scene *s) {
 
 static sac_pseudo make(const scene *s, uint64_t seed) {
     sac_pseudo p = {0};
-    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, &s->d, seed), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, &s->d, NULL, seed), NULL);
     cr_assert_eq(p.frames, FRAMES);
     cr_assert_eq(p.altered.frames, FRAMES);
     cr_assert_eq(p.altered.start[0], 0);
@@ -78,7 +82,7 @@ Test(distill_pseudo, same_seed_same_bytes) {
     scene s = scene_make();
     sac_pseudo a = make(&s, 7), b = make(&s, 7), c = make(&s, 8);
     cr_assert_arr_eq(a.pixels, b.pixels, FRAMES * W * H);
-    cr_assert_arr_eq(a.labels, b.labels, FRAMES);
+    cr_assert_arr_eq(a.kinds, b.kinds, FRAMES * sizeof *a.kinds);
     cr_assert_arr_eq(a.removed, b.removed, (size_t)s.d.count * sizeof *a.removed);
     cr_assert_eq(a.altered.count, b.altered.count);
     cr_assert_arr_eq(a.altered.boxes, b.altered.boxes, (size_t)a.altered.count * sizeof(sac_box));
@@ -155,7 +159,7 @@ Test(distill_pseudo, boxes_lie_where_pixels_changed_and_nothing_else_did) {
     // An object pasted upon its own picture changes little; that is rare.
     cr_assert(10 * visible >= 9 * boxes, "%lld of %lld boxes show a change", (long long)visible,
               (long long)boxes);
-    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+    for (int k = 0; k <= SAC_PSEUDO_CONTROL; k++) { // the default mix
         cr_assert(kinds[k] >= 20, "%s occurs %lld times", sac_pseudo_kind_name((sac_pseudo_kind)k),
                   (long long)kinds[k]);
     }
@@ -172,7 +176,7 @@ Test(distill_pseudo, labels_say_what_is_abnormal) {
             for (int64_t b = p.altered.start[t]; b < p.altered.start[t + 1]; b++) {
                 abnormal |= p.altered.boxes[b].class_id != SAC_PSEUDO_CONTROL;
             }
-            cr_assert_eq(p.labels[t], abnormal);
+            cr_assert_eq(sac_pseudo_abnormal(p.kinds[t]), abnormal);
             ones += abnormal;
             controls_alone += !abnormal && p.altered.start[t] < p.altered.start[t + 1];
         }
@@ -296,10 +300,10 @@ static void unchanged(const mover *m, int count, int64_t frames, int width, int 
     sac_detections d = movers_detect(m, count, frames);
     for (uint64_t seed = 1; seed <= 3; seed++) {
         sac_pseudo p = {0};
-        sac_assert_ok(sac_pseudo_make(&p, pixels, width, height, &d, seed), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, pixels, width, height, &d, NULL, seed), NULL);
         cr_assert_eq(p.altered.count, 0);
         cr_assert_arr_eq(p.pixels, pixels, (size_t)(frames * width * height));
-        for (int64_t t = 0; t < frames; t++) cr_assert_eq(p.labels[t], 0);
+        for (int64_t t = 0; t < frames; t++) cr_assert_eq(p.kinds[t], 0);
         for (int64_t b = 0; b < d.count; b++) cr_assert(!p.removed[b]);
         sac_pseudo_close(&p);
     }
@@ -326,7 +330,7 @@ Test(distill_pseudo, clips_of_every_short_length) {
         sac_detections d = movers_detect(&m, 1, frames);
         for (uint64_t seed = 1; seed <= 5; seed++) {
             sac_pseudo p = {0};
-            sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, &d, seed), NULL);
+            sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, &d, NULL, seed), NULL);
             cr_assert(p.altered.count <= 2 * frames);
             sac_pseudo_close(&p);
         }
@@ -366,7 +370,7 @@ Test(distill_pseudo, foreign_boxes_do_no_harm) {
     int64_t drawn = 0;
     for (uint64_t seed = 1; seed <= 40; seed++) {
         sac_pseudo p = {0};
-        sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, &d, seed), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, &d, NULL, seed), NULL);
         for (int64_t b = 0; b < p.altered.count; b++) {
             const sac_box *box = &p.altered.boxes[b];
             cr_assert(box->x1 >= 0 && box->y1 >= 0 && box->x2 <= 17 && box->y2 <= 13);
@@ -392,7 +396,7 @@ Test(distill_pseudo, out_of_memory_leaves_nothing_behind) {
     for (;; failures++) {
         sac_pseudo p;
         sac_memory_fail_after(failures);
-        const sac_status status = sac_pseudo_make(&p, s.pixels, W, H, &s.d, 3);
+        const sac_status status = sac_pseudo_make(&p, s.pixels, W, H, &s.d, NULL, 3);
         sac_memory_fail_after(-1);
         if (status == SAC_OK) {
             cr_assert(p.altered.count > 64, "the list of boxes grew");
@@ -400,9 +404,254 @@ Test(distill_pseudo, out_of_memory_leaves_nothing_behind) {
             break;
         }
         cr_assert_eq(status, SAC_ERROR_MEMORY);
-        cr_assert(p.pixels == NULL && p.removed == NULL && p.labels == NULL &&
+        cr_assert(p.pixels == NULL && p.removed == NULL && p.kinds == NULL &&
                   p.altered.boxes == NULL && p.altered.start == NULL);
     }
     cr_assert(failures > 12, "only %lld allocations failed", (long long)failures);
     scene_close(&s);
+}
+
+// ---- further kinds ------------------------------------------------------------------------------
+
+static sac_pseudo make_kind(const scene *s, sac_pseudo_kind kind, uint64_t seed) {
+    sac_pseudo p = {0};
+    sac_pseudo_mix mix = {{0}};
+    mix.weights[kind] = 1;
+    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, &s->d, &mix, seed), NULL);
+    return p;
+}
+
+Test(distill_pseudo, every_kind_alone) {
+    scene s = scene_make();
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        const sac_pseudo_kind kind = (sac_pseudo_kind)k;
+        const bool stays = kind == SAC_PSEUDO_FROZEN || kind == SAC_PSEUDO_ELSEWHERE ||
+                           kind == SAC_PSEUDO_CONTROL || kind == SAC_PSEUDO_SHAPE ||
+                           kind == SAC_PSEUDO_APPEARING;
+        int64_t boxes = 0, removed = 0, changed_boxes = 0;
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            sac_pseudo p = make_kind(&s, kind, seed), q = make_kind(&s, kind, seed);
+            cr_assert_arr_eq(p.pixels, q.pixels, FRAMES * W * H);
+            sac_pseudo_close(&q);
+            for (int64_t t = 0; t < FRAMES; t++) {
+                const uint8_t *was = s.pixels + t * W * H, *now = p.pixels + t * W * H;
+                const int64_t begin = p.altered.start[t], end = p.altered.start[t + 1];
+                cr_assert_eq(p.kinds[t], begin < end ? 1u << k : 0);
+                for (int64_t b = begin; b < end; b++) {
+                    const sac_box *box = &p.altered.boxes[b];
+                    int64_t changed = 0, area = 0;
+                    cr_assert_eq(box->class_id, k);
+                    cr_assert(box->x1 >= 0 && box->y1 >= 0 && box->x2 <= W && box->y2 <= H);
+                    for (int y = (int)box->y1; y < (int)box->y2; y++) {
+                        for (int x = (int)box->x1; x < (int)box->x2; x++, area++)
+                            changed += was[y * W + x] != now[y * W + x];
+                    }
+                    boxes++;
+                    changed_boxes += 5 * changed > area;
+                }
+                for (int y = 0; y < H; y++) {
+                    for (int x = 0; x < W; x++) {
+                        if (was[y * W + x] == now[y * W + x]) continue;
+                        bool explained = false;
+                        for (int64_t b = begin; b < end && !explained; b++)
+                            explained = in_reach(&p.altered.boxes[b], x, y);
+                        for (int64_t b = s.d.start[t]; b < s.d.start[t + 1] && !explained; b++)
+                            explained = p.removed[b] && in_reach(&s.d.boxes[b], x, y);
+                        cr_assert(explained, "%s: seed %d frame %lld: pixel %d,%d changed",
+                                  sac_pseudo_kind_name(kind), (int)seed, (long long)t, x, y);
+                    }
+                }
+            }
+            for (int64_t b = 0; b < s.d.count; b++) removed += p.removed[b];
+            sac_pseudo_close(&p);
+        }
+        cr_assert(boxes > 60, "%s: %lld boxes", sac_pseudo_kind_name(kind), (long long)boxes);
+        // An object that blinks in its own place looks as it did wherever it is visible.
+        cr_assert(kind == SAC_PSEUDO_VANISHING || 10 * changed_boxes >= 7 * boxes,
+                  "%s: %lld of %lld boxes show a change", sac_pseudo_kind_name(kind),
+                  (long long)changed_boxes, (long long)boxes);
+        cr_assert_eq(removed > 0, !stays, "%s: %lld removed", sac_pseudo_kind_name(kind),
+                     (long long)removed);
+    }
+    scene_close(&s);
+}
+
+Test(distill_pseudo, slower_reversed_and_scaled_objects_are_so) {
+    scene s = scene_make();
+    int64_t slow = 0, back = 0, sized = 0;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        sac_pseudo p = make_kind(&s, SAC_PSEUDO_SLOWER, seed),
+                   r = make_kind(&s, SAC_PSEUDO_REVERSED, seed),
+                   z = make_kind(&s, SAC_PSEUDO_SCALED, seed);
+        for (int64_t t = 0; t + 1 < FRAMES; t++) {
+            double level[2], x[2], width[2];
+            if (single(&p, t, SAC_PSEUDO_SLOWER, &level[0], &x[0], &width[0]) &&
+                single(&p, t + 1, SAC_PSEUDO_SLOWER, &level[1], &x[1], &width[1]) &&
+                fabs(x[1] - x[0]) < 4) {
+                slow++;
+                // 0.25 to 0.6 times the movers' 0.75 to 1.25 px a frame
+                cr_assert(fabs(x[1] - x[0]) > 0.15 && fabs(x[1] - x[0]) < 0.8, "%g",
+                          fabs(x[1] - x[0]));
+            }
+            if (single(&r, t, SAC_PSEUDO_REVERSED, &level[0], &x[0], &width[0]) &&
+                single(&r, t + 1, SAC_PSEUDO_REVERSED, &level[1], &x[1], &width[1]) &&
+                fabs(x[1] - x[0]) < 2 && fabs(width[0] - width[1]) < 1e-3) {
+                // The mover of width 9 walks to the left, the others to the right.
+                const bool leftwards = fabs(width[0] - 9) < 0.1;
+                back++;
+                cr_assert((x[1] - x[0] > 0) == leftwards, "a step of %g", x[1] - x[0]);
+            }
+            if (single(&z, t, SAC_PSEUDO_SCALED, &level[0], &x[0], &width[0])) {
+                sized++;
+                cr_assert((width[0] < 0.66 * 12) || width[0] > 1.59 * 9, "%g", width[0]);
+            }
+        }
+        sac_pseudo_close(&p);
+        sac_pseudo_close(&r);
+        sac_pseudo_close(&z);
+    }
+    cr_assert(slow > 40 && back > 40 && sized > 40, "%lld %lld %lld", (long long)slow,
+              (long long)back, (long long)sized);
+    scene_close(&s);
+}
+
+Test(distill_pseudo, what_blinks_is_there_and_gone) {
+    scene s = scene_make();
+    const sac_pseudo_kind kinds[2] = {SAC_PSEUDO_APPEARING, SAC_PSEUDO_VANISHING};
+    for (int i = 0; i < 2; i++) {
+        int64_t changes = 0, longest = 0;
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            sac_pseudo p = make_kind(&s, kinds[i], seed);
+            int64_t run = 0;
+            for (int64_t t = 1; t < FRAMES; t++) {
+                changes += (p.kinds[t] != 0) != (p.kinds[t - 1] != 0);
+                run = p.kinds[t] != 0 ? run + 1 : 0;
+                longest = run > longest ? run : longest;
+            }
+            sac_pseudo_close(&p);
+        }
+        cr_assert(changes > 60 && longest <= 40, "%lld changes, %lld frames", (long long)changes,
+                  (long long)longest); // two may overlap
+    }
+    scene_close(&s);
+}
+
+Test(distill_pseudo, mixes_are_read) {
+    sac_pseudo_mix mix;
+    sac_error error = {0};
+    const sac_pseudo_mix usual = sac_pseudo_default_mix();
+    sac_assert_ok(sac_pseudo_mix_parse(&mix, "default", &error), &error);
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) cr_assert_eq(mix.weights[k], usual.weights[k]);
+    sac_assert_ok(sac_pseudo_mix_parse(&mix, "all", &error), &error);
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) cr_assert(mix.weights[k] > 0);
+    sac_assert_ok(sac_pseudo_mix_parse(&mix, "default,shape:0.5,slower", &error), &error);
+    cr_assert(mix.weights[SAC_PSEUDO_SHAPE] == 0.5 && mix.weights[SAC_PSEUDO_SLOWER] == 0.25 &&
+              mix.weights[SAC_PSEUDO_FASTER] == 0.35 && mix.weights[SAC_PSEUDO_SCALED] == 0);
+    static const char *const bad[] = {
+        "",
+        "fastest",
+        "faster,",
+        "faster,faster",
+        "faster:0",
+        "faster:x",
+        "all,shape",
+        "faster:1e9",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        error = (sac_error){0};
+        sac_assert_error(sac_pseudo_mix_parse(&mix, bad[i], &error), SAC_ERROR_ARGUMENT, &error,
+                         "known: faster, frozen", NULL);
+    }
+    cr_assert_str_eq(sac_pseudo_kind_name(SAC_PSEUDO_KIND_COUNT), "unknown");
+}
+
+Test(distill_pseudo, textures_and_shapes_stay_in_range_and_vary) {
+    sac_rng rng;
+    sac_rng_seed(&rng, 9, 9);
+    int seen[SAC_TEXTURE_KIND_COUNT] = {0};
+    for (int i = 0; i < 60; i++) {
+        sac_texture t;
+        sac_texture_draw(&t, &rng, 3 + i);
+        cr_assert(t.period >= 2 && fabs(t.low - t.high) >= 59.99);
+        double lo = 255, hi = 0;
+        for (int y = 0; y < 40; y++) {
+            for (int x = 0; x < 40; x++) {
+                const double v = sac_texture_at(&t, x - 20, y - 20);
+                cr_assert(v >= 0 && v <= 255);
+                lo = fmin(lo, v);
+                hi = fmax(hi, v);
+            }
+        }
+        cr_assert_eq(hi - lo > 10, t.kind != SAC_TEXTURE_FLAT, "kind %d: %g to %g", t.kind, lo, hi);
+        seen[t.kind]++;
+        sac_shape s;
+        sac_shape_draw(&s, &rng);
+        double area = 0;
+        for (int y = -20; y <= 20; y++) {
+            for (int x = -20; x <= 20; x++) {
+                const double a = sac_shape_alpha(&s, x / 20.0, y / 20.0, 0.1);
+                cr_assert(a >= 0 && a <= 1);
+                cr_assert(x * x + y * y <= 400 || a == 0, "beyond the unit circle");
+                area += a / 1681;
+            }
+        }
+        cr_assert(area > 0.1 && area < 0.8, "covers %g", area);
+    }
+    for (int k = 0; k < SAC_TEXTURE_KIND_COUNT; k++) cr_assert(seen[k] > 2);
+}
+
+Test(distill_pseudo, a_contact_sheet_is_drawn) {
+    scene s = scene_make();
+    sac_pseudo_mix mix;
+    sac_error error = {0};
+    sac_pseudo p = {0};
+    sac_assert_ok(sac_pseudo_mix_parse(&mix, "all", &error), &error);
+    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, &s.d, &mix, 5), NULL);
+    sac_maps maps = {.frames = FRAMES,
+                     .map16 = sac_calloc(FRAMES * 256, sizeof(float)),
+                     .map4 = sac_calloc(FRAMES * 16, sizeof(float)),
+                     .map1 = sac_calloc(FRAMES, sizeof(float))};
+    const char *path = sac_test_path("sheet.png");
+    sac_assert_ok(sac_pseudo_show(path, &p, W, H, &maps, &error), &error);
+    uint8_t *png = NULL;
+    size_t size = 0;
+    sac_assert_ok(sac_file_read(&png, &size, path, 1 << 26, &error), &error);
+    cr_assert(size > 10000 && memcmp(png, "\x89PNG", 4) == 0);
+    sac_free(png);
+    sac_assert_error(sac_pseudo_show("/no/such/folder/a.png", &p, W, H, &maps, &error),
+                     SAC_ERROR_IO, &error, "/no/such/folder", NULL);
+    sac_pseudo_close(&p);
+    // Nothing altered: no picture.
+    sac_detections none = movers_detect(movers, 0, FRAMES);
+    const char *empty = sac_test_path("empty.png");
+    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, &none, &mix, 5), NULL);
+    sac_assert_ok(sac_pseudo_show(empty, &p, W, H, &maps, &error), &error);
+    cr_assert(!sac_is_file(empty));
+    sac_detections_close(&none);
+    sac_pseudo_close(&p);
+    sac_maps_close(&maps);
+    scene_close(&s);
+}
+
+Test(distill_pseudo, each_kind_has_its_auc) {
+    // Two normal frames, one with a control, then faster (well told), frozen (half), both.
+    const uint16_t kinds[7] = {0,
+                               0,
+                               1u << SAC_PSEUDO_CONTROL,
+                               1u << SAC_PSEUDO_FASTER,
+                               1u << SAC_PSEUDO_FROZEN,
+                               1u << SAC_PSEUDO_FROZEN,
+                               1u << SAC_PSEUDO_FASTER | 1u << SAC_PSEUDO_CONTROL};
+    const float scores[7] = {0.1f, 0.2f, 0.3f, 0.9f, 0.15f, 0.8f, 0.25f};
+    double aucs[SAC_PSEUDO_KIND_COUNT];
+    sac_error error = {0};
+    sac_assert_ok(sac_kind_auc(aucs, scores, kinds, 7, &error), &error);
+    cr_assert_float_eq(aucs[SAC_PSEUDO_FASTER], 5.0 / 6, 1e-12);
+    cr_assert_float_eq(aucs[SAC_PSEUDO_FROZEN], 4.0 / 6, 1e-12);
+    cr_assert_float_eq(aucs[SAC_PSEUDO_CONTROL], 1, 1e-12);
+    cr_assert(isnan(aucs[SAC_PSEUDO_SHAPE]));
+    sac_assert_ok(sac_kind_auc(aucs, scores, kinds, 0, &error), &error);
+    cr_assert(isnan(aucs[SAC_PSEUDO_FASTER]));
+    const float bad[7] = {NAN};
+    cr_assert_eq(sac_kind_auc(aucs, bad, kinds, 7, &error), SAC_ERROR_NUMERIC);
 }

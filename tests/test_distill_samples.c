@@ -159,11 +159,12 @@ static const store_kind plain = {.score = 0.5, .copies = 1, .seed = 1};
 Test(distill_samples, mirrors_when_every_teacher_does) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
     store_kind kind = plain;
-    sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1}};
+    sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1, false}};
     const char *const families[3] = {"ssmtl", "attributes", "somebody"};
     for (int i = 0; i < 3; i++) {
         kind.family = families[i];
-        teachers[1] = (sac_distill_teacher){families[i], store_make(families[i], dataset, kind), 1};
+        teachers[1] =
+            (sac_distill_teacher){families[i], store_make(families[i], dataset, kind), 1, false};
         const sac_samples_options o = options_make(0);
         sac_samples s = load(dataset, teachers, 2, &o);
         cr_assert_eq(s.mirrors, i == 0, "%s", families[i]);
@@ -174,7 +175,7 @@ Test(distill_samples, mirrors_when_every_teacher_does) {
 
 Test(distill_samples, originals_are_the_clips_at_network_size) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 0.75};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 0.75, false};
     const sac_samples_options o = options_make(0);
     sac_samples s = load(dataset, &teacher, 1, &o);
     cr_assert(s.count == 2 && s.originals == 2 && s.teacher_count == 1);
@@ -192,7 +193,7 @@ Test(distill_samples, originals_are_the_clips_at_network_size) {
         sac_assert_ok(sac_clip_load(&pixels, &width, &height, 1, clip, &error), &error);
         cr_assert_str_eq(s.clips[i].name, clip->name);
         cr_assert_eq(s.clips[i].frames, FRAMES);
-        cr_assert_null(s.clips[i].labels);
+        cr_assert_null(s.clips[i].kinds);
         for (int64_t t = 0; t < FRAMES; t++) {
             sac_assert_ok(sac_preprocessor_frame(p, plane, pixels + t * W * H, width, height, 1),
                           NULL);
@@ -229,7 +230,7 @@ static int64_t held_clips(const sac_samples *s, uint64_t *which) {
 
 Test(distill_samples, whole_clips_are_held_back_where_there_are_enough) {
     sac_dataset *dataset = set_make("set", 6, 4);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     const struct {
         double fraction;
         int64_t held;
@@ -259,7 +260,7 @@ Test(distill_samples, of_few_clips_the_ends_are_held_back) {
         char name[16];
         snprintf(name, sizeof name, "set%d", (int)clips);
         sac_dataset *dataset = set_make(name, clips, 20);
-        const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+        const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
         const sac_samples_options o = options_make(0);
         sac_samples s = load(dataset, &teacher, 1, &o);
         for (int64_t i = 0; i < clips; i++) cr_assert_eq(s.clips[i].validation_from, 17);
@@ -276,7 +277,7 @@ static int64_t plane_differences(const sac_sample_clip *a, const sac_sample_clip
 
 Test(distill_samples, altered_versions_follow_the_originals) {
     sac_dataset *dataset = set_make("set", 4, FRAMES);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     const sac_samples_options two = options_make(2), one = options_make(1);
     sac_samples s = load(dataset, &teacher, 1, &two);
     cr_assert(s.count == 12 && s.originals == 4);
@@ -289,9 +290,9 @@ Test(distill_samples, altered_versions_follow_the_originals) {
             snprintf(name, sizeof name, "%s+%d", dataset->clips[i].name, v + 1);
             cr_assert_str_eq(altered->name, name);
             cr_assert_eq(altered->validation_from, s.clips[i].validation_from);
-            cr_assert_not_null(altered->labels);
+            cr_assert_not_null(altered->kinds);
             int64_t ones = 0;
-            for (int64_t t = 0; t < FRAMES; t++) ones += altered->labels[t];
+            for (int64_t t = 0; t < FRAMES; t++) ones += sac_pseudo_abnormal(altered->kinds[t]);
             cr_assert(ones < FRAMES);
             different += plane_differences(altered, &s.clips[i]);
         }
@@ -319,8 +320,8 @@ Test(distill_samples, every_teacher_forgets_what_was_painted_over) {
     sac_dataset *dataset = set_make("set", 4, FRAMES);
     const store_kind kinds[2] = {{.score = 1, .copies = 1, .seed = 1, .blind = true},
                                  {.score = 1, .copies = 3, .seed = 2, .shift = 0.5, .blind = true}};
-    const sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, kinds[0]), 1},
-                                             {"b", store_make("b", dataset, kinds[1]), 2}};
+    const sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, kinds[0]), 1, false},
+                                             {"b", store_make("b", dataset, kinds[1]), 2, false}};
     const sac_samples_options o = options_make(4);
     sac_samples s = load(dataset, teachers, 2, &o);
     cr_assert(s.teacher_count == 2 && s.weights[1] == 2);
@@ -342,7 +343,7 @@ Test(distill_samples, every_teacher_forgets_what_was_painted_over) {
 Test(distill_samples, pasted_objects_get_the_teachers_scores) {
     sac_dataset *dataset = set_make("set", 4, FRAMES);
     const store_kind silent = {.score = 0, .copies = 1, .seed = 1};
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, silent), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, silent), 1, false};
     const sac_samples_options o = options_make(1);
     sac_samples s = load(dataset, &teacher, 1, &o);
     int64_t scored = 0;
@@ -351,7 +352,7 @@ Test(distill_samples, pasted_objects_get_the_teachers_scores) {
             const float value = s.clips[i].maps[0].map1[t];
             cr_assert(value >= 0 && value <= 1);
             // Only pasted objects have a score here.
-            if (s.clips[i].labels[t]) scored += value > 0;
+            if (sac_pseudo_abnormal(s.clips[i].kinds[t])) scored += value > 0;
         }
     }
     cr_assert(scored > 10, "%lld frames with a score", (long long)scored);
@@ -369,7 +370,7 @@ static void teacher_remove(const char *folder) {
 
 Test(distill_samples, maps_of_altered_clips_are_kept) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     sac_samples_options o = options_make(2);
     sac_samples s = load(dataset, &teacher, 1, &o);
     const uint64_t digest = sac_samples_digest(&s);
@@ -387,7 +388,7 @@ Test(distill_samples, maps_of_altered_clips_are_kept) {
 
 Test(distill_samples, an_unfinished_cache_is_made_anew) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     const sac_samples_options o = options_make(1);
     sac_samples s = load(dataset, &teacher, 1, &o);
     const uint64_t digest = sac_samples_digest(&s);
@@ -404,9 +405,9 @@ Test(distill_samples, an_unfinished_cache_is_made_anew) {
 Test(distill_samples, the_cache_depends_on_whose_objects_are_altered) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
     const store_kind others = {.score = 0.25, .copies = 1, .seed = 3, .shift = 9};
-    const sac_distill_teacher a = {"a", store_make("a", dataset, plain), 1},
-                              b = {"b", store_make("b", dataset, plain), 1},
-                              c = {"c", store_make("c", dataset, others), 1};
+    const sac_distill_teacher a = {"a", store_make("a", dataset, plain), 1, false},
+                              b = {"b", store_make("b", dataset, plain), 1, false},
+                              c = {"c", store_make("c", dataset, others), 1, false};
     const sac_distill_teacher ab[2] = {a, b}, cb[2] = {c, b};
     sac_samples_options o = options_make(1);
     sac_samples s = load(dataset, ab, 2, &o);
@@ -425,7 +426,7 @@ Test(distill_samples, the_cache_depends_on_whose_objects_are_altered) {
 
 Test(distill_samples, teachers_that_do_not_fit) {
     sac_dataset *dataset = set_make("set", 2, FRAMES), *other = set_make("other", 2, 20);
-    sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     const sac_samples_options o = options_make(0), altered = options_make(1);
     fails(other, &teacher, 1, &o, SAC_ERROR_FORMAT, "another data set", "fingerprint");
     fails(dataset, &teacher, 0, &o, SAC_ERROR_ARGUMENT, "1 to 8 teachers", "0 given");
@@ -467,7 +468,7 @@ Test(distill_samples, teachers_that_do_not_fit) {
 
 Test(distill_samples, a_set_without_training_clips) {
     sac_dataset *dataset = set_make("set", 2, 8), *tests = set_make("tests", 0, 8);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     const sac_samples_options o = options_make(0);
     fails(tests, &teacher, 1, &o, SAC_ERROR_ARGUMENT, "no training clips", "tests");
     sac_dataset_close(&dataset);
@@ -481,7 +482,7 @@ static bool stop_later(void) {
 
 Test(distill_samples, stopped_while_gathering_it_starts_anew) {
     sac_dataset *dataset = set_make("set", 3, FRAMES);
-    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1};
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     sac_samples_options o = options_make(1);
     o.stop = stop_later;
     for (stop_at = 0; stop_at < 5; stop_at++) {
@@ -498,8 +499,8 @@ Test(distill_samples, stopped_while_gathering_it_starts_anew) {
 Test(distill_samples, out_of_memory_is_an_error) {
     sac_dataset *dataset = set_make("set", 1, 14);
     const store_kind twice = {.score = 0.5, .copies = 2, .seed = 1};
-    const sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1},
-                                             {"b", store_make("b", dataset, twice), 1}};
+    const sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1, false},
+                                             {"b", store_make("b", dataset, twice), 1, false}};
     sac_samples_options o = options_make(1);
     int64_t failures = 0;
     char store_a[600], store_b[600];

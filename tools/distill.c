@@ -12,6 +12,7 @@
 #include "core/number.h"
 #include "core/time.h"
 #include "core/tool.h"
+#include "distill/initial.h"
 #include "distill/samples.h"
 #include "distill/trainer.h"
 #include "nn/infer.h"
@@ -22,7 +23,7 @@
 
 typedef struct settings {
     sac_tool_settings tool;
-    const char *dataset, *output, *arch, *flip;
+    const char *dataset, *output, *arch, *flip, *init, *scale_weights, *kinds, *show;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, adversarial,
@@ -37,8 +38,8 @@ static const sac_option options[] = {
     {.name = "dataset", .letter = 'i', .type = SAC_OPTION_TEXT, AT(dataset), .argument = "DIR",
      .help = "data set with training clips, as given to `teach`"},
     {.name = "teacher", .type = SAC_OPTION_LIST, AT(teachers), .argument = "NAME=MAPS[:WEIGHT]",
-     .help = "map folder written by `teach`, with the weight of its loss term (default 1); may "
-             "be given several times"},
+     .help = "map folder written by `teach`, or student:MODEL.safetensors for a trained student as "
+             "a teacher, with the weight of its loss term (default 1); may be given several times"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output), .argument = "RUN",
      .help = "folder for student.safetensors, metrics.csv and checkpoint.safetensors"},
     {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
@@ -46,6 +47,8 @@ static const sac_option options[] = {
     {.name = "", .help = "Student"},
     {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME",
      .help = "architecture: tiny-m"},
+    {.name = "init", .type = SAC_OPTION_TEXT, AT(init), .argument = "MODEL",
+     .help = "begin with the weights of a student of the same architecture instead of random ones"},
     {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 240, .min = 16, .max = 4096,
      .argument = "PX", .help = "width of the network input"},
     {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 160, .min = 16, .max = 4096,
@@ -54,7 +57,14 @@ static const sac_option options[] = {
     {.name = "pseudo", .type = SAC_OPTION_INT, AT(variants), .number = 3, .min = 0, .max = 64,
      .argument = "N",
      .help = "altered versions of each training clip (objects sped up, frozen while moving, "
-             "pasted elsewhere), scored by the teachers; 0: none"},
+             "pasted elsewhere ...), scored by the teachers; 0: none"},
+    {.name = "pseudo-kinds", .type = SAC_OPTION_TEXT, AT(kinds), .text = "default",
+     .argument = "KIND[:WEIGHT],...",
+     .help = "what is altered and how often: faster, slower, reversed, frozen, elsewhere, rotated, "
+             "scaled, texture, shape, appearing, vanishing, control (pasted without a change); "
+             "all; default: faster, frozen, elsewhere and control"},
+    {.name = "show-pseudo", .type = SAC_OPTION_TEXT, AT(show), .argument = "FOLDER",
+     .help = "write a contact sheet of each altered clip with each teacher's maps"},
     {.name = "pseudo-fraction", .type = SAC_OPTION_REAL, AT(pseudo_fraction), .number = 0.5,
      .min = 0, .max = 1, .argument = "X",
      .help = "part of the samples that comes from altered clips"},
@@ -83,6 +93,8 @@ static const sac_option options[] = {
     {.name = "emphasis", .type = SAC_OPTION_REAL, AT(emphasis), .number = 4, .min = 0, .max = 1000,
      .argument = "X",
      .help = "extra weight of map cells with a high target; 0: plain mean squared error"},
+    {.name = "scale-weights", .type = SAC_OPTION_TEXT, AT(scale_weights), .text = "1,1,1",
+     .argument = "A,B,C", .help = "weights of the loss terms of the maps 16x16, 4x4 and 1x1"},
     {.name = "adversarial", .type = SAC_OPTION_REAL, AT(adversarial), .number = 0, .min = 0,
      .max = 100, .argument = "X",
      .help = "weight of the adversarial term: a discriminator per teacher learns to tell its maps "
@@ -93,8 +105,10 @@ static const sac_option options[] = {
     {.name = "patience", .type = SAC_OPTION_INT, AT(patience), .number = 12, .min = 0,
      .max = 100000, .argument = "N",
      .help = "stop after so many epochs without a better validation loss; 0: never"},
-    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .number = 0, .min = 0,
-     .max = 1e6, .argument = "X", .help = "end training gracefully after so long; 0: no limit"},
+    {.name = "max-time", .type = SAC_OPTION_DURATION, AT(max_minutes), .number = 0, .min = 0,
+     .max = 1e6, .help = "end training gracefully after so long; 0: no limit"},
+    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .min = 0, .max = 1e6,
+     .hidden = true},
     {.name = "checkpoint-seconds", .type = SAC_OPTION_REAL, AT(checkpoint_s), .number = 60,
      .min = 0, .max = 1e6, .argument = "X", .help = "time between checkpoints within an epoch"},
     {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend), .choices = "onednn|ref",
@@ -115,6 +129,9 @@ static const sac_command command = {
         "An interrupted run goes on with the same command and --resume.\n"
         "\n"
         "  distill --dataset UCSDped2 --teacher ssmtl=maps -o run\n"
+        "  distill --dataset UCSDped2 --teacher ssmtl=maps --teacher "
+        "big=student:run/student.safetensors "
+        "-o small\n"
         "  student-run -m run/student.safetensors UCSDped2/Test/Test001 --overlay out.mp4",
     .options = options,
     .min_positional = 0,
@@ -136,8 +153,16 @@ static sac_status parse_teacher(sac_distill_teacher *teacher, char *copy, const 
                                  "--teacher '%.200s': the name must not contain '%c'", text, *c);
         }
     }
-    *teacher = (sac_distill_teacher){.name = copy, .folder = equals + 1, .weight = 1};
-    char *colon = strrchr(equals + 1, ':');
+    static const char student[] = "student:";
+    char *path = equals + 1;
+    const bool chained = strncmp(path, student, sizeof student - 1) == 0;
+    if (chained) path += sizeof student - 1;
+    if (*path == '\0') {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--teacher '%.200s': expected NAME=student:MODEL", text);
+    }
+    *teacher = (sac_distill_teacher){.name = copy, .folder = path, .weight = 1, .student = chained};
+    char *colon = strrchr(path, ':');
     double weight = 0;
     // A colon may belong to the path: it starts a weight only before a number.
     if (colon != NULL && sac_number_real(colon + 1, &weight)) {
@@ -193,6 +218,42 @@ static void on_epoch(void *user, const sac_epoch_metrics *m, bool best) {
             best ? "  best" : "");
 }
 
+// {"faster": 0.93, ...} of the kinds that occur.
+static json_t *kinds_json(const double aucs[SAC_PSEUDO_KIND_COUNT]) {
+    json_t *json = json_object();
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
+        if (!isfinite(aucs[k])) continue;
+        (void)json_object_set_new(json, sac_pseudo_kind_name((sac_pseudo_kind)k),
+                                  json_real(aucs[k]));
+    }
+    return json;
+}
+
+// "faster 93.1, frozen 88.0"; empty where nothing occurs.
+static void kinds_text(char *text, size_t size, const double aucs[SAC_PSEUDO_KIND_COUNT]) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (int k = 0; k < SAC_PSEUDO_KIND_COUNT && used < size; k++) {
+        if (!isfinite(aucs[k])) continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%s %.1f", used > 0 ? ", " : "",
+                                 sac_pseudo_kind_name((sac_pseudo_kind)k), 100 * aucs[k]);
+    }
+}
+
+// What is known of a student that teaches.
+static json_t *student_origin(const char *path) {
+    sac_model *model = NULL;
+    if (sac_model_load(&model, path, NULL) != SAC_OK) return NULL;
+    json_t *origin = json_pack("{s:s}", "student", model->arch);
+    static const char *const keys[] = {"teachers", "training", "metrics", "commit"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        json_t *value = json_object_get(model->provenance, keys[i]);
+        if (value != NULL) json_object_set_new(origin, keys[i], json_deep_copy(value));
+    }
+    sac_model_close(&model);
+    return origin;
+}
+
 static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
                                const sac_distill_teacher *teachers, int teacher_count,
                                const sac_samples *samples, const sac_trainer_options *trainer,
@@ -201,7 +262,9 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
     for (int k = 0; k < teacher_count; k++) {
         sac_map_store *store = NULL;
         json_t *origin = NULL;
-        if (sac_map_store_open(&store, teachers[k].folder, NULL) == SAC_OK) {
+        if (teachers[k].student) {
+            origin = student_origin(teachers[k].folder);
+        } else if (sac_map_store_open(&store, teachers[k].folder, NULL) == SAC_OK) {
             const json_t *all = sac_map_store_provenance(store);
             origin = json_object();
             static const char *const keys[] = {"teacher", "detector", "settings",
@@ -213,23 +276,30 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
             sac_map_store_close(&store);
         }
         double auc = NAN;
-        if (sac_samples_teacher_auc(&auc, samples, k, NULL) != SAC_OK) auc = NAN;
-        json_array_append_new(list, json_pack("{s:s, s:f, s:o, s:o?}", "name", teachers[k].name,
-                                              "weight", teachers[k].weight, "pseudo_auc",
-                                              sac_json_number(auc), "origin", origin));
+        double kinds[SAC_PSEUDO_KIND_COUNT];
+        if (sac_samples_teacher_auc(&auc, kinds, samples, k, NULL) != SAC_OK) {
+            auc = NAN;
+            for (int i = 0; i < SAC_PSEUDO_KIND_COUNT; i++) kinds[i] = NAN;
+        }
+        json_array_append_new(
+            list, json_pack("{s:s, s:f, s:o, s:o, s:o?}", "name", teachers[k].name, "weight",
+                            teachers[k].weight, "pseudo_auc", sac_json_number(auc),
+                            "pseudo_auc_by_kind", kinds_json(kinds), "origin", origin));
     }
     int64_t validation = 0;
     for (int64_t i = 0; i < samples->originals; i++)
         validation += samples->clips[i].validation_from == 0;
     return json_pack(
-        "{s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:f}}", "commit",
-        sac_commit(), "version", sac_version(), "dataset", "name", dataset->name, "fingerprint",
-        dataset->fingerprint, "teachers", list, "training", sac_trainer_options_to_json(trainer),
-        "pseudo_variants", (json_int_t)s->variants, "altered_objects",
-        (json_int_t)samples->altered_objects, "held_back_clips", (json_int_t)validation, "metrics",
-        "epochs", (json_int_t)result->epochs, "best_epoch", (json_int_t)result->best_epoch,
-        "validation_loss", sac_json_number(result->best_validation_loss), "pseudo_auc",
-        sac_json_number(result->best_pseudo_auc), "minutes", result->seconds / 60);
+        "{s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:s, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:o, s:f}}",
+        "commit", sac_commit(), "version", sac_version(), "dataset", "name", dataset->name,
+        "fingerprint", dataset->fingerprint, "teachers", list, "training",
+        sac_trainer_options_to_json(trainer), "pseudo_variants", (json_int_t)s->variants,
+        "pseudo_kinds", s->kinds, "altered_objects", (json_int_t)samples->altered_objects,
+        "held_back_clips", (json_int_t)validation, "metrics", "epochs", (json_int_t)result->epochs,
+        "best_epoch", (json_int_t)result->best_epoch, "validation_loss",
+        sac_json_number(result->best_validation_loss), "pseudo_auc",
+        sac_json_number(result->best_pseudo_auc), "pseudo_auc_by_kind",
+        kinds_json(result->best_kind_auc), "minutes", result->seconds / 60);
 }
 
 static sac_trainer_options trainer_options(const settings *s) {
@@ -262,6 +332,43 @@ static sac_status flip_read(double *flip, bool *automatic, const char *text, sac
                          "--flip '%.40s': expected a number from 0 to 1, or auto", text);
 }
 
+// --scale-weights: three numbers between commas.
+static sac_status scales_read(double scales[3], const char *text, sac_error *error) {
+    const char *at = text;
+    for (int k = 0; k < 3; k++) {
+        char number[32];
+        const size_t length = strcspn(at, ",");
+        const bool last = at[length] == '\0';
+        if (length >= sizeof number || last != (k == 2)) goto bad;
+        memcpy(number, at, length);
+        number[length] = '\0';
+        if (!sac_number_real(number, &scales[k]) || !(scales[k] >= 0)) goto bad;
+        at += length + 1;
+    }
+    return SAC_OK;
+bad:
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                         "--scale-weights '%.80s': expected three numbers from 0 on, such as 1,1,1",
+                         text);
+}
+
+// --init: weights of another student. Its input size may differ, its architecture may not.
+static sac_status init_read(sac_model *model, uint64_t *digest, json_t **origin, const char *path,
+                            sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_model *from = NULL;
+    SAC_TRY(sac_model_load(&from, path, error));
+    SAC_TRY(sac_initial_copy(model, from, path, error));
+    *digest = sac_initial_digest(from->params);
+    *origin = json_pack("{s:s, s:O?, s:O?}", "arch", from->arch, "commit",
+                        json_object_get(from->provenance, "commit"), "metrics",
+                        json_object_get(from->provenance, "metrics"));
+    SAC_TRY_ALLOC(*origin);
+fail:
+    sac_model_close(&from);
+    return status;
+}
+
 // The resolved size of the run, before it begins.
 static void announce(const settings *s, const sac_samples *samples, const sac_trainer_options *o) {
     int64_t train = 0, validate = 0;
@@ -285,11 +392,12 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
                    const sac_samples *samples, double gather_s) {
     if (s->tool.json) {
         json_t *json = json_pack(
-            "{s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs",
+            "{s:s, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs",
             (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch, "validation_loss",
             sac_json_number(r->best_validation_loss), "pseudo_auc",
-            sac_json_number(r->best_pseudo_auc), "gather_minutes", gather_s / 60, "train_minutes",
-            r->seconds / 60, "altered_objects", (json_int_t)samples->altered_objects);
+            sac_json_number(r->best_pseudo_auc), "pseudo_auc_by_kind", kinds_json(r->best_kind_auc),
+            "gather_minutes", gather_s / 60, "train_minutes", r->seconds / 60, "altered_objects",
+            (json_int_t)samples->altered_objects);
         if (json != NULL) {
             (void)json_dumpf(json, stdout, JSON_INDENT(2));
             printf("\n");
@@ -304,7 +412,9 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
                             : "",
            r->best_validation_loss);
     if (isfinite(r->best_pseudo_auc)) {
-        printf(", AUC on held-back pseudo-anomalies %.1f", 100 * r->best_pseudo_auc);
+        char kinds[512];
+        kinds_text(kinds, sizeof kinds, r->best_kind_auc);
+        printf(", AUC on held-back pseudo-anomalies %.1f (%s)", 100 * r->best_pseudo_auc, kinds);
     }
     printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
 }
@@ -315,11 +425,14 @@ static sac_status teachers_announce(const settings *s, const sac_distill_teacher
                                     const sac_samples *samples, sac_error *error) {
     for (int k = 0; k < samples->teacher_count && !s->tool.quiet; k++) {
         double auc = NAN;
-        const sac_status status = sac_samples_teacher_auc(&auc, samples, k, error);
+        double aucs[SAC_PSEUDO_KIND_COUNT];
+        const sac_status status = sac_samples_teacher_auc(&auc, aucs, samples, k, error);
         if (status != SAC_OK) return status;
         if (isfinite(auc)) {
-            fprintf(stderr, NAME ": teacher %s: AUC %.1f on the held-back altered frames\n",
-                    teachers[k].name, 100 * auc);
+            char kinds[512];
+            kinds_text(kinds, sizeof kinds, aucs);
+            fprintf(stderr, NAME ": teacher %s: AUC %.1f on the held-back altered frames (%s)\n",
+                    teachers[k].name, 100 * auc, kinds);
         }
     }
     return SAC_OK;
@@ -338,21 +451,32 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
     sac_trainer_options trainer = trainer_options(s);
     bool flip_auto = false;
+    sac_pseudo_mix mix = {{0}};
+    json_t *init = NULL;
     sac_preprocess preprocess = sac_preprocess_default();
     preprocess.width = (int)s->width;
     preprocess.height = (int)s->height;
     SAC_TRY_ALLOC(cache);
     SAC_TRY_ALLOC(path);
     SAC_TRY(flip_read(&trainer.flip, &flip_auto, s->flip, error));
+    SAC_TRY(sac_pseudo_mix_parse(&mix, s->kinds, error));
+    SAC_TRY(scales_read(trainer.scale_weights, s->scale_weights, error));
     sac_nn_set_threads((int)s->tool.threads);
     // Whatever can be wrong with the command is said before the teachers are put to work.
     SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
+    sac_rng rng;
+    sac_rng_seed(&rng, trainer.seed, 0x696e6974);
+    sac_params_init(model->params, &rng);
+    if (s->init != NULL) SAC_TRY(init_read(model, &trainer.initial, &init, s->init, error));
     SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
     SAC_TRY(sac_folder_create(s->output, error));
+    if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
     SAC_TRY(sac_trainer_check(s->output, &trainer, s->resume, error));
     const double begun = sac_time_s();
     const sac_samples_options gather = {.preprocess = preprocess,
                                         .variants = s->variants,
+                                        .mix = mix,
+                                        .show = s->show,
                                         .validation_fraction = s->validation,
                                         .seed = trainer.seed,
                                         .backend = trainer.backend,
@@ -367,9 +491,6 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     if (flip_auto) trainer.flip = samples.mirrors ? 0.5 : 0;
     announce(s, &samples, &trainer);
     SAC_TRY(teachers_announce(s, teachers, &samples, error));
-    sac_rng rng;
-    sac_rng_seed(&rng, trainer.seed, 0x696e6974);
-    sac_params_init(model->params, &rng);
     const sac_trainer_hooks hooks = {
         .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
     SAC_TRY(
@@ -379,6 +500,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     model->provenance =
         provenance_make(s, dataset, teachers, teacher_count, &samples, &trainer, &result);
     SAC_TRY_ALLOC(model->provenance);
+    if (init != NULL) (void)json_object_set(model->provenance, "init", init);
     SAC_TRY(sac_model_save(model, path, error));
     report(s, &result, path, &samples, gather_s);
     SAC_TRY(sac_tool_flush(error));
@@ -388,6 +510,7 @@ fail:
     sac_samples_close(&samples);
     sac_model_close(&model);
     sac_dataset_close(&dataset);
+    json_decref(init);
     sac_free(cache);
     sac_free(path);
     return status;
