@@ -250,7 +250,7 @@ char *sac_figures_markdown(const sac_figures *figures) {
         const sac_figure *f = &figures->items[i];
         fprintf(out, "| %s | ", f->name);
         put_number(out, f->value);
-        fprintf(out, " %s | ", f->unit);
+        fprintf(out, "%s%s | ", isfinite(f->value) ? " " : "", isfinite(f->value) ? f->unit : "");
         if (isfinite(f->low)) {
             put_number(out, f->low);
             fputs(" .. ", out);

@@ -165,7 +165,8 @@ void sac_raw_frames_close(sac_raw_frames *frames) {
 // What one thread does and finds.
 typedef struct work {
     sac_student *student;         // NULL: decode only
-    const sac_prepared *prepared; // NULL: read the source
+    const sac_prepared *prepared; // NULL: of the others
+    const sac_raw_frames *raw;    // NULL: read the source
     const sac_timing_source *source;
     bool own_thread;
     double seconds;
@@ -206,6 +207,30 @@ static sac_status pull_all(int64_t *pulled, sac_student *student, sac_error *err
         SAC_TRY(sac_student_pull(student, &result, error));
         if (status == SAC_OK) ++*pulled;
     } while (status == SAC_OK);
+    status = SAC_OK;
+fail:
+    return status;
+}
+
+static sac_status loop_raw(work *w) {
+    sac_status status;
+    const sac_raw_frames *raw = w->raw;
+    const int64_t pixels = (int64_t)raw->width * raw->height;
+    int64_t pulled = 0;
+    const double start = sac_time_s();
+    double last = start;
+    sac_student_reset(w->student);
+    for (int64_t t = 0; last - start < w->seconds || pulled == 0; t++) {
+        SAC_TRY(sac_student_push(w->student, raw->pixels + (w->first + t) % raw->count * pixels,
+                                 raw->width, raw->height, 1, 0.0, &w->error));
+        SAC_TRY(pull_all(&pulled, w->student, &w->error));
+        const double now = sac_time_s();
+        // The first frames only fill the look-ahead.
+        if (w->sampling && pulled > 0) SAC_TRY(sac_timing_add(&w->samples, now - last));
+        last = now;
+    }
+    w->frames = pulled;
+    w->elapsed = last - start;
     status = SAC_OK;
 fail:
     return status;
@@ -278,7 +303,9 @@ fail:
 
 static void *run_work(void *user) {
     work *w = user;
-    w->status = w->prepared != NULL ? loop_prepared(w) : loop_source(w);
+    w->status = w->prepared != NULL ? loop_prepared(w)
+                : w->raw != NULL    ? loop_raw(w)
+                                    : loop_source(w);
     if (w->status == SAC_ERROR_MEMORY)
         sac_error_set(&w->error, w->status, -1, "no memory for the measurement");
     return NULL;
@@ -320,6 +347,7 @@ static sac_status run_works(double *fps, const work *pattern, sac_student *const
         works[i].student = students != NULL ? students[i] : NULL;
         works[i].sampling = samples != NULL;
         if (pattern->prepared != NULL) works[i].first = pattern->prepared->count * i / workers;
+        if (pattern->raw != NULL) works[i].first = pattern->raw->count * i / workers;
     }
     for (int i = 1; i < workers; i++) {
         if (pthread_create(&threads[i], NULL, run_work, &works[i]) != 0) break;
@@ -343,6 +371,13 @@ sac_status sac_time_prepared(double *fps, sac_student *const *students, int work
                              const sac_prepared *prepared, sac_timing_samples *samples,
                              double seconds, sac_error *error) {
     const work pattern = {.prepared = prepared, .seconds = seconds};
+    return run_works(fps, &pattern, students, workers, samples, NULL, error);
+}
+
+sac_status sac_time_raw(double *fps, sac_student *const *students, int workers,
+                        const sac_raw_frames *frames, sac_timing_samples *samples, double seconds,
+                        sac_error *error) {
+    const work pattern = {.raw = frames, .seconds = seconds};
     return run_works(fps, &pattern, students, workers, samples, NULL, error);
 }
 

@@ -63,6 +63,12 @@ SAC_NODISCARD sac_status sac_time_prepared(double *fps, sac_student *const *stud
                                            sac_timing_samples *samples, double seconds,
                                            sac_error *error);
 
+// Decoded frames in memory to scores: preprocess, infer, score; what a push makes possible is
+// pulled at once.
+SAC_NODISCARD sac_status sac_time_raw(double *fps, sac_student *const *students, int workers,
+                                      const sac_raw_frames *frames, sac_timing_samples *samples,
+                                      double seconds, sac_error *error);
+
 // File to scores: decode, scale, infer, score. The source is opened again when it ends; opening and
 // its first decoded frame are not timed (but scored).
 //   own_thread   decoding runs ahead on a thread of its own

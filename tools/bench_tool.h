@@ -47,6 +47,7 @@ int bench_main_eval(int argc, char **argv);
 int bench_main_machine(int argc, char **argv);
 int bench_main_report(int argc, char **argv);
 int bench_main_run(int argc, char **argv);
+int bench_main_scenarios(int argc, char **argv);
 int bench_main_train(int argc, char **argv);
 
 // A display that opens at the first report, when the total is known.

@@ -8,9 +8,10 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"eval", bench_main_eval},       {"report", bench_main_report},
-                {"run", bench_main_run},         {"train", bench_main_train},
-                {"machine", bench_main_machine}, {"compare", bench_main_compare}};
+} commands[] = {{"eval", bench_main_eval},           {"report", bench_main_report},
+                {"run", bench_main_run},             {"scenarios", bench_main_scenarios},
+                {"train", bench_main_train},         {"machine", bench_main_machine},
+                {"compare", bench_main_compare}};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const sac_option no_options[] = {{.name = NULL}};
@@ -23,6 +24,7 @@ static const sac_command top_command = {
         "data set\n"
         "  report     a page about a teacher: curves, false alarms, misses, tasks; overlay videos\n"
         "  run        frames per second of a student, and of decoding, on this machine\n"
+        "  scenarios  a student in use: latency, offline throughput, cameras, a training step\n"
         "  train      samples per second of a teacher's and a student's training step\n"
         "  machine    this machine's matrix-multiplication and memory rates\n"
         "  compare    two result files figure by figure, as ratios\n\n"

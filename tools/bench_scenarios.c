@@ -1,0 +1,332 @@
+// student-bench scenarios: a student in use. Latency of one stream, offline throughput, how many
+// cameras the machine holds, a training step; with the machine's limits, in one result file.
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/cameras.h"
+#include "bench/latency.h"
+#include "bench/speed.h"
+#include "bench/training.h"
+#include "core/check.h"
+#include "core/memory.h"
+#include "tools/bench_tool.h"
+
+enum { LATENCY = 1, OFFLINE = 2, CAMERAS = 4, TRAINING = 8 };
+static const char *const scenario_names[] = {"latency", "offline", "cameras", "training"};
+
+typedef struct scenarios_settings {
+    sac_tool_settings tool;
+    const char *model, *format, *only;
+    int64_t threads, repeats, decode_threads, most;
+    double seconds, frame_rate, late, search_s, verify_s;
+    bench_clip_settings clip;
+    bench_outputs outputs;
+} scenarios_settings;
+
+#define AT(member) .offset = offsetof(scenarios_settings, member)
+// clang-format off
+static const sac_option scenarios_options[] = {
+    {.name = "", .help = "What is measured"},
+    {.name = "model", .letter = 'm', .type = SAC_OPTION_TEXT, AT(model), .argument = "MODEL",
+     .help = "student model file"},
+    {.name = "only", .type = SAC_OPTION_TEXT, AT(only),
+     .text = "latency,offline,cameras,training", .argument = "A,B",
+     .help = "scenarios to run"},
+    {.name = "threads", .letter = 't', .type = SAC_OPTION_INT, AT(threads), .min = 0, .max = 64,
+     .argument = "N", .help = "compute threads, and workers of the cameras; 0: every core"},
+    {.name = "repeats", .type = SAC_OPTION_INT, AT(repeats), .number = 5, .min = 1, .max = 100,
+     .argument = "N", .help = "interleaved rounds; the median counts"},
+    {.name = "seconds", .type = SAC_OPTION_REAL, AT(seconds), .number = 1, .min = 0.001,
+     .max = 600, .argument = "S", .help = "length of one measurement"},
+    {.name = "decode-threads", .type = SAC_OPTION_INT, AT(decode_threads), .number = 1, .min = 0,
+     .max = 64, .argument = "N", .help = "threads of the video decoder; 0: its own choice"},
+    {.name = "format", .type = SAC_OPTION_TEXT, AT(format), .argument = "NAME",
+     .help = "FFmpeg input format of the source"},
+    {.name = "", .help = "Cameras"},
+    {.name = "camera-fps", .type = SAC_OPTION_REAL, AT(frame_rate), .number = 25, .min = 0.1,
+     .max = 1000, .argument = "FPS", .help = "frame rate of each camera"},
+    {.name = "late", .type = SAC_OPTION_REAL, AT(late), .number = 1, .min = 0, .max = 99,
+     .argument = "PERCENT", .help = "frames that may be late: scored more than a frame interval "
+                                    "after they came"},
+    {.name = "most-cameras", .type = SAC_OPTION_INT, AT(most), .number = 1024, .min = 1,
+     .max = 4096, .argument = "N", .help = "cameras tried at most"},
+    {.name = "search-seconds", .type = SAC_OPTION_REAL, AT(search_s), .number = 2, .min = 0.05,
+     .max = 600, .argument = "S", .help = "length of a trial while searching"},
+    {.name = "verify-seconds", .type = SAC_OPTION_REAL, AT(verify_s), .number = 10, .min = 0.05,
+     .max = 86400, .argument = "S", .help = "length of the run that verifies what was found"},
+    BENCH_CLIP_OPTIONS(scenarios_settings),
+    BENCH_OUTPUT_OPTIONS(scenarios_settings, "what share of its limit each figure reaches"),
+    BENCH_QUIET_OPTIONS(scenarios_settings),
+    {.name = NULL},
+};
+// clang-format on
+
+static const sac_command scenarios_command = {
+    .name = BENCH_NAME " scenarios",
+    .usage = "-m MODEL [SOURCE] [-t N] [options]",
+    .description =
+        "A student in use, each scenario with the machine's limits from the same run:\n\n"
+        "  latency   one stream without waiting: p50, p90, p99 and p99.9 of the time from a frame "
+        "in\n"
+        "            memory, or in the file, to its score\n"
+        "  offline   frames per second, alone and from file to score, as `student-bench run`\n"
+        "  cameras   how many paced streams hold with few late frames, found by search and "
+        "verified in\n"
+        "            a longer run: with decoding, and with decoded frames from memory\n"
+        "  training  samples per second of a training step, as `student-bench train`\n\n"
+        "SOURCE is whatever FFmpeg opens; without it a synthetic clip is encoded as H.264.\n\n"
+        "  student-bench scenarios -m models/ped2.safetensors clip.mp4 -t 2 --json scenarios.json",
+    .options = scenarios_options,
+    .max_positional = 1,
+};
+
+typedef struct scenarios_work {
+    const scenarios_settings *settings;
+    const sac_logger *logger;
+    int wanted, threads;
+    bench_clip clip;
+    sac_timing_source source;
+    bench_display shown;
+    sac_machine machine;
+    sac_figures figures;
+    json_t *json; // results of the scenarios so far
+} scenarios_work;
+
+static sac_status parse_only(int *wanted, const char *text, sac_error *error) {
+    *wanted = 0;
+    for (const char *item = text; item != NULL;) {
+        const size_t length = strcspn(item, ",");
+        int found = 0;
+        for (int i = 0; i < 4; i++)
+            if (strlen(scenario_names[i]) == length &&
+                strncmp(item, scenario_names[i], length) == 0)
+                found = 1 << i;
+        if (found == 0)
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 "--only '%.100s': expected a comma-separated list of latency, "
+                                 "offline, cameras and training",
+                                 text);
+        *wanted |= found;
+        item = item[length] == ',' ? item + length + 1 : NULL;
+    }
+    return SAC_OK;
+}
+
+static sac_status keep(scenarios_work *w, const char *name, json_t *result) {
+    return json_object_set_new(w->json, name, result) < 0 ? SAC_ERROR_MEMORY : SAC_OK;
+}
+
+static void begin(scenarios_work *w, const char *label, const char *unit) {
+    sac_progress_close(&w->shown.progress);
+    w->shown = (bench_display){.settings = &w->settings->tool, .label = label, .unit = unit};
+}
+
+static sac_status run_latency(scenarios_work *w, sac_error *error) {
+    sac_latency_options options = sac_latency_default_options();
+    sac_latency_result *result = sac_calloc(1, sizeof *result);
+    sac_status status;
+    SAC_TRY_ALLOC(result);
+    options.model = w->settings->model;
+    options.source = w->source;
+    options.threads = w->threads;
+    options.rounds = (int)w->settings->repeats;
+    options.seconds = w->settings->seconds;
+    options.logger = *w->logger;
+    options.progress = bench_show;
+    options.user = &w->shown;
+    begin(w, "latency", "rounds");
+    SAC_TRY(sac_latency_measure(result, &options, error));
+    SAC_TRY(sac_latency_figures(&w->figures, result, error));
+    SAC_TRY(keep(w, "latency", sac_latency_json(result)));
+fail:
+    sac_free(result);
+    return status;
+}
+
+static sac_status run_offline(scenarios_work *w, sac_error *error) {
+    sac_speed_options options = sac_speed_default_options();
+    sac_speed_result result = {0};
+    sac_status status;
+    options.model = w->settings->model;
+    options.source = w->source.path;
+    options.format = w->source.format;
+    options.decode_threads = w->source.decode_threads;
+    options.threads[0] = w->threads;
+    options.thread_counts = 1;
+    options.repeats = (int)w->settings->repeats;
+    options.seconds = w->settings->seconds;
+    options.logger = *w->logger;
+    options.progress = bench_show;
+    options.user = &w->shown;
+    begin(w, "offline", "measurements");
+    SAC_TRY(sac_speed_measure(&result, &options, error));
+    SAC_TRY(sac_speed_figures(&w->figures, &result, error));
+    SAC_TRY(keep(w, "offline", sac_speed_json(&result)));
+fail:
+    sac_speed_result_close(&result);
+    return status;
+}
+
+static sac_status run_cameras(scenarios_work *w, bool decoding, json_t *list, sac_error *error) {
+    sac_cameras_options options = sac_cameras_default_options();
+    sac_cameras_result *result = sac_calloc(1, sizeof *result);
+    sac_status status;
+    char name[128];
+    SAC_TRY_ALLOC(result);
+    options.model = w->settings->model;
+    options.source = w->source;
+    options.decoding = decoding;
+    options.workers = w->threads;
+    options.frame_rate = w->settings->frame_rate;
+    options.late_share = w->settings->late / 100;
+    options.most = (int)w->settings->most;
+    options.search_s = w->settings->search_s;
+    options.verify_s = w->settings->verify_s;
+    options.logger = *w->logger;
+    options.stop = sac_interrupted;
+    sac_progress_close(&w->shown.progress);
+    SAC_TRY(sac_cameras_search(result, &options, error));
+    snprintf(name, sizeof name, "cameras at %g FPS; %s", options.frame_rate,
+             decoding ? "with decoding" : "decoded frames from memory");
+    sac_figure figure = sac_figure_of_value(name, "cameras", false, result->streams);
+    // What the same number of files or frames flat out would hold, if that was measured.
+    const sac_figure *rate = NULL;
+    char limit[128];
+    if (decoding) {
+        snprintf(limit, sizeof limit, "%d files to scores at once", w->threads);
+        rate = sac_figures_find(&w->figures, limit);
+        if (rate == NULL)
+            rate = sac_figures_find(&w->figures, "file to score; in sequence; 1 thread");
+    } else {
+        snprintf(limit, sizeof limit, "student alone; %d workers", w->threads);
+        rate = sac_figures_find(&w->figures, limit);
+        if (rate == NULL) rate = sac_figures_find(&w->figures, "student alone; one plan; 1 thread");
+    }
+    if (rate != NULL && rate->value > 0)
+        sac_figure_set_limit(&figure, rate->name,
+                             result->streams * options.frame_rate / rate->value);
+    SAC_TRY(sac_figures_add(&w->figures, &figure, error));
+    if (json_array_append_new(list, sac_cameras_json(result, &options)) < 0)
+        SAC_TRY(SAC_ERROR_MEMORY);
+fail:
+    sac_free(result);
+    return status;
+}
+
+// Of the architecture that the model names, when this program still builds it.
+static sac_status run_training(scenarios_work *w, sac_error *error) {
+    sac_training_options options = sac_training_default_options();
+    sac_training_result *result = sac_calloc(1, sizeof *result);
+    sac_student *student = NULL;
+    sac_student_info info;
+    sac_status status;
+    char message[256];
+    SAC_TRY_ALLOC(result);
+    SAC_TRY(sac_student_open(&student, w->settings->model, NULL, error));
+    sac_student_get_info(student, &info);
+    options.arch = info.arch;
+    options.threads = w->threads;
+    options.rounds = (int)w->settings->repeats;
+    options.seconds = w->settings->seconds;
+    options.stop = sac_interrupted;
+    sac_progress_close(&w->shown.progress);
+    sac_error cause = {0};
+    status = sac_training_measure(result, &options, &cause);
+    if (status == SAC_ERROR_ARGUMENT) {
+        snprintf(message, sizeof message, "the training step is left out: %.200s", cause.message);
+        bench_warn(w->logger, message);
+        status = SAC_OK;
+        goto fail;
+    }
+    if (status < 0) {
+        sac_error_set(error, status, cause.position, "%s", cause.message);
+        goto fail;
+    }
+    SAC_TRY(sac_training_figures(&w->figures, result, error));
+    SAC_TRY(keep(w, "training", sac_training_to_json(result)));
+fail:
+    sac_student_close(&student);
+    sac_free(result);
+    return status;
+}
+
+static char *markdown_of(const scenarios_work *w) {
+    const sac_machine *m = &w->machine;
+    char *table = sac_figures_markdown(&w->figures);
+    char *text =
+        table == NULL
+            ? NULL
+            : sac_format("%s, %d cores, %s, %s, load %.2f before and %.2f after; %d thread%s; "
+                         "medians of %lld rounds.\n\n%s",
+                         m->cpu, m->cores, m->instructions, m->backend, m->load_before,
+                         m->load_after, w->threads, w->threads == 1 ? "" : "s",
+                         (long long)w->settings->repeats, table);
+    sac_free(table);
+    return text;
+}
+
+static sac_status scenarios(const scenarios_settings *settings, const char *source,
+                            const sac_logger *logger, sac_error *error) {
+    scenarios_work w = {.settings = settings, .logger = logger};
+    char *markdown = NULL, *csv = NULL;
+    json_t *cameras = NULL;
+    sac_status status;
+    SAC_TRY(bench_outputs_check(&settings->outputs, error));
+    SAC_TRY(parse_only(&w.wanted, settings->only, error));
+    SAC_TRY(bench_check_model(settings->model, error));
+    sac_machine_describe(&w.machine);
+    bench_warn_load(&w.machine, logger);
+    w.threads = settings->threads > 0  ? (int)settings->threads
+                : w.machine.cores < 64 ? w.machine.cores
+                                       : 64;
+    SAC_TRY_ALLOC(w.json = json_object());
+    SAC_TRY(bench_clip_open(&w.clip, source, &settings->clip, &settings->tool, error));
+    w.source = (sac_timing_source){.path = w.clip.source,
+                                   .format = settings->format,
+                                   .decode_threads = (int)settings->decode_threads};
+    if (w.wanted & LATENCY) SAC_TRY(run_latency(&w, error));
+    if (w.wanted & OFFLINE) SAC_TRY(run_offline(&w, error));
+    if (w.wanted & CAMERAS) {
+        SAC_TRY_ALLOC(cameras = json_array());
+        SAC_TRY(run_cameras(&w, true, cameras, error));
+        SAC_TRY(run_cameras(&w, false, cameras, error));
+        json_t *list = cameras;
+        cameras = NULL;
+        SAC_TRY(keep(&w, "cameras", list));
+    }
+    if (w.wanted & TRAINING) SAC_TRY(run_training(&w, error));
+    sac_progress_close(&w.shown.progress);
+    w.machine.load_after = sac_machine_load();
+    SAC_TRY(keep(&w, "machine", sac_machine_json(&w.machine)));
+    SAC_TRY(keep(&w, "figures", sac_figures_to_json(&w.figures)));
+    if (!bench_sign(w.json, &scenarios_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
+    markdown = markdown_of(&w);
+    csv = sac_figures_csv(&w.figures);
+    SAC_TRY(bench_plot_limits(&w.figures, "A student in use: shares of the limits",
+                              settings->outputs.plot, logger, error));
+    SAC_TRY(bench_outputs_write(&settings->outputs, w.json, markdown, csv, error));
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
+    sac_progress_close(&w.shown.progress);
+    bench_clip_close(&w.clip);
+    json_decref(cameras);
+    json_decref(w.json);
+    sac_figures_close(&w.figures);
+    sac_free(markdown);
+    sac_free(csv);
+    return status;
+}
+
+int bench_main_scenarios(int argc, char **argv) {
+    scenarios_settings settings;
+    sac_options_result result;
+    sac_error error = {0};
+    const int code = sac_tool_start(&scenarios_command, &settings, argc, argv, &result);
+    if (code >= 0) return code;
+    sac_interrupt_install();
+    const sac_logger logger = sac_tool_logger(scenarios_command.name, settings.tool.quiet);
+    const char *source = result.positional_count > 0 ? result.positional[0] : NULL;
+    const sac_status status = scenarios(&settings, source, &logger, &error);
+    sac_options_close(&result);
+    return bench_finish(scenarios_command.name, status, &error, settings.tool.quiet);
+}
