@@ -10,6 +10,7 @@
 #include <oneapi/dnnl/dnnl_debug.h>
 
 #include "core/memory.h"
+#include "core/time.h"
 #include "nn/build_run.h"
 #include "nn/op.h"
 
@@ -32,6 +33,7 @@ typedef struct buffer {
 typedef struct step {
     sac_phase phase;
     char *label;
+    char *node, *what;          // the label's last parts
     dnnl_primitive_t primitive; // NULL: own kernel
     dnnl_exec_arg_t args[MAX_ARGS];
     int ids[MAX_ARGS]; // buffer of each argument
@@ -116,6 +118,8 @@ void sac_build_close(sac_build **build_ptr) {
         if (s->primitive != NULL) dnnl_primitive_destroy(s->primitive);
         if (s->scratchpad_md != NULL) dnnl_memory_desc_destroy(s->scratchpad_md);
         sac_free(s->label);
+        sac_free(s->node);
+        sac_free(s->what);
         sac_free(s->context);
     }
     for (int i = 0; i < build->buffer_count; i++) {
@@ -255,8 +259,10 @@ static sac_status step_add(sac_build *build, const char *kind, const char *imple
     step *s = &build->steps[build->step_count];
     *s = (step){.phase = build->phase};
     s->label = sac_format("%s %s %s %s", phases[build->phase], build->label, kind, implementation);
-    if (s->label == NULL) return no_memory(error);
+    s->node = sac_strdup(build->label);
+    s->what = sac_format("%s %s", kind, implementation);
     build->step_count++;
+    if (s->label == NULL || s->node == NULL || s->what == NULL) return no_memory(error);
     *out = s;
     return SAC_OK;
 }
@@ -547,19 +553,46 @@ fail:
     return sac_error_set(error, status, -1, "out of memory while cloning a plan");
 }
 
+static sac_status step_run(sac_build *build, const step *s, sac_error *error) {
+    if (s->kernel != NULL) {
+        s->kernel(s->context, s->pointers, &build->rng);
+        return SAC_OK;
+    }
+    const dnnl_status_t result =
+        dnnl_primitive_execute(s->primitive, build->stream, s->count, s->args);
+    return result != dnnl_success ? sac_dnnl_status(result, s->label, error) : SAC_OK;
+}
+
 sac_status sac_build_run(sac_build *build, sac_phase phase, sac_error *error) {
     for (int i = 0; i < build->step_count; i++) {
-        const step *s = &build->steps[i];
-        if (s->phase != phase) continue;
-        if (s->kernel != NULL) {
-            s->kernel(s->context, s->pointers, &build->rng);
-            continue;
-        }
-        const dnnl_status_t result =
-            dnnl_primitive_execute(s->primitive, build->stream, s->count, s->args);
-        if (result != dnnl_success) return sac_dnnl_status(result, s->label, error);
+        if (build->steps[i].phase != phase) continue;
+        const sac_status status = step_run(build, &build->steps[i], error);
+        if (status != SAC_OK) return status;
     }
     return sac_dnnl_status(dnnl_stream_wait(build->stream), "stream", error);
+}
+
+int sac_build_steps(const sac_build *build, sac_phase phase) {
+    int count = 0;
+    for (int i = 0; i < build->step_count; i++) count += build->steps[i].phase == phase;
+    return count;
+}
+
+sac_status sac_build_time(sac_build *build, sac_build_timing *timings, int capacity, int *count,
+                          sac_error *error) {
+    sac_status status = SAC_OK;
+    *count = 0;
+    for (int i = 0; i < build->step_count && *count < capacity; i++) {
+        const step *s = &build->steps[i];
+        if (s->phase != SAC_PHASE_FORWARD) continue;
+        const double start = sac_time_s();
+        SAC_TRY(step_run(build, s, error));
+        SAC_TRY(sac_dnnl_status(dnnl_stream_wait(build->stream), "stream", error));
+        timings[(*count)++] =
+            (sac_build_timing){.node = s->node, .what = s->what, .seconds = sac_time_s() - start};
+    }
+fail:
+    return status;
 }
 
 float *sac_build_data(const sac_build *build, sac_buffer id) {

@@ -33,6 +33,15 @@ SAC_NODISCARD sac_status sac_build_finish(sac_build *build, sac_error *error);
 SAC_NODISCARD sac_status sac_build_clone(sac_build **build, const sac_build *donor,
                                          sac_error *error);
 SAC_NODISCARD sac_status sac_build_run(sac_build *build, sac_phase phase, sac_error *error);
+// Steps of the forward phase with their times: fills at most `capacity` entries, returns their
+// number; run it once per repeat. `node` and `what` are borrowed from the plan.
+typedef struct sac_build_timing {
+    const char *node, *what;
+    double seconds;
+} sac_build_timing;
+SAC_NODISCARD sac_status sac_build_time(sac_build *build, sac_build_timing *timings, int capacity,
+                                        int *count, sac_error *error);
+int sac_build_steps(const sac_build *build, sac_phase phase);
 float *sac_build_data(const sac_build *build, sac_buffer buffer);
 sac_rng *sac_build_rng(sac_build *build);
 // Its own memory: of a clone without the weights.

@@ -58,6 +58,8 @@ sac_status sac_calibrate_create(sac_calibrate **out, const sac_net *net, const s
     sac_params *folded = NULL;
     sac_calibrate *c = NULL;
     *out = NULL;
+    if (plan->quant != NULL)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "calibration runs the network in f32");
     if (options->rule < SAC_CLIP_MSE || options->rule > SAC_CLIP_MAX ||
         (options->rule == SAC_CLIP_PERCENTILE &&
          !(options->percentile > 50 && options->percentile <= 100)))

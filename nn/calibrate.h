@@ -29,7 +29,7 @@ sac_calibrate_options sac_calibrate_defaults(void); // MSE, 99.99, 1 / 255
 
 typedef struct sac_calibrate sac_calibrate;
 // Plans `net` (folded here when it is not) in f32 with all activations visible. `plan` as for
-// sac_infer_create. net and params are not kept.
+// sac_infer_create; plan->quant must be NULL. net and params are not kept.
 // SAC_ERROR_ARGUMENT: an option out of range; errors of sac_infer_create.
 SAC_NODISCARD sac_status sac_calibrate_create(sac_calibrate **calibrate, const sac_net *net,
                                               const sac_params *params,

@@ -17,8 +17,8 @@ struct sac_infer {
     sac_net *net; // own copy: folded, or the original description on the reference
     sac_net *copy;
     sac_params *params; // own, folded
-    bool reference;
-    bool clone; // net, copy and params are the donor's
+    bool reference;     // not folded
+    bool clone;         // net, copy and params are the donor's
     sac_plan *plan;
 };
 
@@ -52,7 +52,8 @@ sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_param
     sac_status status = SAC_OK;
     sac_infer *infer = sac_calloc(1, sizeof *infer);
     SAC_TRY_ALLOC(infer);
-    infer->reference = options->backend == SAC_BACKEND_REF;
+    // Quantisation works on folded weights, whoever computes.
+    infer->reference = options->backend == SAC_BACKEND_REF && options->quant == NULL;
     SAC_TRY(net_copy(&infer->copy, net, error));
     if (infer->reference) {
         SAC_TRY(net_copy(&infer->net, net, error));
@@ -93,6 +94,19 @@ sac_status sac_infer_update(sac_infer *infer, const sac_params *params, sac_erro
 
 float *sac_infer_input(sac_infer *infer, const char *name) {
     return sac_plan_port_data(infer->plan, SAC_PORT_INPUT, name);
+}
+
+uint8_t *sac_infer_input_u8(sac_infer *infer, const char *name) {
+    return (uint8_t *)sac_plan_port_data(infer->plan, SAC_PORT_INPUT_U8, name);
+}
+
+const uint8_t *sac_infer_output_u8(const sac_infer *infer, const char *name) {
+    return (const uint8_t *)sac_plan_port_data(infer->plan, SAC_PORT_OUTPUT_U8, name);
+}
+
+sac_status sac_infer_profile(sac_infer *infer, int repeats, sac_profile_step **steps, int *count,
+                             sac_error *error) {
+    return sac_plan_profile(infer->plan, repeats, steps, count, error);
 }
 
 const float *sac_infer_output(const sac_infer *infer, const char *name) {

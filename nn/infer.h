@@ -1,4 +1,4 @@
-// Inference plan of a network: batch normalisation folded into the convolution or dense before it,
+// Inference plan of a network, in f32 or int8: batch normalisation folded into the convolution or dense before it,
 // activations fused as post-operations, dropout removed, weights
 // reordered once, one arena with buffers reused as soon as they are dead; a run allocates nothing.
 #ifndef SAC_NN_INFER_H
@@ -6,6 +6,13 @@
 
 #include "nn/train.h"
 
+// An int8 plan (options.quant, see nn/quant.h for what it computes) takes inputs that are in the
+// table as u8 and keeps activations u8 from layer to layer; what the table leaves out, such as the
+// logits of a head, is f32, and outputs are f32. Convolutions with u8 sources run on own kernels
+// (nn/u8_conv.h) that read concatenations, slices and planes where they lie; operators that have no
+// integer form run in f32 between two conversions. The reference backend computes the same integers;
+// the two agree within one step of each activation. CPUs without AVX512-VNNI give the same numbers,
+// but slower than f32: see sac_quant_cpu_is_fast. Results do not depend on the number of threads.
 typedef struct sac_infer sac_infer;
 // `params` is read now and by sac_infer_update only; not kept.
 SAC_NODISCARD sac_status sac_infer_create(sac_infer **infer, const sac_net *net,
@@ -14,7 +21,13 @@ SAC_NODISCARD sac_status sac_infer_create(sac_infer **infer, const sac_net *net,
 // Folds and reorders the (changed) parameters again into the same plan.
 SAC_NODISCARD sac_status sac_infer_update(sac_infer *infer, const sac_params *params,
                                           sac_error *error);
-float *sac_infer_input(sac_infer *infer, const char *name);
+float *sac_infer_input(sac_infer *infer, const char *name); // NULL where the input is u8
+// Input that the table quantises: u8 with value = scale * q, [N][C][H][W] or, planned channels-last,
+// [N][H][W][C]; NULL for any other.
+uint8_t *sac_infer_input_u8(sac_infer *infer, const char *name);
+// With options.outputs_u8, an output that the table quantises: u8 [N][H][W][C] (channels-last always;
+// [N][..] as it is for fewer axes), NULL for any other. Such an output has no f32 form.
+const uint8_t *sac_infer_output_u8(const sac_infer *infer, const char *name);
 // Dense; channels-first unless planned with channels_last_outputs.
 const float *sac_infer_output(const sac_infer *infer, const char *name);
 sac_shape sac_infer_output_shape(const sac_infer *infer, const char *name);
@@ -25,6 +38,18 @@ sac_shape sac_infer_output_shape(const sac_infer *infer, const char *name);
 SAC_NODISCARD sac_status sac_infer_clone(sac_infer **infer, const sac_infer *donor,
                                          sac_error *error);
 SAC_NODISCARD sac_status sac_infer_run(sac_infer *infer, sac_error *error);
+// Time of each step of a run, median of `repeats` runs (1 to 10000) on the inputs as they are.
+typedef struct sac_profile_step {
+    char node[129];
+    char implementation[64]; // "convolution jit:avx512_core", "u8-convolution-vnni own" ...
+    int64_t macs;            // multiply-accumulates; 0 for what does not multiply
+    double us;
+} sac_profile_step;
+// `*steps` [*count] in order of execution; the caller frees it with sac_free.
+// SAC_ERROR_ARGUMENT: repeats; SAC_ERROR_UNSUPPORTED: reference plan; SAC_ERROR_MEMORY; errors of
+// run.
+SAC_NODISCARD sac_status sac_infer_profile(sac_infer *infer, int repeats, sac_profile_step **steps,
+                                           int *count, sac_error *error);
 int64_t sac_infer_arena_bytes(const sac_infer *infer); // of a clone: without shared weights
 char *sac_infer_describe(const sac_infer *infer);      // as sac_train_describe
 void sac_infer_close(sac_infer **infer);

@@ -9,26 +9,7 @@
 #include "core/check.h"
 #include "core/memory.h"
 #include "nn/activation.h"
-#include "nn/build_run.h"
-#include "nn/op.h"
-#include "nn/quant.h"
-
-typedef struct ports {
-    sac_buffer input, output, output_grad, input_grad;
-} ports;
-
-struct sac_plan {
-    const sac_net *net;
-    bool training;
-    sac_shape *shapes;        // [nodes]
-    sac_params *store;        // borrowed
-    sac_plan_options options; // as planned
-    sac_ref_plan *ref;        // set: everything goes to the reference
-    sac_build *build;
-    ports *ports;          // [nodes]
-    sac_build_node *nodes; // [nodes]
-    int count;
-};
+#include "nn/plan_private.h"
 
 void sac_plan_node_params(sac_param *params[4], const sac_net *net, int index, sac_params *store,
                           const sac_shape *shapes) {
@@ -58,7 +39,7 @@ void sac_plan_needs_grad(bool *need, const sac_net *net, sac_params *store, cons
     }
 }
 
-static int consumers_of(const sac_net *net, int index) {
+int sac_plan_readers(const sac_net *net, int index) {
     int count = 0;
     for (int i = 0; i < sac_net_count(net); i++) {
         const sac_node *node = sac_net_node(net, i);
@@ -69,23 +50,23 @@ static int consumers_of(const sac_net *net, int index) {
 
 // An activation directly behind a convolution or dense that nobody else reads runs as its
 // post-operation.
-static bool fuses_into_source(const sac_net *net, int index) {
+bool sac_plan_fuses(const sac_net *net, int index) {
     const sac_node *node = sac_net_node(net, index);
     if (!sac_is_activation(node->kind)) return false;
     const sac_op_kind source = sac_net_node(net, node->src[0])->kind;
     return (source == SAC_OP_CONV || source == SAC_OP_DENSE) &&
-           !sac_net_is_output(net, node->src[0]) && consumers_of(net, node->src[0]) == 1;
+           !sac_net_is_output(net, node->src[0]) && sac_plan_readers(net, node->src[0]) == 1;
 }
 
 // An input of one channel has the same bytes in both layouts; calling it channels-last spares a
 // copy.
-static sac_layout input_layout(const sac_shape *shape, bool channels_last) {
+sac_layout sac_plan_input_layout(const sac_shape *shape, bool channels_last) {
     return channels_last || shape->ndims < 4 || shape->dims[1] == 1 ? SAC_LAYOUT_CHANNELS_LAST
                                                                     : SAC_LAYOUT_CHANNELS_FIRST;
 }
 
-static sac_status wrap_error(sac_status status, const sac_node *node, const sac_error *why,
-                             sac_error *error) {
+sac_status sac_plan_wrap_error(sac_status status, const sac_node *node, const sac_error *why,
+                               sac_error *error) {
     return sac_error_set(error, status, -1, "node '%s': %s", node->name,
                          why->code != SAC_OK ? why->message : sac_status_name(status));
 }
@@ -121,7 +102,8 @@ fail:
     return status;
 }
 
-static sac_status params_bind(sac_plan *plan, int index, sac_params *store, sac_error *error) {
+sac_status sac_plan_params_bind(sac_plan *plan, int index, sac_params *store, bool rounded,
+                                sac_error *error) {
     sac_status status = SAC_OK;
     sac_build_node *bn = &plan->nodes[index];
     sac_param *params[SAC_MAX_PARAMS];
@@ -139,10 +121,26 @@ static sac_status params_bind(sac_plan *plan, int index, sac_params *store, sac_
         dnnl_memory_desc_destroy(md);
         SAC_TRY(status);
     }
-    if (sac_net_node(plan->net, index)->attrs.weight_quant)
+    if (params[0] != NULL && (rounded || sac_net_node(plan->net, index)->attrs.weight_quant))
         SAC_TRY(weights_round(plan, params[0], &bn->param[0], error));
 fail:
     return status;
+}
+
+void sac_plan_node_clear(sac_plan *plan, int index) {
+    const sac_node *node = sac_net_node(plan->net, index);
+    sac_build_node *bn = &plan->nodes[index];
+    *bn = (sac_build_node){.node = node,
+                           .training = plan->training,
+                           .src_count = node->src_count,
+                           .dst_shape = plan->shapes[index],
+                           .dst = -1,
+                           .diff_dst = -1,
+                           .fused = SAC_OP_COUNT};
+    for (int s = 0; s < SAC_MAX_SRC; s++) bn->src[s] = bn->diff_src[s] = -1;
+    for (int s = 0; s < 8; s++) bn->saved[s] = -1;
+    for (int p = 0; p < SAC_MAX_PARAMS; p++) bn->param[p] = bn->diff_param[p] = -1;
+    for (int s = 0; s < node->src_count; s++) bn->src_shape[s] = plan->shapes[node->src[s]];
 }
 
 static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options,
@@ -154,52 +152,41 @@ static sac_status forward_build(sac_plan *plan, sac_params *store, const sac_pla
         sac_build_node *bn = &plan->nodes[i];
         const sac_op *op = sac_op_of(node->kind);
         sac_build_set_label(build, node->name);
-        *bn = (sac_build_node){.node = node,
-                               .training = plan->training,
-                               .src_count = node->src_count,
-                               .dst_shape = plan->shapes[i],
-                               .dst = -1,
-                               .diff_dst = -1,
-                               .fused = SAC_OP_COUNT};
-        for (int s = 0; s < SAC_MAX_SRC; s++) bn->src[s] = bn->diff_src[s] = -1;
-        for (int s = 0; s < 8; s++) bn->saved[s] = -1;
-        for (int p = 0; p < SAC_MAX_PARAMS; p++) bn->param[p] = bn->diff_param[p] = -1;
+        sac_plan_node_clear(plan, i);
         if (op == NULL) {
-            SAC_TRY(sac_build_buffer_like(build, &plan->shapes[i],
-                                          input_layout(&plan->shapes[i], options->channels_last),
-                                          &plan->ports[i].input, error));
+            SAC_TRY(sac_build_buffer_like(
+                build, &plan->shapes[i],
+                sac_plan_input_layout(&plan->shapes[i], options->channels_last),
+                &plan->ports[i].input, error));
             sac_build_persist(build, plan->ports[i].input);
             bn->dst = plan->ports[i].input;
             continue;
         }
-        for (int s = 0; s < node->src_count; s++) {
-            bn->src_shape[s] = plan->shapes[node->src[s]];
-            bn->src[s] = plan->nodes[node->src[s]].dst;
-        }
-        if (!plan->training && fuses_into_source(plan->net, i)) {
+        for (int s = 0; s < node->src_count; s++) bn->src[s] = plan->nodes[node->src[s]].dst;
+        if (!plan->training && sac_plan_fuses(plan->net, i)) {
             bn->dst = bn->src[0];
             continue;
         }
         if (!plan->training && (node->kind == SAC_OP_CONV || node->kind == SAC_OP_DENSE)) {
             for (int k = i + 1; k < plan->count; k++) {
                 const sac_node *next = sac_net_node(plan->net, k);
-                if (next->src_count == 1 && next->src[0] == i && fuses_into_source(plan->net, k)) {
+                if (next->src_count == 1 && next->src[0] == i && sac_plan_fuses(plan->net, k)) {
                     bn->fused = next->kind;
                     bn->fused_attrs = next->attrs;
                 }
             }
         }
-        SAC_TRY(params_bind(plan, i, store, error));
+        SAC_TRY(sac_plan_params_bind(plan, i, store, false, error));
         sac_error why = {0};
         status = op->build_forward(build, bn, &why);
-        if (status != SAC_OK) return wrap_error(status, node, &why, error);
+        if (status != SAC_OK) return sac_plan_wrap_error(status, node, &why, error);
     }
     // Outputs are handed over dense, in places of their own.
     for (int i = 0; i < plan->count; i++) {
         if (!sac_net_is_output(plan->net, i)) continue;
         sac_build_set_label(build, sac_net_node(plan->net, i)->name);
-        const sac_layout layout =
-            input_layout(&plan->shapes[i], !plan->training && options->channels_last_outputs);
+        const sac_layout layout = sac_plan_input_layout(
+            &plan->shapes[i], !plan->training && options->channels_last_outputs);
         SAC_TRY(sac_build_layout(build, plan->nodes[i].dst, &plan->shapes[i], layout,
                                  &plan->ports[i].output, error));
         sac_build_persist(build, plan->ports[i].output);
@@ -266,6 +253,14 @@ static sac_status contribute(contributions *to, sac_buffer gradient, sac_error *
     return SAC_OK;
 }
 
+static sac_status quant_check(const sac_net *net, const sac_quant *quant, sac_error *error) {
+    for (int i = 0; i < sac_net_count(net); i++) {
+        if (sac_quant_scale(quant, sac_net_node(net, i)->name) > 0) return SAC_OK;
+    }
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                         "the quantisation table names no node of this network");
+}
+
 static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_plan_options *options,
                                  sac_error *error) {
     sac_status status = SAC_OK;
@@ -285,9 +280,10 @@ static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_pl
         if (grads[i].count == 0 || !need[i]) continue;
         SAC_TRY(contributions_sum(build, &grads[i], &bn->diff_dst, error));
         if (node->kind == SAC_OP_INPUT) {
-            SAC_TRY(sac_build_layout(build, bn->diff_dst, &plan->shapes[i],
-                                     input_layout(&plan->shapes[i], options->channels_last),
-                                     &plan->ports[i].input_grad, error));
+            SAC_TRY(
+                sac_build_layout(build, bn->diff_dst, &plan->shapes[i],
+                                 sac_plan_input_layout(&plan->shapes[i], options->channels_last),
+                                 &plan->ports[i].input_grad, error));
             sac_build_persist(build, plan->ports[i].input_grad);
             continue;
         }
@@ -295,7 +291,7 @@ static sac_status backward_build(sac_plan *plan, sac_params *store, const sac_pl
         sac_error why = {0};
         status = sac_op_of(node->kind)->build_backward(build, bn, &why);
         if (status != SAC_OK) {
-            status = wrap_error(status, node, &why, error);
+            status = sac_plan_wrap_error(status, node, &why, error);
             goto fail;
         }
         for (int s = 0; s < node->src_count; s++) {
@@ -316,13 +312,23 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
     if (options->batch < 1 || options->batch > (1 << 20)) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "batch must be 1 to 1048576");
     }
+    if (training && options->quant != NULL) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "a training plan takes no quantisation table: train the network of "
+                             "sac_quant_training_net");
+    }
     SAC_TRY(sac_net_check(net, error));
+    if (options->quant != NULL) SAC_TRY(quant_check(net, options->quant, error));
     plan = sac_calloc(1, sizeof *plan);
     SAC_TRY_ALLOC(plan);
     plan->net = net;
     plan->training = training;
     plan->store = params;
     plan->options = *options;
+    if (options->quant != NULL) {
+        SAC_TRY(sac_quant_copy(&plan->quant, options->quant));
+        plan->options.quant = plan->quant;
+    }
     plan->count = sac_net_count(net);
     plan->shapes = sac_calloc(plan->count, sizeof *plan->shapes);
     plan->ports = sac_calloc(plan->count, sizeof *plan->ports);
@@ -330,13 +336,17 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
     SAC_TRY_ALLOC(plan->shapes);
     SAC_TRY_ALLOC(plan->ports);
     SAC_TRY_ALLOC(plan->nodes);
-    for (int i = 0; i < plan->count; i++) plan->ports[i] = (ports){-1, -1, -1, -1};
+    for (int i = 0; i < plan->count; i++) plan->ports[i] = (sac_ports){-1, -1, -1, -1, -1, -1};
     SAC_TRY(sac_net_shapes(net, options->batch, plan->shapes, error));
     if (options->backend == SAC_BACKEND_REF) {
         SAC_TRY(sac_ref_plan_create(&plan->ref, net, params, options, training, error));
     } else {
         SAC_TRY(sac_build_create(&plan->build, training, error));
-        SAC_TRY(forward_build(plan, params, options, error));
+        if (options->quant != NULL) {
+            SAC_TRY(sac_plan_u8_forward_build(plan, params, options, error));
+        } else {
+            SAC_TRY(forward_build(plan, params, options, error));
+        }
         if (training) SAC_TRY(backward_build(plan, params, options, error));
         SAC_TRY(sac_build_finish(plan->build, error));
     }
@@ -386,6 +396,7 @@ void sac_plan_close(sac_plan **plan_ptr) {
     sac_build_close(&plan->build);
     sac_ref_plan_close(&plan->ref);
     sac_free(plan->shapes);
+    sac_quant_close(&plan->quant);
     sac_free(plan->ports);
     sac_free(plan->nodes);
     sac_free(plan);
@@ -396,11 +407,14 @@ float *sac_plan_port_data(const sac_plan *plan, sac_plan_port port, const char *
     const int i = sac_net_find(plan->net, name);
     if (i < 0) return NULL;
     if (plan->ref != NULL) return sac_ref_plan_port_data(plan->ref, port, i);
-    const ports *p = &plan->ports[i];
-    const sac_buffer id = port == SAC_PORT_INPUT         ? p->input
-                          : port == SAC_PORT_OUTPUT      ? p->output
-                          : port == SAC_PORT_OUTPUT_GRAD ? p->output_grad
-                                                         : p->input_grad;
+    const sac_ports *p = &plan->ports[i];
+    const sac_buffer ids[] = {[SAC_PORT_INPUT] = p->input,
+                              [SAC_PORT_OUTPUT] = p->output,
+                              [SAC_PORT_OUTPUT_GRAD] = p->output_grad,
+                              [SAC_PORT_INPUT_GRAD] = p->input_grad,
+                              [SAC_PORT_INPUT_U8] = p->input_u8,
+                              [SAC_PORT_OUTPUT_U8] = p->output_u8};
+    const sac_buffer id = ids[port];
     return id >= 0 ? sac_build_data(plan->build, id) : NULL;
 }
 

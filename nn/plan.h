@@ -10,7 +10,9 @@ typedef enum sac_plan_port {
     SAC_PORT_INPUT,
     SAC_PORT_OUTPUT,
     SAC_PORT_OUTPUT_GRAD,
-    SAC_PORT_INPUT_GRAD
+    SAC_PORT_INPUT_GRAD,
+    SAC_PORT_INPUT_U8, // int8 plans: bytes behind the pointer
+    SAC_PORT_OUTPUT_U8
 } sac_plan_port;
 
 typedef struct sac_plan sac_plan;
@@ -27,6 +29,10 @@ SAC_NODISCARD sac_status sac_plan_load(sac_plan *plan,
                                        sac_error *error); // inference: reorders the weights again
 SAC_NODISCARD sac_status sac_plan_forward(sac_plan *plan, sac_error *error);
 SAC_NODISCARD sac_status sac_plan_backward(sac_plan *plan, sac_error *error);
+struct sac_profile_step; // nn/infer.h
+SAC_NODISCARD sac_status sac_plan_profile(sac_plan *plan, int repeats,
+                                          struct sac_profile_step **steps, int *count,
+                                          sac_error *error);
 sac_rng *sac_plan_rng(sac_plan *plan);
 int64_t sac_plan_bytes(const sac_plan *plan);
 char *sac_plan_describe(const sac_plan *plan);

@@ -167,6 +167,10 @@ static float step_of(float weight, float scale) {
     return q > 127.0f ? 127.0f : q;
 }
 
+int8_t sac_quant_step(float weight, float scale) {
+    return (int8_t)step_of(weight, scale);
+}
+
 void sac_quant_weights(int8_t *q, float *scales, const float *weights, int64_t oc, int64_t k) {
     for (int64_t c = 0; c < oc; c++) {
         scales[c] = channel_scale(weights + c * k, k);

@@ -55,6 +55,8 @@ SAC_NODISCARD sac_status sac_quant_from_json(sac_quant **quant, const json_t *js
 
 // Weights [oc][k] of one conv or dense: scales [oc] and, where q is not NULL, integers [oc][k].
 void sac_quant_weights(int8_t *q, float *scales, const float *weights, int64_t oc, int64_t k);
+// q of one weight under the scale of its channel.
+int8_t sac_quant_step(float weight, float scale);
 // fake[oc][k] = s_wei[oc] * q: what the rounded weights are worth. May be `weights` itself.
 void sac_quant_weights_fake(float *fake, const float *weights, int64_t oc, int64_t k);
 

@@ -1,6 +1,7 @@
 // Plans on the plain reference: every tensor dense and channels-first, every operator by its
 // textbook
 // loops. Slow on purpose; it defines what the oneDNN plans must compute.
+#include <math.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -11,7 +12,10 @@
 
 typedef struct tensors {
     float *value, *grad, *workspace;
-    float *weights;          // rounded, of nodes with weight_quant
+    float *weights;         // rounded, of nodes with weight_quant; steps in an int8 plan
+    float scale;            // int8 plans: of the value; 0: f32
+    float *steps, *factors; // of a conv or dense in integers: its source, the scales of its weights
+    uint8_t *port_u8;
     float *port, *port_grad; // inputs handed over channels-last live in a copy of their own
 } tensors;
 
@@ -22,6 +26,7 @@ struct sac_ref_plan {
     sac_shape *shapes;
     tensors *t;
     bool *need, *reached;
+    bool outputs_u8;
     float *scratch; // largest gradient contribution
     int count;
     int64_t bytes;
@@ -36,6 +41,9 @@ void sac_ref_plan_close(sac_ref_plan **plan_ptr) {
         sac_free(plan->t[i].grad);
         sac_free(plan->t[i].workspace);
         sac_free(plan->t[i].weights);
+        sac_free(plan->t[i].steps);
+        sac_free(plan->t[i].factors);
+        sac_free(plan->t[i].port_u8);
         sac_free(plan->t[i].port);
         sac_free(plan->t[i].port_grad);
     }
@@ -83,6 +91,38 @@ static sac_ref ref_of(const sac_ref_plan *plan, int i) {
     }
     if (plan->t[i].weights != NULL) ref.param[0] = plan->t[i].weights;
     return ref;
+}
+
+// A conv or dense on a source in the table.
+static bool in_integers(const sac_ref_plan *plan, int i) {
+    const sac_node *node = sac_net_node(plan->net, i);
+    return (node->kind == SAC_OP_CONV || node->kind == SAC_OP_DENSE) &&
+           plan->t[node->src[0]].scale > 0;
+}
+
+static sac_status quant_create(sac_ref_plan *plan, const sac_plan_options *options) {
+    sac_status status = SAC_OK;
+    plan->outputs_u8 = options->outputs_u8;
+    for (int i = 0; i < plan->count; i++) {
+        const sac_node *node = sac_net_node(plan->net, i);
+        tensors *t = &plan->t[i];
+        t->scale = sac_quant_scale(options->quant, node->name);
+        if (t->scale > 0 && (node->kind == SAC_OP_INPUT || sac_net_is_output(plan->net, i))) {
+            t->port_u8 = sac_calloc(sac_shape_count(&plan->shapes[i]), 1);
+            SAC_TRY_ALLOC(t->port_u8);
+        }
+        if (!in_integers(plan, i)) continue;
+        sac_param *params[SAC_MAX_PARAMS];
+        sac_plan_node_params(params, plan->net, i, plan->params, plan->shapes);
+        if (t->weights == NULL) t->weights = sac_calloc(params[0]->count, sizeof(float));
+        t->steps = sac_calloc(sac_shape_count(&plan->shapes[node->src[0]]), sizeof(float));
+        t->factors = sac_calloc(params[0]->shape.dims[0], sizeof(float));
+        SAC_TRY_ALLOC(t->weights);
+        SAC_TRY_ALLOC(t->steps);
+        SAC_TRY_ALLOC(t->factors);
+    }
+fail:
+    return status;
 }
 
 sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_params *params,
@@ -145,6 +185,7 @@ sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_param
         plan->bytes += 2 * n * (int64_t)sizeof(float);
         if (n > largest) largest = n;
     }
+    if (options->quant != NULL) SAC_TRY(quant_create(plan, options));
     plan->scratch = sac_calloc(largest, sizeof(float));
     SAC_TRY_ALLOC(plan->scratch);
     *out = plan;
@@ -159,10 +200,16 @@ float *sac_ref_plan_port_data(const sac_ref_plan *plan, sac_plan_port port, int 
     const bool input = sac_net_node(plan->net, i)->kind == SAC_OP_INPUT;
     const bool output = sac_net_is_output(plan->net, i);
     switch (port) {
+    case SAC_PORT_INPUT_U8:
+        return input ? (float *)(void *)t->port_u8 : NULL;
+    case SAC_PORT_OUTPUT_U8:
+        return output && plan->outputs_u8 ? (float *)(void *)t->port_u8 : NULL;
     case SAC_PORT_INPUT:
-        return !input ? NULL : own_port(plan, i) ? t->port : t->value;
+        return !input || t->port_u8 != NULL ? NULL : own_port(plan, i) ? t->port : t->value;
     case SAC_PORT_OUTPUT:
-        return !output ? NULL : own_output(plan, i) ? t->port : t->value;
+        return !output || (plan->outputs_u8 && t->port_u8 != NULL) ? NULL
+               : own_output(plan, i)                               ? t->port
+                                                                   : t->value;
     case SAC_PORT_OUTPUT_GRAD:
         return output ? t->port_grad : NULL;
     case SAC_PORT_INPUT_GRAD:
@@ -195,18 +242,85 @@ static void weights_round(sac_ref_plan *plan, int i) {
     sac_quant_weights_fake(plan->t[i].weights, params[0]->data, oc, params[0]->count / oc);
 }
 
+// Place of element i (channels-first) in channels-last order.
+static int64_t last_place(int64_t i, const sac_shape *shape) {
+    if (shape->ndims < 4) return i;
+    const int64_t c = shape->dims[1], area = sac_shape_count(shape) / (shape->dims[0] * c);
+    const int64_t n = i / (c * area), channel = i / area % c, at = i % area;
+    return (n * area + at) * c + channel;
+}
+
+static void input_dequantise(const sac_ref_plan *plan, int i) {
+    const tensors *t = &plan->t[i];
+    for (int64_t k = 0; k < sac_shape_count(&plan->shapes[i]); k++) {
+        const int64_t at = plan->channels_last ? last_place(k, &plan->shapes[i]) : k;
+        t->value[k] = (float)((double)t->scale * t->port_u8[at]);
+    }
+}
+
+// acc = sum of whole numbers, exact; dst = acc s_src s_wei[oc] + bia[oc].
+static void multiply_integers(sac_ref_plan *plan, int i, const sac_op *op) {
+    const sac_node *node = sac_net_node(plan->net, i);
+    const tensors *t = &plan->t[i], *src = &plan->t[node->src[0]];
+    sac_param *params[SAC_MAX_PARAMS];
+    sac_plan_node_params(params, plan->net, i, plan->params, plan->shapes);
+    const int64_t oc = params[0]->shape.dims[0], k = params[0]->count / oc;
+    for (int64_t e = 0; e < sac_shape_count(&plan->shapes[node->src[0]]); e++)
+        t->steps[e] = (float)rint((double)src->value[e] / (double)src->scale);
+    for (int64_t c = 0; c < oc; c++) {
+        sac_quant_weights(NULL, &t->factors[c], params[0]->data + c * k, 1, k);
+        for (int64_t e = 0; e < k; e++)
+            t->weights[c * k + e] =
+                (float)sac_quant_step(params[0]->data[c * k + e], t->factors[c]);
+    }
+    sac_attrs attrs = node->attrs;
+    attrs.bias = false;
+    sac_ref ref = ref_of(plan, i);
+    ref.attrs = &attrs;
+    ref.src[0] = t->steps;
+    ref.param[0] = t->weights;
+    op->ref_forward(&ref);
+    const sac_shape *shape = &plan->shapes[i];
+    const int64_t area = sac_shape_count(shape) / (shape->dims[0] * oc);
+    for (int64_t e = 0; e < sac_shape_count(shape); e++) {
+        const int64_t c = e / area % oc;
+        const double bias = node->attrs.bias ? (double)params[1]->data[c] : 0.0;
+        t->value[e] =
+            (float)((double)t->value[e] * (double)src->scale * (double)t->factors[c] + bias);
+    }
+}
+
+static void quantise(const sac_ref_plan *plan, int i) {
+    const tensors *t = &plan->t[i];
+    for (int64_t e = 0; e < sac_shape_count(&plan->shapes[i]); e++) {
+        double q = rint((double)t->value[e] / (double)t->scale);
+        q = q > 0 ? q : 0;
+        q = q < 255 ? q : 255;
+        t->value[e] = (float)((double)t->scale * q);
+        if (t->port_u8 != NULL) t->port_u8[last_place(e, &plan->shapes[i])] = (uint8_t)q;
+    }
+}
+
 void sac_ref_plan_forward(sac_ref_plan *plan) {
     for (int i = 0; i < plan->count; i++) {
         const sac_op *op = sac_op_of(sac_net_node(plan->net, i)->kind);
         if (op == NULL) {
-            if (own_port(plan, i))
+            if (plan->t[i].scale > 0) {
+                input_dequantise(plan, i);
+            } else if (own_port(plan, i)) {
                 swap_layout(plan->t[i].value, plan->t[i].port, &plan->shapes[i], true);
+            }
             continue;
         }
-        sac_ref ref = ref_of(plan, i);
-        ref.rng = &plan->rng;
-        if (plan->t[i].weights != NULL) weights_round(plan, i);
-        op->ref_forward(&ref);
+        if (in_integers(plan, i)) {
+            multiply_integers(plan, i, op);
+        } else {
+            sac_ref ref = ref_of(plan, i);
+            ref.rng = &plan->rng;
+            if (plan->t[i].weights != NULL) weights_round(plan, i);
+            op->ref_forward(&ref);
+        }
+        if (plan->t[i].scale > 0) quantise(plan, i);
         if (own_output(plan, i))
             swap_layout(plan->t[i].port, plan->t[i].value, &plan->shapes[i], false);
     }

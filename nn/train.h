@@ -19,6 +19,11 @@ typedef struct sac_plan_options {
         channels_last;
     bool input_grad;            // training: also compute gradients of the inputs
     bool channels_last_outputs; // inference: outputs are handed over channels-last
+    // Inference: scales of the activations (nn/quant.h), so that the plan runs in int8; NULL: f32.
+    // Read while planning, not kept. Training plans refuse it: they take sac_quant_training_net.
+    const struct sac_quant *quant;
+    // Int8 plans: outputs in the table are handed over as u8 only (sac_infer_output_u8).
+    bool outputs_u8;
 } sac_plan_options;
 
 typedef struct sac_train sac_train;

@@ -1,0 +1,226 @@
+// Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The version
+// for AVX512-VNNI is nn/u8_conv_x86.c.
+#include "nn/u8_conv.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "core/clones.h"
+#include "nn/quant.h"
+
+static int64_t align64(int64_t n) {
+    return (n + 63) / 64 * 64;
+}
+
+// Pixels of one padded row: the input with its left padding, and as far as the last window reaches.
+static int64_t row_pixels(const sac_u8_conv *c) {
+    const int64_t reach = (c->ow - 1) * c->sw + c->kw, input = c->pw + c->iw;
+    return reach > input ? reach : input;
+}
+
+static int64_t row_bytes(const sac_u8_conv *c) {
+    return align64(row_pixels(c) * c->ic + 4);
+}
+
+// KH rows in a ring and one of zeros.
+static int64_t band_bytes(const sac_u8_conv *c) {
+    return (c->kh + 1) * row_bytes(c);
+}
+
+void sac_u8_conv_prepare(sac_u8_conv *c, bool fast) {
+    c->vnni = fast && sac_quant_cpu_is_fast();
+    const int cores = omp_get_num_procs();
+    c->bands = cores > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : cores;
+}
+
+size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
+    const int64_t ocp = sac_u8_ocp(c);
+    return (size_t)(align64(2 * ocp * (int64_t)sizeof(float)) + ocp * c->kh * sac_u8_run(c));
+}
+
+size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *c) {
+    return (size_t)(c->bands * band_bytes(c));
+}
+
+static const float *factors_of(const void *packed) {
+    return packed;
+}
+
+static int8_t *weights_of(const sac_u8_conv *c, void *packed) {
+    return (int8_t *)packed + align64(2 * sac_u8_ocp(c) * (int64_t)sizeof(float));
+}
+
+void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, const float *bias,
+                      double s_src, double s_dst) {
+    const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), taps = c->ic * c->kh * c->kw;
+    float *mul = packed, *add = mul + ocp;
+    int8_t *w = weights_of(c, packed);
+    memset(packed, 0, sac_u8_conv_packed_bytes(c));
+    for (int64_t oc = 0; oc < c->oc; oc++) {
+        const float *from = weights + oc * taps;
+        float scale = 0.0f;
+        sac_quant_weights(NULL, &scale, from, 1, taps);
+        mul[oc] = (float)(s_src * (double)scale / s_dst);
+        add[oc] = bias != NULL ? (float)((double)bias[oc] / s_dst) : 0.0f;
+        for (int64_t ic = 0; ic < c->ic; ic++) {
+            for (int64_t ky = 0; ky < c->kh; ky++) {
+                for (int64_t kx = 0; kx < c->kw; kx++) {
+                    const int64_t at = kx * c->ic + ic;
+                    w[((oc / 16 * c->kh + ky) * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] =
+                        sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
+                }
+            }
+        }
+    }
+}
+
+#define COPY_CASE(bytes)                                                                           \
+    case bytes:                                                                                    \
+        for (int64_t x = 0; x < n; x++) memcpy(dst + x * ic, src + x * pixel, bytes);              \
+        return
+
+// n pixels of one part into a row of ic channels.
+static void part_copy(uint8_t *restrict dst, const uint8_t *restrict src, int64_t n, int64_t ic,
+                      int64_t pixel, int64_t channels) {
+    switch (channels) {
+        COPY_CASE(1);
+        COPY_CASE(8);
+        COPY_CASE(16);
+        COPY_CASE(24);
+        COPY_CASE(32);
+        COPY_CASE(48);
+        COPY_CASE(64);
+    default:
+        for (int64_t x = 0; x < n; x++) memcpy(dst + x * ic, src + x * pixel, (size_t)channels);
+    }
+}
+
+static void row_fill(const sac_u8_conv *c, uint8_t *row, const uint8_t *const *src, int64_t n,
+                     int64_t y) {
+    const int64_t left = c->pw * c->ic, right = left + c->iw * c->ic;
+    memset(row, 0, (size_t)left);
+    memset(row + right, 0, (size_t)(row_bytes(c) - right));
+    int64_t first = 0;
+    for (int p = 0; p < c->parts; p++) {
+        const sac_u8_part *part = &c->part[p];
+        const uint8_t *from = src[p] + part->offset + n * part->batch + y * part->row;
+        if (part->channels == c->ic && part->pixel == c->ic) {
+            memcpy(row + left, from, (size_t)(c->iw * c->ic));
+        } else {
+            part_copy(row + left + first, from, c->iw, c->ic, part->pixel, part->channels);
+        }
+        first += part->channels;
+    }
+}
+
+// The rows can be read where they lie: nothing to pad, to interleave or to fill up.
+static bool reads_in_place(const sac_u8_conv *c) {
+    return c->ph == 0 && c->pw == 0 && c->parts == 1 && c->part[0].pixel == c->ic &&
+           c->kw * c->ic % 4 == 0 && row_pixels(c) == c->iw && (c->oh - 1) * c->sh + c->kh <= c->ih;
+}
+
+static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
+                     const uint8_t *const *src, const uint8_t *residual, int64_t begin,
+                     int64_t end) {
+    const bool direct = reads_in_place(c);
+    const int64_t bytes = row_bytes(c);
+    uint8_t *zero = band_data + c->kh * bytes;
+    int64_t held[SAC_U8_MAX_KERNEL]; // which row lies in each place of the ring
+    for (int64_t k = 0; k < c->kh; k++) held[k] = -1;
+    if (!direct) memset(zero, 0, (size_t)bytes);
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t n = r / c->oh, oy = r % c->oh;
+        sac_u8_band band = {0};
+        for (int64_t ky = 0; ky < c->kh; ky++) {
+            const int64_t y = oy * c->sh - c->ph + ky;
+            if (direct) {
+                band.rows[ky] =
+                    src[0] + c->part[0].offset + n * c->part[0].batch + y * c->part[0].row;
+                continue;
+            }
+            if (y < 0 || y >= c->ih) {
+                band.rows[ky] = zero;
+                continue;
+            }
+            const int64_t place = y % c->kh;
+            uint8_t *row = band_data + place * bytes;
+            if (held[place] != n * c->ih + y) {
+                row_fill(c, row, src, n, y);
+                held[place] = n * c->ih + y;
+            }
+            band.rows[ky] = row;
+        }
+        if (c->residual.channels > 0)
+            band.residual =
+                residual + c->residual.offset + n * c->residual.batch + oy * c->residual.row;
+        const int64_t at = r * c->ow * c->oc;
+        band.dst = c->to_f32 ? (void *)((float *)dst + at) : (void *)((uint8_t *)dst + at);
+#if defined(__x86_64__)
+        if (c->vnni) {
+            sac_u8_row_vnni(c, packed, &band);
+            continue;
+        }
+#endif
+        sac_u8_row_plain(c, packed, &band);
+    }
+}
+
+void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *scratch,
+                     const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual) {
+    const int64_t rows = c->n * c->oh, each = band_bytes(c);
+    int threads = omp_get_max_threads();
+    if (threads > c->bands) threads = c->bands;
+    if (threads > rows) threads = (int)rows;
+    // Less than a few microseconds of work: waking a second thread costs more.
+    if (rows * c->ow * sac_u8_ocp(c) * c->kh * sac_u8_run(c) < (1 << 19)) threads = 1;
+    if (threads <= 1) {
+        rows_run(c, dst, packed, scratch, src, residual, 0, rows);
+        return;
+    }
+#pragma omp parallel num_threads(threads)
+    {
+        // The team may be smaller than asked for.
+        const int64_t team = omp_get_num_threads(), t = omp_get_thread_num();
+        rows_run(c, dst, packed, (uint8_t *)scratch + t * each, src, residual, rows * t / team,
+                 rows * (t + 1) / team);
+    }
+}
+
+// Sixteen channels at one place.
+SAC_CLONES_INTEGER static void sum16(int32_t *restrict acc, const uint8_t *const *rows, int64_t kh,
+                                     int64_t at, int64_t run, const int8_t *restrict w) {
+    for (int64_t ky = 0; ky < kh; ky++) {
+        const uint8_t *src = rows[ky] + at;
+        for (int64_t k = 0; k < run; k += 4, w += 64) {
+            for (int i = 0; i < 16; i++) {
+                acc[i] += src[k] * w[4 * i] + src[k + 1] * w[4 * i + 1] +
+                          src[k + 2] * w[4 * i + 2] + src[k + 3] * w[4 * i + 3];
+            }
+        }
+    }
+}
+
+void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_band *band) {
+    const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c);
+    const float *mul = factors_of(packed), *add = mul + ocp;
+    const int8_t *w = weights_of(c, (void *)(uintptr_t)packed);
+    for (int64_t x = 0; x < c->ow; x++) {
+        for (int64_t b = 0; b < ocp; b += 16) {
+            int32_t acc[16] = {0};
+            sum16(acc, band->rows, c->kh, x * c->sw * c->ic, run, w + b * c->kh * run);
+            for (int64_t i = 0; i < 16 && b + i < c->oc; i++) {
+                float v = (float)acc[i] * mul[b + i] + add[b + i];
+                if (band->residual != NULL)
+                    v += (float)band->residual[x * c->residual.pixel + b + i] * c->residual_mul;
+                const int64_t at = x * c->oc + b + i;
+                if (c->to_f32) {
+                    ((float *)band->dst)[at] = c->relu && v < 0.0f ? 0.0f : v;
+                } else {
+                    v = v < 0.0f ? 0.0f : v > 255.0f ? 255.0f : v;
+                    ((uint8_t *)band->dst)[at] = (uint8_t)rintf(v);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// One row of dst by AVX512-VNNI: a tile of PIXELS places times 16 * BLOCKS channels stays in
+// registers while vpdpbusd adds the products of four bytes at a time; each four bytes of a row are
+// broadcast to all channels. Loads of weights serve PIXELS sums, broadcasts serve BLOCKS, so that
+// with 24 sums the two multipliers of a core are the limit, not its two load ports.
+#include "nn/u8_conv.h"
+
+#if defined(__x86_64__)
+
+#    include <immintrin.h>
+#    include <string.h>
+
+#    define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#    define TILE   static inline __attribute__((always_inline)) TARGET
+
+typedef struct tile_store {
+    const sac_u8_conv *c;
+    const sac_u8_band *band;
+    const float *mul, *add; // of the first channel
+    int64_t oc;             // first channel
+} tile_store;
+
+// Packs four vectors of 16 sums, saturated, into 64 bytes in their order.
+TILE __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i mixed = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    return _mm512_permutexvar_epi32(order, mixed);
+}
+
+TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, int64_t x) {
+    const sac_u8_conv *c = s->c;
+    const int count = pixels * blocks;
+    const int64_t left = c->oc - s->oc;
+    const __mmask16 last =
+        left >= 16 * blocks ? 0xffff : (__mmask16)((1u << (left - 16 * (blocks - 1))) - 1);
+    for (int b = 0; b < blocks; b++) {
+        const __m512 mul = _mm512_loadu_ps(s->mul + 16 * b), add = _mm512_loadu_ps(s->add + 16 * b);
+        const __mmask16 mask = b == blocks - 1 ? last : (__mmask16)0xffff;
+        for (int p = 0; p < pixels; p++) {
+            __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[p * blocks + b]), mul, add);
+            if (s->band->residual != NULL) {
+                const __m128i r = _mm_maskz_loadu_epi8(
+                    mask, s->band->residual + (x + p) * c->residual.pixel + s->oc + 16 * b);
+                v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(r)),
+                                    _mm512_set1_ps(c->residual_mul), v);
+            }
+            if (c->to_f32) {
+                if (c->relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
+                _mm512_mask_storeu_ps((float *)s->band->dst + (x + p) * c->oc + s->oc + 16 * b,
+                                      mask, v);
+            } else {
+                // Above 2^31 the conversion has no value; 255 has.
+                acc[p * blocks + b] = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
+            }
+        }
+    }
+    if (c->to_f32) return;
+    uint8_t *dst = (uint8_t *)s->band->dst + x * c->oc + s->oc;
+    if (c->oc == 16 * blocks && count % 4 == 0) { // the tile is one piece of memory
+        for (int i = 0; i < count; i += 4)
+            _mm512_storeu_si512(dst + 16 * i, pack4(acc[i], acc[i + 1], acc[i + 2], acc[i + 3]));
+        return;
+    }
+    for (int p = 0; p < pixels; p++) {
+        for (int b = 0; b < blocks; b++) {
+            const __m128i q = _mm512_cvtusepi32_epi8(
+                _mm512_max_epi32(acc[p * blocks + b], _mm512_setzero_si512()));
+            _mm_mask_storeu_epi8(dst + p * c->oc + 16 * b,
+                                 b == blocks - 1 ? last : (__mmask16)0xffff, q);
+        }
+    }
+}
+
+TILE void tile(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+               int blocks, int64_t x) {
+    const sac_u8_conv *c = s->c;
+    const int64_t step = c->sw * c->ic;
+    __m512i acc[32];
+#    pragma GCC unroll 32
+    for (int i = 0; i < pixels * blocks; i++) acc[i] = _mm512_setzero_si512();
+    for (int64_t ky = 0; ky < c->kh; ky++) {
+        const uint8_t *src = s->band->rows[ky] + x * step;
+        for (int64_t k = 0; k < run; k += 4, w += 64) {
+            __m512i wei[4];
+#    pragma GCC unroll 4
+            for (int b = 0; b < blocks; b++) wei[b] = _mm512_loadu_si512(w + b * block);
+#    pragma GCC unroll 32
+            for (int p = 0; p < pixels; p++) {
+                int32_t four;
+                memcpy(&four, src + k + p * step, sizeof four);
+                const __m512i all = _mm512_set1_epi32(four);
+#    pragma GCC unroll 4
+                for (int b = 0; b < blocks; b++)
+                    acc[p * blocks + b] = _mm512_dpbusd_epi32(acc[p * blocks + b], all, wei[b]);
+            }
+        }
+    }
+    tile_out(s, acc, pixels, blocks, x);
+}
+
+// One row and 16 * blocks channels: full tiles, the last one moved left to end with the row.
+#    define ROW(blocks, pixels)                                                                    \
+        TARGET static void row_##blocks##_##pixels(const tile_store *s, const int8_t *w,           \
+                                                   int64_t block, int64_t run) {                   \
+            const int64_t ow = s->c->ow;                                                           \
+            int64_t x = 0;                                                                         \
+            for (; x + (pixels) <= ow; x += (pixels)) tile(s, w, block, run, pixels, blocks, x);   \
+            if (x == ow) return;                                                                   \
+            if (ow >= (pixels)) {                                                                  \
+                tile(s, w, block, run, pixels, blocks, ow - (pixels));                             \
+                return;                                                                            \
+            }                                                                                      \
+            for (; x < ow; x++) tile(s, w, block, run, 1, blocks, x);                              \
+        }
+ROW(1, 4)
+ROW(1, 8)
+ROW(1, 12)
+ROW(1, 16)
+ROW(2, 4)
+ROW(2, 8)
+ROW(2, 10)
+ROW(2, 12)
+ROW(3, 4)
+ROW(3, 6)
+ROW(3, 8)
+ROW(4, 3)
+ROW(4, 4)
+ROW(4, 5)
+ROW(4, 6)
+
+typedef void (*row_fn)(const tile_store *s, const int8_t *w, int64_t block, int64_t run);
+
+// The tile that wastes least on this width; a smaller one must save more than its extra loads cost.
+static row_fn row_of(int64_t blocks, int64_t ow) {
+    static const struct {
+        int blocks, pixels;
+        row_fn run;
+    } all[] = {{1, 16, row_1_16}, {1, 12, row_1_12}, {1, 8, row_1_8}, {1, 4, row_1_4},
+               {2, 12, row_2_12}, {2, 10, row_2_10}, {2, 8, row_2_8}, {2, 4, row_2_4},
+               {3, 8, row_3_8},   {3, 6, row_3_6},   {3, 4, row_3_4}, {4, 6, row_4_6},
+               {4, 5, row_4_5},   {4, 4, row_4_4},   {4, 3, row_4_3}};
+    row_fn best = NULL;
+    int64_t best_cost = INT64_MAX;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].blocks != blocks) continue;
+        const int64_t tiles =
+            ow < all[i].pixels ? 4 * ow : (ow + all[i].pixels - 1) / all[i].pixels;
+        const int64_t cost =
+            tiles * (ow < all[i].pixels ? 1 : all[i].pixels) * 24 + tiles * all[i].blocks * 8;
+        if (cost >= best_cost) continue;
+        best_cost = cost;
+        best = all[i].run;
+    }
+    return best;
+}
+
+void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band *band) {
+    const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), block = c->kh * run * 16;
+    const float *mul = packed;
+    const int8_t *w = (const int8_t *)packed + (2 * ocp * 4 + 63) / 64 * 64;
+    for (int64_t done = 0, blocks = ocp / 16; done < blocks;) {
+        const int64_t left = blocks - done;
+        const int64_t now = left <= 4 ? left : left % 3 == 0 ? 3 : left == 5 ? 3 : 4;
+        const tile_store store = {.c = c,
+                                  .band = band,
+                                  .mul = mul + 16 * done,
+                                  .add = mul + ocp + 16 * done,
+                                  .oc = 16 * done};
+        row_of(now, c->ow)(&store, w + done * block, block, run);
+        done += now;
+    }
+}
+
+#endif
