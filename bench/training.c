@@ -17,6 +17,7 @@
 #include "nn/optim.h"
 #include "nn/roofline.h"
 #include "nn/train.h"
+#include "student/arch.h"
 #include "student/model.h"
 #include "teachers/ssmtl_net.h"
 
@@ -114,7 +115,7 @@ static void row_describe(sac_training_row *row, const subject *s) {
 static sac_status subjects_open(subject subjects[2], sac_training_result *result,
                                 const sac_training_options *o, sac_error *error) {
     sac_status status = SAC_OK;
-    const sac_preprocess preprocess = sac_preprocess_default();
+    sac_preprocess preprocess;
     subject *teacher = &subjects[0], *student = &subjects[1];
     teacher->batch = o->teacher_batch;
     student->batch = o->student_batch;
@@ -124,6 +125,7 @@ static sac_status subjects_open(subject subjects[2], sac_training_result *result
     SAC_TRY(sac_ssmtl_net(&teacher->net, &design, true, error));
     SAC_TRY(sac_params_create(&teacher->params, teacher->net, error));
     SAC_TRY(subject_plan(teacher, false, error));
+    SAC_TRY(sac_arch_preprocess(&preprocess, o->arch, error));
     SAC_TRY(sac_model_create(&student->model, o->arch, &preprocess, error));
     student->net = student->model->net;
     student->params = student->model->params;

@@ -1,78 +1,293 @@
 // Architectures of the student, described as data (nn/net.h). A model file stores the description
 // itself, so that changing or dropping an architecture here never breaks a trained model. No
 // weights and no planning here.
+#include "student/arch.h"
+
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/check.h"
-#include "student/model.h"
+#include "core/number.h"
+
+// ---- the tiny family ----------------------------------------------------------------------------
+
+// Channel counts are those of width 1.
+typedef struct tiny {
+    const char *name;
+    int width, height;  // default input, px
+    int64_t stem[2];    // of the two stride-2 convolutions on each frame
+    int64_t fuse, body; // of the stride-2 convolution on three frames; residual blocks behind it
+    int64_t head;       // hidden channels of each head
+} tiny;
+
+static const tiny tinies[] = {
+    {"tiny-s", 192, 128, {16, 16}, 32, 1, 16},
+    {"tiny-m", 240, 160, {16, 32}, 48, 2, 32},
+    {"tiny-l", 288, 192, {16, 32}, 64, 3, 32},
+};
+enum { TINY_COUNT = sizeof tinies / sizeof tinies[0] };
 
 const char *sac_arch_names(void) {
-    return "tiny-m";
+    return "tiny-s, tiny-m, tiny-l, paper";
 }
 
-// conv 3x3 without bias, batch normalisation, ReLU; nodes NAME.conv, NAME.norm, NAME.relu.
-static int conv_norm_relu(sac_net *net, const char *conv, const char *norm, const char *relu,
-                          int src, int64_t channels, int64_t stride) {
-    src = sac_net_conv2d(net, conv, src, channels, 3, stride, 1, 1, false);
-    src = sac_net_batch_norm(net, norm, src);
-    return sac_net_unary(net, SAC_OP_RELU, relu, src);
+// Node names are made as "PART.KIND": one buffer for the call at hand.
+typedef struct name {
+    char text[64];
+} name;
+
+static const char *named(name *n, const char *part, const char *kind) {
+    (void)snprintf(n->text, sizeof n->text, "%.40s.%.20s", part, kind);
+    return n->text;
+}
+
+// conv 3x3 without bias, then batch normalisation; nodes PART.conv and PART.norm. With `share` they
+// use the parameters of the nodes of that part.
+static int conv_norm(sac_net *net, const char *part, const char *share, int src, int64_t channels,
+                     int64_t stride) {
+    name n;
+    src = sac_net_conv2d(net, named(&n, part, "conv"), src, channels, 3, stride, 1, 1, false);
+    if (share != NULL) sac_net_share(net, src, named(&n, share, "conv"));
+    src = sac_net_batch_norm(net, named(&n, part, "norm"), src);
+    if (share != NULL) sac_net_share(net, src, named(&n, share, "norm"));
+    return src;
+}
+
+static int conv_norm_relu(sac_net *net, const char *part, const char *share, int src,
+                          int64_t channels, int64_t stride) {
+    name n;
+    src = conv_norm(net, part, share, src, channels, stride);
+    return sac_net_unary(net, SAC_OP_RELU, named(&n, part, "relu"), src);
 }
 
 // Head of one scale: hidden convolution, ReLU, one logit per place, the strongest logit of each
 // cell, sigmoid. Sigmoid is monotone, so pooling logits gives the map of the strongest probability
 // and costs nothing extra.
-static void head(sac_net *net, const char *hidden, const char *relu, const char *logit,
-                 const char *pool, const char *name, int src, int64_t kernel, int64_t channels,
-                 int64_t cells) {
-    src = sac_net_conv2d(net, hidden, src, channels, kernel, 1, kernel / 2, 1, true);
-    src = sac_net_unary(net, SAC_OP_RELU, relu, src);
-    src = sac_net_conv2d(net, logit, src, 1, 1, 1, 0, 1, true);
-    src = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_MAX_POOL, pool, src, 1, cells, cells);
-    src = sac_net_unary(net, SAC_OP_SIGMOID, name, src);
+static void head(sac_net *net, const char *part, const char *output, int src, int64_t kernel,
+                 int64_t channels, int64_t cells) {
+    name n;
+    src =
+        sac_net_conv2d(net, named(&n, part, "conv"), src, channels, kernel, 1, kernel / 2, 1, true);
+    src = sac_net_unary(net, SAC_OP_RELU, named(&n, part, "relu"), src);
+    src = sac_net_conv2d(net, named(&n, part, "logit"), src, 1, 1, 1, 0, 1, true);
+    src = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_MAX_POOL, named(&n, part, "pool"), src, 1,
+                                cells, cells);
+    src = sac_net_unary(net, SAC_OP_SIGMOID, output, src);
     sac_net_output(net, src);
 }
 
-// tiny-m: about 150 k parameters and 111 MMAC at 240x160, made for one or two CPU cores.
-//   - Three gray frames enter as channels, so the first convolution already sees motion; a stem per
-//     frame would cost three times as much at the resolution where time is spent.
-//   - Channel counts are multiples of 8 and 16, the widths of the vector registers, and the work
-//     sits in 3x3 convolutions, which run near the machine's matmul rate; depthwise ones do not.
-//   - One eighth of the resolution and a receptive field of 87 pixels: a walker with surroundings
-//     at 240x160.
-static void build_tiny_m(sac_net *net, const sac_preprocess *preprocess) {
-    int x = sac_net_input(net, "frames", 3,
-                          (const int64_t[]){3, preprocess->height, preprocess->width});
-    x = conv_norm_relu(net, "stem1.conv", "stem1.norm", "stem1.relu", x, 16, 2);
-    x = conv_norm_relu(net, "stem2.conv", "stem2.norm", "stem2.relu", x, 24, 2);
-    x = conv_norm_relu(net, "stem3.conv", "stem3.norm", "stem3.relu", x, 32, 1);
-    x = conv_norm_relu(net, "stem4.conv", "stem4.norm", "stem4.relu", x, 48, 2);
-    int wide = conv_norm_relu(net, "body1.conv", "body1.norm", "body1.relu", x, 64, 1);
-    x = conv_norm_relu(net, "body2.conv", "body2.norm", "body2.relu", wide, 64, 1);
-    x = sac_net_conv2d(net, "body3.conv", x, 64, 3, 1, 1, 1, false);
-    x = sac_net_batch_norm(net, "body3.norm", x);
-    x = sac_net_add(net, "body3.add", x, wide);
-    x = sac_net_unary(net, SAC_OP_RELU, "body3.relu", x);
-    head(net, "head16.conv", "head16.relu", "head16.logit", "head16.pool", "map16", x, 3, 32, 16);
-    head(net, "head4.conv", "head4.relu", "head4.logit", "head4.pool", "map4", x, 1, 32, 4);
-    head(net, "head1.conv", "head1.relu", "head1.logit", "head1.pool", "map1", x, 1, 32, 1);
+// One of the three frames through the stem; the second and the third use the first one's weights.
+static int stem(sac_net *net, int frames, int index, const int64_t channels[2]) {
+    char part[16], first[16], second[16];
+    name n;
+    (void)snprintf(part, sizeof part, "stem%d", index);
+    (void)snprintf(first, sizeof first, "stem%da", index);
+    (void)snprintf(second, sizeof second, "stem%db", index);
+    int x = sac_net_slice(net, named(&n, part, "frame"), frames, 1, index, 1, 1);
+    x = conv_norm_relu(net, first, index > 0 ? "stem0a" : NULL, x, channels[0], 2);
+    return conv_norm_relu(net, second, index > 0 ? "stem0b" : NULL, x, channels[1], 2);
+}
+
+static int64_t scaled(int64_t channels, double width) {
+    const int64_t n = (int64_t)llround((double)channels * width / 8.0) * 8;
+    return n < 8 ? 8 : n;
+}
+
+static void build_tiny(sac_net *net, const tiny *t, const sac_preprocess *p, double width) {
+    const int frames = sac_net_input(net, "frames", 3, (const int64_t[]){3, p->height, p->width});
+    const int64_t channels[2] = {scaled(t->stem[0], width), scaled(t->stem[1], width)};
+    const int64_t fuse = scaled(t->fuse, width), hidden = scaled(t->head, width);
+    int seen[3];
+    for (int i = 0; i < 3; i++) seen[i] = stem(net, frames, i, channels);
+    int x = sac_net_concat(net, "fuse.frames", seen, 3, 1);
+    x = conv_norm_relu(net, "fuse", NULL, x, fuse, 2);
+    for (int64_t i = 0; i < t->body; i++) {
+        char first[32], second[32];
+        name n;
+        (void)snprintf(first, sizeof first, "body%" PRId64 "a", i + 1);
+        (void)snprintf(second, sizeof second, "body%" PRId64 "b", i + 1);
+        int y = conv_norm_relu(net, first, NULL, x, fuse, 1);
+        y = conv_norm(net, second, NULL, y, fuse, 1);
+        y = sac_net_add(net, named(&n, second, "add"), y, x);
+        x = sac_net_unary(net, SAC_OP_RELU, named(&n, second, "relu"), y);
+    }
+    head(net, "head16", "map16", x, 3, hidden, 16);
+    head(net, "head4", "map4", x, 1, hidden, 4);
+    head(net, "head1", "map1", x, 1, hidden, 1);
+}
+
+// ---- the published student ----------------------------------------------------------------------
+
+enum { PAPER_DIM = 256, PAPER_HEADS = 5, PAPER_HEAD_DIM = 64, PAPER_BLOCKS = 5 };
+
+// [C][H][W] normalised over C at every place. The operator works on the last axis.
+static int norm_channels(sac_net *net, const char *part, int src, int64_t h, int64_t w) {
+    name n;
+    src = sac_net_reshape(net, named(&n, part, "tokens"), src, 2,
+                          (const int64_t[]){PAPER_DIM, h * w});
+    src = sac_net_permute(net, named(&n, part, "last"), src, 3, (const int64_t[]){0, 2, 1});
+    src = sac_net_layer_norm(net, named(&n, part, "norm"), src);
+    src = sac_net_permute(net, named(&n, part, "first"), src, 3, (const int64_t[]){0, 2, 1});
+    return sac_net_reshape(net, named(&n, part, "image"), src, 3,
+                           (const int64_t[]){PAPER_DIM, h, w});
+}
+
+// Convolutional projection: depthwise 3x3, batch normalisation, 1x1 to [heads][64][H W].
+static int projection(sac_net *net, const char *part, int src, int64_t stride, int64_t h,
+                      int64_t w) {
+    name n;
+    src = sac_net_conv2d(net, named(&n, part, "depthwise"), src, PAPER_DIM, 3, stride, 1, PAPER_DIM,
+                         false);
+    src = sac_net_batch_norm(net, named(&n, part, "norm"), src);
+    src = sac_net_conv2d(net, named(&n, part, "point"), src, PAPER_HEADS * PAPER_HEAD_DIM, 1, 1, 0,
+                         1, false);
+    return sac_net_reshape(net, named(&n, part, "heads"), src, 3,
+                           (const int64_t[]){PAPER_HEADS, PAPER_HEAD_DIM, h * w});
+}
+
+static int attention(sac_net *net, const char *part, int src, int64_t h, int64_t w) {
+    name n, m;
+    const int64_t kh = (h + 1) / 2, kw = (w + 1) / 2; // of keys and values, stride 2
+    static const int64_t swap[] = {0, 1, 3, 2};
+    int q = projection(net, named(&n, part, "q"), src, 1, h, w);
+    const int k = projection(net, named(&n, part, "k"), src, 2, kh, kw);
+    int v = projection(net, named(&n, part, "v"), src, 2, kh, kw);
+    q = sac_net_permute(net, named(&m, part, "queries"), q, 4, swap);
+    v = sac_net_permute(net, named(&m, part, "values"), v, 4, swap);
+    int x = sac_net_matmul(net, named(&m, part, "match"), q, k);
+    x = sac_net_linear(net, named(&m, part, "scale"), x, 1.0 / 8.0, 0.0); // 1 / sqrt(64)
+    x = sac_net_softmax(net, named(&m, part, "softmax"), x, 3);
+    x = sac_net_matmul(net, named(&m, part, "mix"), x, v);
+    x = sac_net_permute(net, named(&m, part, "back"), x, 4, swap);
+    x = sac_net_reshape(net, named(&m, part, "join"), x, 3,
+                        (const int64_t[]){PAPER_HEADS * PAPER_HEAD_DIM, h, w});
+    return sac_net_conv2d(net, named(&m, part, "out"), x, PAPER_DIM, 1, 1, 0, 1, true);
+}
+
+static int transformer_block(sac_net *net, int index, int src, int64_t h, int64_t w) {
+    char part[16];
+    name n, m;
+    (void)snprintf(part, sizeof part, "block%d", index);
+    int x = norm_channels(net, named(&n, part, "norm1"), src, h, w);
+    x = attention(net, named(&n, part, "attention"), x, h, w);
+    src = sac_net_add(net, named(&n, part, "add1"), src, x);
+    x = norm_channels(net, named(&m, part, "norm2"), src, h, w);
+    x = sac_net_conv2d(net, named(&n, part, "mlp1"), x, 4 * PAPER_DIM, 1, 1, 0, 1, true);
+    x = sac_net_unary(net, SAC_OP_GELU, named(&n, part, "gelu"), x);
+    x = sac_net_conv2d(net, named(&n, part, "mlp2"), x, PAPER_DIM, 1, 1, 0, 1, true);
+    return sac_net_add(net, named(&n, part, "add2"), src, x);
+}
+
+static void build_paper(sac_net *net, const sac_preprocess *p) {
+    name n;
+    int x = sac_net_input(net, "frames", 3, (const int64_t[]){3, p->height, p->width});
+    x = sac_net_conv2d(net, "stem.conv", x, 16, 7, 1, 3, 1, false);
+    x = sac_net_batch_norm(net, "stem.norm", x);
+    x = sac_net_unary(net, SAC_OP_RELU, "stem.relu", x);
+    int64_t h = p->height, w = p->width;
+    for (int i = 0; i < 4; i++) {
+        char part[16];
+        (void)snprintf(part, sizeof part, "down%d", i + 1);
+        x = conv_norm_relu(net, part, NULL, x, (int64_t)32 << i, 2);
+        h = (h + 1) / 2;
+        w = (w + 1) / 2;
+    }
+    for (int i = 0; i < PAPER_BLOCKS; i++) x = transformer_block(net, i + 1, x, h, w);
+    static const char *const parts[2] = {"head16", "head4"}, *const outputs[2] = {"map16", "map4"};
+    for (int i = 0; i < 2; i++) head(net, parts[i], outputs[i], x, 3, 64, i == 0 ? 16 : 4);
+    x = sac_net_pool(net, SAC_OP_MAX_POOL, "head1.pool", x, (const int64_t[]){1, 2, 2},
+                     (const int64_t[]){1, 2, 2}, (const int64_t[]){0, 0, 0});
+    x = sac_net_unary(net, SAC_OP_RELU, named(&n, "head1", "relu"), x);
+    x = sac_net_dense(net, "head1.logit", x, 1, true);
+    x = sac_net_reshape(net, "head1.cell", x, 3, (const int64_t[]){1, 1, 1});
+    sac_net_output(net, sac_net_unary(net, SAC_OP_SIGMOID, "map1", x));
+}
+
+// ---- by name ------------------------------------------------------------------------------------
+
+// Takes "NAME" or "NAME*X" apart; *found is NULL for "paper".
+static sac_status arch_parse(const tiny **found, double *width, const char *arch,
+                             sac_error *error) {
+    const char *star = strchr(arch, '*');
+    const size_t length = star != NULL ? (size_t)(star - arch) : strlen(arch);
+    const bool paper = length == strlen("paper") && strncmp(arch, "paper", length) == 0;
+    *found = NULL;
+    *width = 1.0;
+    for (int i = 0; i < TINY_COUNT; i++) {
+        if (strlen(tinies[i].name) == length && strncmp(arch, tinies[i].name, length) == 0) {
+            *found = &tinies[i];
+        }
+    }
+    if (*found == NULL && !paper) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "'%.64s' is not a known architecture; known: %s", arch,
+                             sac_arch_names());
+    }
+    if (star != NULL &&
+        (paper || !sac_number_real(star + 1, width) || !(*width >= 0.25 && *width <= 8.0))) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "architecture '%.64s': expected NAME or, for the tiny family, NAME*X "
+                             "with a factor X of 0.25..8 for the channel counts",
+                             arch);
+    }
+    return SAC_OK;
+}
+
+sac_status sac_arch_preprocess(sac_preprocess *preprocess, const char *arch, sac_error *error) {
+    sac_status status = SAC_OK;
+    const tiny *t = NULL;
+    double width = 1.0;
+    *preprocess = sac_preprocess_default();
+    SAC_TRY(arch_parse(&t, &width, arch, error));
+    if (t != NULL) {
+        preprocess->width = t->width;
+        preprocess->height = t->height;
+        return SAC_OK;
+    }
+    preprocess->width = 640;
+    preprocess->height = 360;
+    preprocess->mean = 127.0;
+    preprocess->scale = 128.0;
+fail:
+    return status;
 }
 
 sac_status sac_arch_build(sac_net **net, const char *arch, const sac_preprocess *preprocess,
                           sac_error *error) {
     sac_status status = SAC_OK;
+    const tiny *t = NULL;
+    double width = 1.0;
     *net = NULL;
-    if (strcmp(arch, "tiny-m") != 0) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "'%.64s' is not a known architecture; known: %s", arch,
-                             sac_arch_names());
-    }
+    SAC_TRY(arch_parse(&t, &width, arch, error));
     SAC_TRY(sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "preprocessing", error));
     SAC_TRY(sac_net_create(net));
-    build_tiny_m(*net, preprocess);
+    if (t != NULL) {
+        build_tiny(*net, t, preprocess, width);
+    } else {
+        build_paper(*net, preprocess);
+    }
     SAC_TRY(sac_net_check(*net, error));
     return SAC_OK;
 fail:
     sac_net_close(net);
     return sac_error_set(error, status, -1, "architecture %s: %s", arch, sac_status_name(status));
+}
+
+void sac_arch_init(sac_model *model, sac_rng *rng) {
+    sac_params_init(model->params, rng);
+    // Weights [channels][3 frames][features][3][3].
+    sac_param *fuse = sac_params_find(model->params, "fuse.conv.weight");
+    const int join = sac_net_find(model->net, "fuse.frames");
+    if (fuse == NULL || join < 0 || sac_net_node(model->net, join)->kind != SAC_OP_CONCAT) return;
+    const int64_t rows = fuse->shape.dims[0], frame = fuse->count / rows / 3;
+    static const float patterns[4][3] = {{0, 1, 0}, {-1, 0, 1}, {-1, 1, 0}, {0, -1, 1}};
+    for (int64_t row = 0; row < rows; row++) {
+        float *w = fuse->data + row * 3 * frame;
+        for (int64_t i = 0; i < frame; i++) {
+            const float value = w[i];
+            for (int t = 0; t < 3; t++) w[t * frame + i] = value * patterns[row % 4][t];
+        }
+    }
 }

@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
+#include "student/arch.h"
 
 // Larger files, activations and amounts of work than these are taken for damage or malice. The
 // paper's network needs 7 GMAC.

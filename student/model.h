@@ -19,10 +19,10 @@ typedef struct sac_preprocess {
     int width, height;  // 16..4096 px
     int channels;       // 1: gray (BT.601 luma of RGB)
     int offsets[3];     // frames looked at, relative to t; strictly ascending, -64..64
-    double mean, scale; // input = (x - mean) / scale, x in 0..255; 127, 128
+    double mean, scale; // input = (x - mean) / scale, x in 0..255; 0, 255
 } sac_preprocess;
 
-sac_preprocess sac_preprocess_default(void); // 240x160, -3 0 3, (x - 127) / 128
+sac_preprocess sac_preprocess_default(void); // 240x160, -3 0 3, x / 255
 
 // SAC_OK, or `code` (SAC_ERROR_ARGUMENT for a caller's settings, SAC_ERROR_FORMAT for a file's)
 // with a message that starts with `name` and tells what was found and what is allowed.
@@ -40,7 +40,7 @@ typedef struct sac_model {
 } sac_model;
 
 // A model of a named architecture with zero parameters (norm weights and variances one) and empty
-// provenance. Initialise with sac_params_init. The caller closes it.
+// provenance. Initialise with sac_arch_init (student/arch.h). The caller closes it.
 // SAC_ERROR_ARGUMENT: unknown architecture (the message lists the known ones) or preprocessing out
 // of range;
 // SAC_ERROR_MEMORY.
@@ -72,11 +72,6 @@ void sac_model_close(sac_model **model); // NULL-safe, accepts half-built models
 json_t *sac_preprocess_to_json(const sac_preprocess *preprocess);
 SAC_NODISCARD sac_status sac_preprocess_from_json(sac_preprocess *preprocess, const json_t *json,
                                                   const char *name, sac_error *error);
-
-// Architectures (student/arch.c). The caller closes the net. Errors as sac_model_create.
-SAC_NODISCARD sac_status sac_arch_build(sac_net **net, const char *arch,
-                                        const sac_preprocess *preprocess, sac_error *error);
-const char *sac_arch_names(void); // "tiny-m"
 
 // Scales one frame u8 [height][width][channels] (1 gray, 3 RGB; sides 1..16384) to u8 gray [H][W]
 // of the model: luma first (video/bt601.h), then area average or bilinear (video/scale.h).

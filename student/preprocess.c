@@ -26,8 +26,8 @@ sac_preprocess sac_preprocess_default(void) {
                             .height = 160,
                             .channels = 1,
                             .offsets = {-3, 0, 3},
-                            .mean = 127.0,
-                            .scale = 128.0};
+                            .mean = 0.0,
+                            .scale = 255.0};
 }
 
 sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code, const char *name,

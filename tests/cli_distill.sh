@@ -225,7 +225,7 @@ for i in 1 2 3 4 5 6 7 8 9; do many+=(--teacher "t$i=maps"); done
 run 2 "$distill" -i set "${many[@]}" -o no
 has err "at most 8 teachers"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --arch huge
-has err "'huge' is not a known architecture; known: tiny-m"
+has err "'huge' is not a known architecture; known: tiny-s, tiny-m, tiny-l, paper"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --samples-per-epoch 7
 has err "samples per epoch must be at least one batch"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --width 15

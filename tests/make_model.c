@@ -6,6 +6,7 @@
 #include "core/number.h"
 #include "core/rng.h"
 #include "core/tool.h"
+#include "student/arch.h"
 #include "student/model.h"
 
 typedef struct settings {
@@ -61,7 +62,7 @@ int main(int argc, char **argv) {
     preprocess.height = (int)s.height;
     SAC_TRY(sac_model_create(&model, s.arch, &preprocess, &error));
     sac_rng_seed(&rng, (uint64_t)s.tool.seed, 0);
-    sac_params_init(model->params, &rng);
+    sac_arch_init(model, &rng);
     // Random logits would mostly saturate the sigmoid; small ones give scores that move with the
     // picture.
     for (int64_t i = 0; i < sac_params_count(model->params); i++) {

@@ -8,13 +8,14 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "helper.h"
+#include "student/arch.h"
 #include "student_make.h"
 
 Test(student_model, tiny_m_is_what_it_says) {
     sac_model *model = make_model(240, 160, 1);
     int64_t macs = 0, parameters = sac_params_elements(model->params, true);
     for (int i = 0; i < sac_net_count(model->net); i++) macs += sac_net_macs(model->net, i);
-    cr_assert(macs > 80e6 && macs < 130e6, "%lld MACs", (long long)macs);
+    cr_assert(macs > 100e6 && macs < 130e6, "%lld MACs", (long long)macs);
     cr_assert(parameters > 100000 && parameters < 160000, "%lld parameters", (long long)parameters);
     sac_model_close(&model);
     cr_assert_null(model);
@@ -40,6 +41,47 @@ Test(student_model, every_input_size_has_the_three_maps) {
         }
         sac_free(shapes);
         sac_model_close(&model);
+    }
+}
+
+Test(student_model, every_architecture_has_its_size_and_cost) {
+    // Parameters counted by hand from the description; MACs of the whole network at its own size.
+    static const struct {
+        const char *arch;
+        int width, height;
+        int64_t parameters, macs;
+    } known[] = {
+        {"tiny-s", 192, 128, 40691, 27838464},
+        {"tiny-m", 240, 160, 146835, 122169600},
+        {"tiny-l", 288, 192, 304947, 312173568},
+        {"tiny-s*0.5", 192, 128, 10299, 7627776},
+        {"paper", 640, 360, 5061395, 5965660160},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        sac_preprocess p;
+        sac_model *model = NULL;
+        sac_error error = {0};
+        sac_assert_ok(sac_arch_preprocess(&p, known[i].arch, &error), &error);
+        cr_assert(p.width == known[i].width && p.height == known[i].height, "%s", known[i].arch);
+        sac_assert_ok(sac_model_create(&model, known[i].arch, &p, &error), &error);
+        int64_t macs = 0;
+        for (int n = 0; n < sac_net_count(model->net); n++) macs += sac_net_macs(model->net, n);
+        cr_assert_eq(macs, known[i].macs, "%s: %lld", known[i].arch, (long long)macs);
+        cr_assert_eq(sac_params_elements(model->params, true), known[i].parameters);
+        sac_model_close(&model);
+    }
+}
+
+Test(student_model, channel_factors_are_checked) {
+    static const char *const wrong[] = {"tiny-s*", "tiny-s*0.1", "tiny-s*nan", "tiny-s*9",
+                                        "paper*1", "tiny-s*1x",  "*2",         "tiny"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        sac_preprocess p = sac_preprocess_default();
+        sac_net *net = NULL;
+        sac_error error = {0};
+        sac_assert_error(sac_arch_build(&net, wrong[i], &p, &error), SAC_ERROR_ARGUMENT, &error,
+                         wrong[i], NULL);
+        cr_assert_null(net);
     }
 }
 
@@ -163,9 +205,9 @@ Test(student_model, missing_metadata_or_tensor_is_named) {
                                         "network",
                                         "preprocess",
                                         "provenance",
-                                        "stem2.conv.weight",
+                                        "stem0b.conv.weight",
                                         "head4.logit.bias",
-                                        "body3.norm.running_var"};
+                                        "body2b.norm.running_var"};
     sac_safetensors *st = valid_container();
     sac_error error = {0};
     sac_assert_ok(reload(st, &error), &error);
@@ -238,18 +280,18 @@ Test(student_model, non_finite_weights_are_named) {
     for (int i = 0; i < 3; i++) {
         sac_safetensors *st = valid_container();
         sac_error error = {0};
-        float *weights = sac_safetensors_find(st, "body2.conv.weight")->data;
+        float *weights = sac_safetensors_find(st, "body2a.conv.weight")->data;
         weights[100] = bad[i];
         sac_assert_error(reload(st, &error), SAC_ERROR_NUMERIC, &error, "altered.safetensors",
-                         "body2.conv.weight", NULL);
+                         "body2a.conv.weight", NULL);
         sac_safetensors_close(&st);
     }
     sac_model *model = make_model(16, 16, 1);
-    sac_params_find(model->params, "stem1.norm.bias")->data[0] = NAN;
+    sac_params_find(model->params, "stem0a.norm.bias")->data[0] = NAN;
     sac_error error = {0};
     const char *path = sac_test_path("nan.safetensors");
     sac_assert_error(sac_model_save(model, path, &error), SAC_ERROR_NUMERIC, &error,
-                     "stem1.norm.bias", NULL);
+                     "stem0a.norm.bias", NULL);
     cr_assert(!sac_is_file(path));
     sac_model_close(&model);
 }

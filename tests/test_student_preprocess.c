@@ -96,7 +96,7 @@ Test(student_preprocess, stack_interleaves_and_normalises) {
         sac_preprocess_plane(plane, planes[c], &p);
         for (int i = 0; i < W * H; i++) {
             // A division by 128 is exact, so this must be equality.
-            cr_assert_eq(input[3 * i + c], (float)(planes[c][i] - 127) / 128.0f);
+            cr_assert_eq(input[3 * i + c], (float)planes[c][i] / 255.0f);
             cr_assert_eq(plane[i], input[3 * i + c]);
         }
     }

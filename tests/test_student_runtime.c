@@ -103,7 +103,7 @@ static void direct(scored *out, int frames, int width, int height) {
             if (frame < 0) frame = 0;
             if (frame > frames - 1) frame = frames - 1;
             for (int64_t i = 0; i < size; i++)
-                input[c * size + i] = ((float)clip[frame * size + i] - 127.0f) / 128.0f;
+                input[c * size + i] = (float)clip[frame * size + i] / 255.0f;
         }
         sac_assert_ok(sac_infer_run(infer, &error), &error);
         memcpy(out[t].map16, sac_infer_output(infer, "map16"), sizeof out[t].map16);
@@ -368,8 +368,8 @@ Test(student_runtime, options_out_of_range) {
 Test(student_runtime, a_score_that_is_not_finite_names_the_frame) {
     // Finite weights whose products overflow to infinity and then to NaN.
     sac_model *model = make_model(16, 16, 5);
-    static const char *const huge[] = {"stem1.norm.weight", "stem2.norm.weight",
-                                       "stem3.norm.weight"};
+    static const char *const huge[] = {"stem0a.norm.weight", "stem0b.norm.weight",
+                                       "fuse.norm.weight"};
     for (int i = 0; i < 3; i++) {
         sac_param *p = sac_params_find(model->params, huge[i]);
         for (int64_t k = 0; k < p->count; k++) p->data[k] = 3e38f;

@@ -17,13 +17,14 @@
 #include "distill/trainer.h"
 #include "nn/infer.h"
 #include "saccade/version.h"
+#include "student/arch.h"
 #include "student/model.h"
 
 #define NAME "distill"
 
 typedef struct settings {
     sac_tool_settings tool;
-    const char *dataset, *output, *arch, *flip, *init, *scale_weights, *kinds, *show;
+    const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *show;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, adversarial,
@@ -46,13 +47,16 @@ static const sac_option options[] = {
      .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
     {.name = "", .help = "Student"},
     {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME",
-     .help = "architecture: tiny-m"},
+     .help = "architecture: tiny-s, tiny-m, tiny-l or paper; tiny-m*1.5 has 1.5 times the channels"},
     {.name = "init", .type = SAC_OPTION_TEXT, AT(init), .argument = "MODEL",
      .help = "begin with the weights of a student of the same architecture instead of random ones"},
-    {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 240, .min = 16, .max = 4096,
-     .argument = "PX", .help = "width of the network input"},
-    {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 160, .min = 16, .max = 4096,
-     .argument = "PX", .help = "height of the network input"},
+    {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 0, .min = 0, .max = 4096,
+     .argument = "PX", .help = "width of the network input, at least 16; 0: the architecture's own"},
+    {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 0, .min = 0, .max = 4096,
+     .argument = "PX", .help = "height of the network input, at least 16; 0: the architecture's own"},
+    {.name = "offsets", .type = SAC_OPTION_TEXT, AT(offsets), .text = "-3,0,3", .argument = "A,B,C",
+     .help = "frames looked at, relative to the scored one, ascending; -6,-3,0 is causal: no frame "
+             "has to be waited for"},
     {.name = "", .help = "Training data"},
     {.name = "pseudo", .type = SAC_OPTION_INT, AT(variants), .number = 3, .min = 0, .max = 64,
      .argument = "N",
@@ -438,6 +442,24 @@ static sac_status teachers_announce(const settings *s, const sac_distill_teacher
     return SAC_OK;
 }
 
+// The architecture's own input, changed by --width, --height and --offsets.
+static sac_status preprocess_of(sac_preprocess *preprocess, const settings *s, sac_error *error) {
+    const sac_status status = sac_arch_preprocess(preprocess, s->arch, error);
+    if (status < 0) return status;
+    if (s->width > 0) preprocess->width = (int)s->width;
+    if (s->height > 0) preprocess->height = (int)s->height;
+    int used = 0;
+    int *const o = preprocess->offsets;
+    if (sscanf(s->offsets, "%d,%d,%d%n", &o[0], &o[1], &o[2], &used) != 3 ||
+        s->offsets[used] != '\0') {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--offsets '%.40s': three ascending numbers of frames expected, such "
+                             "as -3,0,3",
+                             s->offsets);
+    }
+    return sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "the student's input", error);
+}
+
 static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count,
                       sac_error *error) {
     sac_status status = SAC_OK;
@@ -453,9 +475,8 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     bool flip_auto = false;
     sac_pseudo_mix mix = {{0}};
     json_t *init = NULL;
-    sac_preprocess preprocess = sac_preprocess_default();
-    preprocess.width = (int)s->width;
-    preprocess.height = (int)s->height;
+    sac_preprocess preprocess;
+    SAC_TRY(preprocess_of(&preprocess, s, error));
     SAC_TRY_ALLOC(cache);
     SAC_TRY_ALLOC(path);
     SAC_TRY(flip_read(&trainer.flip, &flip_auto, s->flip, error));
@@ -466,7 +487,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
     sac_rng rng;
     sac_rng_seed(&rng, trainer.seed, 0x696e6974);
-    sac_params_init(model->params, &rng);
+    sac_arch_init(model, &rng);
     if (s->init != NULL) SAC_TRY(init_read(model, &trainer.initial, &init, s->init, error));
     SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
     SAC_TRY(sac_folder_create(s->output, error));
