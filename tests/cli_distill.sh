@@ -229,7 +229,11 @@ has err "'huge' is not a known architecture; known: tiny-s, tiny-m, tiny-l, pape
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --samples-per-epoch 7
 has err "samples per epoch must be at least one batch"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --width 15
-has err "--width"
+has err "the student's input: input size 15x32, 16..4096"
+run 2 "$distill" "${one[@]}" --teacher a=maps -o no --offsets -3,0,
+has err "--offsets '-3,0,'"
+run 2 "$distill" "${one[@]}" --teacher a=maps -o no --offsets 0,0,3
+has err "frame offsets 0 0 3"
 for bad in 1.5 -0.1 nan some ""; do
     run 2 "$distill" "${one[@]}" --teacher a=maps -o no --flip "$bad"
     has err "--flip '$bad': expected a number from 0 to 1, or auto"
