@@ -8,10 +8,10 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"eval", bench_main_eval},           {"report", bench_main_report},
-                {"run", bench_main_run},             {"scenarios", bench_main_scenarios},
-                {"train", bench_main_train},         {"machine", bench_main_machine},
-                {"compare", bench_main_compare}};
+} commands[] = {{"eval", bench_main_eval},   {"report", bench_main_report},
+                {"run", bench_main_run},     {"scenarios", bench_main_scenarios},
+                {"train", bench_main_train}, {"machine", bench_main_machine},
+                {"peers", bench_main_peers}, {"compare", bench_main_compare}};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const sac_option no_options[] = {{.name = NULL}};
@@ -27,6 +27,7 @@ static const sac_command top_command = {
         "  scenarios  a student in use: latency, offline throughput, cameras, a training step\n"
         "  train      samples per second of a teacher's and a student's training step\n"
         "  machine    this machine's matrix-multiplication and memory rates\n"
+        "  peers      a student here and in other runtimes, in the same rounds\n"
         "  compare    two result files figure by figure, as ratios\n\n"
         "Each command has its own --help.",
     .options = no_options,
