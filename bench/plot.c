@@ -272,8 +272,30 @@ static bool drawable(const sac_plot *plot, const sac_plot_point *p) {
     return isfinite(p->x) && isfinite(p->y) && (!plot->log_x || p->x > 0);
 }
 
+// An x without a y: shown as a line, where that x is.
+static bool is_upright(const sac_plot *plot, const sac_plot_point *p) {
+    return isfinite(p->x) && !isfinite(p->y) && p->hollow && (!plot->log_x || p->x > 0);
+}
+
 static bool overlaps(const box *a, const box *b) {
     return a->x < b->x + b->w && b->x < a->x + a->w && a->y < b->y + b->h && b->y < a->y + a->h;
+}
+
+static void draw_upright(cairo_t *c, const sac_plot_point *p, double x, const box *area) {
+    static const double dashes[] = {5, 4};
+    char text[128];
+    cairo_save(c);
+    cairo_set_dash(c, dashes, 2, 0);
+    colour(c, colour_of(p), 0.6);
+    cairo_set_line_width(c, 1.2);
+    line(c, x, area->y, x, area->y + area->h);
+    cairo_restore(c);
+    fit(c, text, sizeof text, 12, 260, p->label);
+    cairo_save(c);
+    cairo_translate(c, x - 5, area->y + area->h - 8);
+    cairo_rotate(c, -M_PI / 2);
+    put_text(c, 0, 0, 12, 0x555555, ANCHOR_LEFT, text);
+    cairo_restore(c);
 }
 
 // Places a label beside its point where it covers no mark and no earlier label, if there is such a
@@ -313,9 +335,10 @@ static void draw_scatter(cairo_t *c, const sac_plot *plot, double width, double 
     int64_t taken_count = 0;
     for (int64_t i = 0; i < plot->count; i++) {
         const sac_plot_point *p = &plot->points[i];
-        if (!drawable(plot, p)) continue;
+        if (!drawable(plot, p) && !is_upright(plot, p)) continue;
         x_low = fmin(x_low, p->x);
         x_high = fmax(x_high, p->x);
+        if (!drawable(plot, p)) continue;
         y_low = fmin(y_low, fmin(p->y, isfinite(p->low) ? p->low : p->y));
         y_high = fmax(y_high, fmax(p->y, isfinite(p->high) ? p->high : p->y));
     }
@@ -334,6 +357,11 @@ static void draw_scatter(cairo_t *c, const sac_plot *plot, double width, double 
     draw_frame(c, &area);
     for (int64_t i = 0; i < plot->count; i++) {
         const sac_plot_point *p = &plot->points[i];
+        if (is_upright(plot, p)) {
+            const double at = area.x + area.w * along(&xs, p->x);
+            draw_upright(c, p, at, &area);
+            taken[taken_count++] = (box){at - 16, area.y + area.h - 160, 18, 160};
+        }
         if (!drawable(plot, p)) continue;
         const double x = area.x + area.w * along(&xs, p->x),
                      y = area.y + area.h * (1 - along(&ys, p->y));

@@ -12,7 +12,8 @@
 
 typedef struct sac_plot_point {
     const char *label; // foreign text, cut where it is too long
-    double x, y;       // not finite: the point is left out
+    double x, y;       // not finite: the point is left out; y of a hollow one: a dashed line
+                       // at x
     double low, high;  // spread of y (scatter) or of x (bars); NaN: none
     int group;         // colour, 0..5; see sac_plot.groups
     bool hollow;       // drawn as a ring: a figure of somebody else

@@ -45,10 +45,12 @@ sac_truth_source bench_truth_source(const bench_truth *truth);
 int bench_main_compare(int argc, char **argv);
 int bench_main_eval(int argc, char **argv);
 int bench_main_machine(int argc, char **argv);
+int bench_main_pareto(int argc, char **argv);
 int bench_main_peers(int argc, char **argv);
 int bench_main_report(int argc, char **argv);
 int bench_main_run(int argc, char **argv);
 int bench_main_scenarios(int argc, char **argv);
+int bench_main_suite(int argc, char **argv);
 int bench_main_train(int argc, char **argv);
 
 // A display that opens at the first report, when the total is known.

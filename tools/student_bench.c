@@ -11,7 +11,8 @@ static const struct {
 } commands[] = {{"eval", bench_main_eval},   {"report", bench_main_report},
                 {"run", bench_main_run},     {"scenarios", bench_main_scenarios},
                 {"train", bench_main_train}, {"machine", bench_main_machine},
-                {"peers", bench_main_peers}, {"compare", bench_main_compare}};
+                {"peers", bench_main_peers}, {"pareto", bench_main_pareto},
+                {"suite", bench_main_suite}, {"compare", bench_main_compare}};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const sac_option no_options[] = {{.name = NULL}};
@@ -28,6 +29,8 @@ static const sac_command top_command = {
         "  train      samples per second of a teacher's and a student's training step\n"
         "  machine    this machine's matrix-multiplication and memory rates\n"
         "  peers      a student here and in other runtimes, in the same rounds\n"
+        "  pareto     accuracy against speed of several students, with the published points\n"
+        "  suite      the ablation table: trains and measures a student a row\n"
         "  compare    two result files figure by figure, as ratios\n\n"
         "Each command has its own --help.",
     .options = no_options,

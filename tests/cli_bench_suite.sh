@@ -1,0 +1,151 @@
+# student-bench suite and pareto from end to end on a synthetic data set: rows and seeds, reuse, interruption and resume, a
+# row that fails, tables and pictures; then accuracy against speed of the students it made.
+. "$SACCADE_SOURCE/tests/cli_lib.sh"
+fresh
+bench=$SACCADE_BIN/student-bench
+run 0 "$SACCADE_BIN/synth" -o set --width 128 --height 96 --train-clips 2 --test-clips 2 --frames 24 --walkers 6 -q
+run 0 "$SACCADE_BIN/teach" --dataset set -o maps -t 1 --crop-size 16 --epochs 1 --samples-per-epoch 32 \
+    --validation-samples 16 --batch 16 -q
+
+cat >rows.json <<'ROWS'
+{"arguments": {"width": 48, "height": 32, "batch": 8, "epochs": 2, "samples-per-epoch": 16},
+ "rows": [{"name": "base", "seeds": 2, "arguments": {"pseudo": 1}},
+          {"name": "No altered clips!", "group": "data", "teachers": ["m"], "arguments": {"pseudo": 0}}]}
+ROWS
+plain=("$bench" suite -d set --teacher m=maps:0.5 -t 1 --rounds 1 --seconds 0.02)
+suite=("${plain[@]}" -o ablation --rows rows.json)
+
+# ---- a whole suite ------------------------------------------------------------------------------------------------
+
+run 0 "${suite[@]}" --list
+has out "base, seed 1: to do"
+has out "--pseudo=1"
+has out "2 rows, 3 runs"
+[ ! -e ablation ] || fail "--list wrote something"
+
+run 0 "${suite[@]}"
+has out "| base | 2 | "
+has out "| No altered clips! | 1 | "
+has out "±"
+has err "'base', seed 2: micro AUC"
+for name in results.json results.csv results.md results.svg results.png; do
+    [ -s ablation/$name ] || fail "no $name"
+done
+[ "$(wc -l <ablation/results.csv)" = 3 ] || fail "$(cat ablation/results.csv)"
+[ "$(ls ablation/runs | wc -l)" = 3 ] || fail "$(ls ablation/runs)"
+ls ablation/runs | grep -q '^no-altered-clips-s1-[0-9a-f]\{8\}$' || fail "$(ls ablation/runs)"
+[ -z "$(find ablation -name '*.tmp-*')" ] || fail "$(find ablation -name '*.tmp-*')"
+run 0 "$bench" compare ablation/results.json ablation/results.json --fail-below 1 -q
+has out "base; micro AUC light"
+has out "base; student alone"
+
+# Nothing is trained again, and the table says the same but for the speed.
+find ablation/runs -name '*.safetensors' -exec md5sum {} + | sort >before
+cp ablation/results.csv first.csv
+run 0 "${suite[@]}" --no-speed
+lacks err "failed"
+find ablation/runs -name '*.safetensors' -exec md5sum {} + | sort | cmp - before || fail "a finished run was trained again"
+cmp <(cut -d, -f1-40 first.csv) <(cut -d, -f1-40 ablation/results.csv) || fail "the tables differ"
+run 0 "${suite[@]}" --list
+has out "base, seed 2: finished"
+# Another setting is another run; the old ones stay.
+run 0 "${suite[@]}" --list -- --jitter 0.2
+has out "base, seed 2: to do"
+has out " --jitter 0.2"
+# JSON instead of the table.
+run 0 "${suite[@]}" --no-speed --json -q
+has out '"deviation"'
+lacks out "| base |"
+
+# ---- interruption -------------------------------------------------------------------------------------------------
+
+sed 's/"epochs": 2/"epochs": 200, "patience": 0/; s/"seeds": 2, //' rows.json >long.json
+long=("${plain[@]}" -o long --rows long.json --no-speed)
+"${long[@]}" >out 2>err </dev/null &
+process=$!
+tries=0
+until ls long/runs/base-*/metrics.csv >/dev/null 2>&1; do
+    sleep 0.05
+    tries=$((tries + 1))
+    [ $tries -lt 1200 ] || fail "no epoch in a minute: $(cat err long/runs/*/distill.log)"
+done
+kill -INT $process
+code=0
+wait $process || code=$?
+[ $code = 130 ] || fail "exit code $code after SIGINT: $(cat err)"
+has err "go on with --resume"
+[ -s long/results.md ] || fail "no table of what was finished"
+run 2 "${long[@]}"
+has err "was begun and not finished"
+run 0 "${long[@]}" --list
+has out "base, seed 1: interrupted"
+# It goes on where it stopped.
+run 0 "${long[@]}" --resume
+has out "| base | 1 | "
+
+# ---- what fails ---------------------------------------------------------------------------------------------------
+
+cat >bad.json <<'ROWS'
+{"rows": [{"name": "x", "arguments": {"no-such-option": 1}}]}
+ROWS
+run 2 "${plain[@]}" -o bad --rows bad.json
+has err "row 'x'"
+has err "no-such-option"
+printf '#!/bin/sh\necho "distill: broken" >&2\nexit 1\n' >broken
+chmod +x broken
+run 1 "${plain[@]}" -o broken_out --rows rows.json --distill ./broken
+has err "'base', seed 1 failed: distill: broken"
+has err "3 of 3 runs failed"
+has broken_out/results.md "| base | 0 of 2 (2 failed) | - |"
+[ ! -e broken_out/results.svg ] || fail "a picture of nothing"
+run 1 "${plain[@]}" -o no --rows rows.json --distill ./missing
+has err "./missing: no such program"
+run 2 "$bench" suite -d set -o no
+has err "--dataset, --teacher and -o are needed"
+run 2 "$bench" suite -d set --teacher maps -o no
+has err "expected NAME=MAPS"
+run 1 "$bench" suite -d set --teacher a=nowhere -o no
+has err "nowhere"
+run 2 "$bench" suite -d set --teacher a=maps --teacher a=maps -o no --list
+has err "two teachers are named 'a'"
+sed 's/"teachers": \["m"\]/"teachers": ["z"]/' rows.json >other.json
+run 2 "${plain[@]}" -o no --rows other.json
+has err "wants the teacher 'z'"
+echo '{"rows": 5}' >other.json
+run 1 "${plain[@]}" -o no --rows other.json
+has err "other.json"
+run 1 "${plain[@]}" -o no --rows nowhere.json
+has err "nowhere.json"
+[ ! -e no ] || fail "something was written for a command that was refused"
+
+# The built-in rows can be printed, changed and given back.
+run 0 "${plain[@]}" -o no --list --json
+cp out built_in.json
+has built_in.json '"no altered clips"'
+run 0 "${plain[@]}" -o no --list --rows built_in.json --json
+cmp out built_in.json || fail "the rows do not survive a round trip"
+
+# ---- accuracy against speed ---------------------------------------------------------------------------------------
+
+a=$(ls -d ablation/runs/base-s1-*)/student.safetensors
+b=$(ls -d ablation/runs/no-altered-*)/student.safetensors
+pareto=("$bench" pareto -d set -t 1 --rounds 1 --seconds 0.02)
+run 0 "${pareto[@]}" -m "$a" -m "$b" --plot p.svg --plot p.png --json p.json --csv p.csv --published always
+has out "student #2"
+has out "AED-MAE"
+has p.json '"of_decoding"'
+has p.csv "AED-MAE,0,"
+has p.svg "</svg>"
+[ -s p.png ] || fail "no p.png"
+run 0 "${pareto[@]}" -m "$a" --no-file --json - -q
+has out '"fps_file_to_score": null'
+lacks out "AED-MAE"
+run 2 "${pareto[@]}"
+has err "--dataset DIR and -m MODEL are needed"
+run 2 "${pareto[@]}" -m "$a" -m "$a"
+has err "is given twice"
+run 2 "${pareto[@]}" -m "$a" --plot p.gif
+has err ".svg or .png"
+run 1 "${pareto[@]}" -m nowhere.safetensors
+has err "nowhere.safetensors"
+exit 0
