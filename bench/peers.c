@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/peers_int8.h"
 #include "bench/stats.h"
 #include "bench/timing.h"
 #include "core/check.h"
@@ -17,6 +18,7 @@
 #include "core/memory.h"
 #include "core/number.h"
 #include "core/time.h"
+#include "nn/infer.h"
 #include "student/model.h"
 #include "student/onnx_file.h"
 
@@ -36,14 +38,17 @@ typedef struct bench {
     const sac_peers_options *options;
     sac_peers_result *result;
     sac_model *model;
-    sac_student *students[OURS]; // by arm
-    int ours;                    // number of our arms
+    sac_student *student; // arm 0, f32
+    sac_int8_arm *int8;   // arm 1; NULL: there is none
+    float *tensor;        // f32 [3][H][W] of the first input, for arm 1
+    int ours;             // number of our arms
     sac_peer *peers[SAC_PEERS_MOST + OURS];
     uint8_t *planes; // [count][H][W]
     int64_t count, pixels;
-    float *inputs;                                                 // [CHECKED][H][W][3]
-    float *maps;                                                   // [ours][CHECKED][MAP_VALUES]
-    char *folder, *onnx[OURS][SAC_COMPARISONS], *frames, *answers; // temporary files
+    float *inputs; // [CHECKED][H][W][3]
+    float *maps;   // [ours][CHECKED][MAP_VALUES]
+    // By arm and comparison; the last of int8 are those with rounded residuals.
+    char *folder, *onnx[OURS + 1][SAC_COMPARISONS], *frames, *answers; // temporary files
     cpu_set_t before;
     bool pinned;
     int64_t done, total;
@@ -137,12 +142,24 @@ fail:
     return status;
 }
 
+// Plane c of input k; inputs are counted cyclically.
+static const uint8_t *plane_of(const bench *b, int64_t k, int c) {
+    const int *offsets = b->model->preprocess.offsets;
+    const int64_t inputs = b->count - (offsets[2] - offsets[0]);
+    return b->planes + (k % inputs + offsets[c] - offsets[0]) * b->pixels;
+}
+
+static sac_status run_int8(bench *b, int64_t k, sac_int8_maps *maps, sac_error *error) {
+    const uint8_t *const planes[3] = {plane_of(b, k, 0), plane_of(b, k, 1), plane_of(b, k, 2)};
+    return sac_int8_arm_run_u8(b->int8, planes, maps, error);
+}
+
 static sac_status open_ours(bench *b, sac_error *error) {
     sac_status status = SAC_OK;
     sac_student_options options = sac_student_default_options();
     options.threads = b->options->threads;
     options.logger = b->options->logger;
-    SAC_TRY(sac_student_open(&b->students[0], b->options->model, &options, error));
+    SAC_TRY(sac_student_open(&b->student, b->options->model, &options, error));
     b->ours = 1;
     sac_peers_arm *arm = &b->result->arms[b->result->arm_count++];
     *arm = (sac_peers_arm){.name = "saccade-f32", .precision = "f32", .ours = true};
@@ -150,6 +167,26 @@ static sac_status open_ours(bench *b, sac_error *error) {
                    "Saccade on %s, %d threads; u8: streaming runtime, one frame in, one score out",
                    b->result->machine.backend, b->options->threads);
     arm->difference = (double)NAN;
+    sac_nn_set_threads(b->options->threads);
+    sac_error why = {0};
+    status = sac_int8_arm_create(&b->int8, b->model, b->planes, b->count, &why);
+    if (status == SAC_ERROR_UNSUPPORTED) {
+        (void)snprintf(b->result->no_int8, sizeof b->result->no_int8, "%s", why.message);
+        return SAC_OK;
+    }
+    if (status < 0) return sac_error_set(error, status, -1, "%s", why.message);
+    b->ours = 2;
+    arm = &b->result->arms[b->result->arm_count++];
+    *arm = (sac_peers_arm){.name = "saccade-int8", .precision = "int8", .ours = true};
+    (void)snprintf(
+        arm->text, sizeof arm->text,
+        "Saccade, int8 plan of the whole network, %d threads, scales calibrated on these "
+        "frames; the input is %s",
+        b->options->threads, sac_int8_arm_takes_pixels(b->int8) ? "u8" : "f32");
+    arm->difference = (double)NAN;
+    SAC_TRY_ALLOC(b->tensor = sac_calloc(3 * b->pixels, sizeof *b->tensor));
+    for (int c = 0; c < 3; c++)
+        sac_preprocess_plane(b->tensor + c * b->pixels, plane_of(b, 0, c), &b->model->preprocess);
 fail:
     return status;
 }
@@ -161,12 +198,18 @@ static sac_status score_ours(bench *b, sac_error *error) {
     for (int a = 0; a < b->ours; a++) {
         for (int64_t i = 0; i < CHECKED; i++) {
             float *maps = b->maps + (a * CHECKED + i) * MAP_VALUES;
+            sac_int8_maps from;
             sac_result r;
-            SAC_TRY(sac_student_score_prepared(b->students[a], b->inputs + i * b->pixels * 3, &r,
-                                               error));
-            memcpy(maps, r.map16, 256 * sizeof *maps);
-            memcpy(maps + 256, r.map4, 16 * sizeof *maps);
-            maps[272] = r.map1;
+            if (a == 0) {
+                SAC_TRY(sac_student_score_prepared(b->student, b->inputs + i * b->pixels * 3, &r,
+                                                   error));
+                from = (sac_int8_maps){.map16 = r.map16, .map4 = r.map4, .map1 = &r.map1};
+            } else {
+                SAC_TRY(run_int8(b, i, &from, error));
+            }
+            memcpy(maps, from.map16, 256 * sizeof *maps);
+            memcpy(maps + 256, from.map4, 16 * sizeof *maps);
+            maps[272] = from.map1[0];
         }
     }
 fail:
@@ -186,12 +229,16 @@ static sac_status temporary_files(bench *b, sac_error *error) {
         goto fail;
     }
     b->folder = made;
-    for (int a = 0; a < b->ours; a++) {
+    static const char *const forms[OURS + 1] = {"f32", "int8", "int8-centred"};
+    for (int a = 0; a < (b->ours > 1 ? OURS + 1 : 1); a++) {
         for (int c = 0; c < SAC_COMPARISONS; c++) {
-            const sac_model_onnx_options onnx = {.batch = 1, .input_u8 = c == SAC_COMPARE_U8};
+            const sac_model_onnx_options onnx = {
+                .batch = 1,
+                .input_u8 = c == SAC_COMPARE_U8,
+                .quant = a > 0 ? sac_int8_arm_quant(b->int8) : NULL,
+                .centred = a > 1 ? sac_int8_arm_centred(b->int8) : NULL};
             SAC_TRY_ALLOC(b->onnx[a][c] =
-                              sac_format("%s/%s-%s.onnx", made, b->result->arms[a].precision,
-                                         comparison_words[c]));
+                              sac_format("%s/%s-%s.onnx", made, forms[a], comparison_words[c]));
             SAC_TRY(sac_model_write_onnx(b->model, b->onnx[a][c], &onnx, error));
         }
     }
@@ -225,8 +272,11 @@ static sac_status leave_out(bench *b, int arm, sac_status status, const sac_erro
     if (status == SAC_ERROR_MEMORY)
         return sac_error_set(error, status, -1, "no memory for the peers");
     sac_peers_arm *a = &b->result->arms[arm];
-    (void)snprintf(a->skipped, sizeof a->skipped, "%s",
-                   why->message[0] != '\0' ? why->message : sac_status_name(status));
+    const char *reason = why->message[0] != '\0' ? why->message : sac_status_name(status);
+    const size_t own = strlen(a->name);
+    if (strncmp(reason, a->name, own) == 0 && strncmp(reason + own, ": ", 2) == 0)
+        reason += own + 2; // the report names it anyway
+    (void)snprintf(a->skipped, sizeof a->skipped, "%s", reason);
     sac_peer_close(&b->peers[arm]);
     for (int c = 0; c < SAC_COMPARISONS; c++) {
         sac_free(a->rounds[c]);
@@ -280,15 +330,14 @@ static sac_status start_peer(bench *b, int arm, sac_error *why) {
     const sac_preprocess *p = &b->model->preprocess;
     char reply[SAC_PEER_REPLY];
     const int ours = ours_of(b, a->precision);
-    if (ours < 0)
-        return sac_error_set(why, SAC_ERROR_UNSUPPORTED, -1,
-                             "the model holds no scales for 8 bits (student-info shows what it "
-                             "holds)");
+    if (ours < 0) return sac_error_set(why, SAC_ERROR_UNSUPPORTED, -1, "%s", b->result->no_int8);
     unlink(b->answers);
     SAC_TRY(sac_peer_start(&b->peers[arm], b->options->command, a->name, b->options->threads, why));
-    SAC_TRY(sac_peer_ask(b->peers[arm], reply, LOAD_S, stop, b, why, "load\t%d\t%s\t%s",
+    SAC_TRY(sac_peer_ask(b->peers[arm], reply, LOAD_S, stop, b, why, "load\t%d\t%s\t%s\t%s\t%s",
                          b->options->threads, b->onnx[ours][SAC_COMPARE_F32],
-                         b->onnx[ours][SAC_COMPARE_U8]));
+                         b->onnx[ours][SAC_COMPARE_U8],
+                         b->onnx[ours > 0 ? ours + 1 : 0][SAC_COMPARE_F32],
+                         b->onnx[ours > 0 ? ours + 1 : 0][SAC_COMPARE_U8]));
     (void)snprintf(a->text, sizeof a->text, "%s",
                    strncmp(reply, "ok ", 3) == 0 ? reply + 3 : reply);
     SAC_TRY(sac_peer_ask(b->peers[arm], reply, REPLY_S, stop, b, why,
@@ -368,10 +417,10 @@ fail:
 
 // ---- measurements ------------------------------------------------------------------------------
 
-static sac_status time_stream(double *fps, bench *b, sac_student *student, double seconds,
-                              sac_error *error) {
+static sac_status time_stream(double *fps, bench *b, double seconds, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_preprocess *p = &b->model->preprocess;
+    sac_student *student = b->student;
     sac_result r;
     int64_t pushed = 0, scored = 0;
     sac_student_reset(student);
@@ -396,15 +445,36 @@ fail:
     return status;
 }
 
-static sac_status time_network(double *fps, bench *b, sac_student *student, double seconds,
-                               sac_error *error) {
+static sac_status time_int8(double *fps, bench *b, sac_comparison c, double seconds,
+                            sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_int8_maps maps;
+    volatile float score = 0;
+    int64_t scored = 0;
+    sac_nn_set_threads(b->options->threads);
+    const double start = sac_time_s();
+    double now = start;
+    while (now < start + seconds) {
+        SAC_TRY(c == SAC_COMPARE_U8 ? run_int8(b, scored, &maps, error)
+                                    : sac_int8_arm_run_f32(b->int8, b->tensor, &maps, error));
+        score = sac_frame_score(maps.map16, maps.map4, maps.map1[0]);
+        scored++;
+        now = sac_time_s();
+    }
+    (void)score;
+    *fps = (double)scored / (now - start);
+fail:
+    return status;
+}
+
+static sac_status time_network(double *fps, bench *b, double seconds, sac_error *error) {
     sac_status status = SAC_OK;
     sac_result r;
     int64_t scored = 0;
     const double start = sac_time_s();
     double now = start;
     while (now < start + seconds) {
-        SAC_TRY(sac_student_score_prepared(student, b->inputs, &r, error));
+        SAC_TRY(sac_student_score_prepared(b->student, b->inputs, &r, error));
         scored++;
         now = sac_time_s();
     }
@@ -432,9 +502,10 @@ static sac_status measure(double *fps, bench *b, int arm, sac_comparison c, doub
     char reply[SAC_PEER_REPLY];
     sac_error why = {0};
     *fps = (double)NAN;
+    if (b->result->arms[arm].ours && arm > 0) return time_int8(fps, b, c, seconds, error);
     if (b->result->arms[arm].ours)
-        return c == SAC_COMPARE_U8 ? time_stream(fps, b, b->students[arm], seconds, error)
-                                   : time_network(fps, b, b->students[arm], seconds, error);
+        return c == SAC_COMPARE_U8 ? time_stream(fps, b, seconds, error)
+                                   : time_network(fps, b, seconds, error);
     if (b->peers[arm] == NULL) return SAC_OK;
     status = sac_peer_ask(b->peers[arm], reply, 3 * seconds + REPLY_S, stop, b, &why,
                           "run\t%s\t%.9g", comparison_words[c], seconds);
@@ -516,8 +587,10 @@ fail:
     if (status == SAC_ERROR_MEMORY)
         sac_error_set(error, status, -1, "no memory for the comparison with peers");
     for (int a = 0; a < SAC_PEERS_MOST + OURS; a++) sac_peer_close(&b.peers[a]);
-    for (int a = 0; a < OURS; a++) {
-        sac_student_close(&b.students[a]);
+    sac_student_close(&b.student);
+    sac_int8_arm_close(&b.int8);
+    sac_free(b.tensor);
+    for (int a = 0; a <= OURS; a++) {
         for (int c = 0; c < SAC_COMPARISONS; c++) remove_file(&b.onnx[a][c]);
     }
     remove_file(&b.frames);

@@ -3,6 +3,7 @@
 //   u8   from the same gray frames u8 in memory (of the network's size) to anomaly maps, a peer's
 //        own conversion of its input counted; ours: the streaming runtime, push to score
 //   f32  like for like: the same f32 tensor to maps; ours: the network alone
+// In int8 ours is a plan of the whole network (bench/peers_int8.h).
 // The peers get the network as our own ONNX export (student/onnx_file.h), and every peer's maps are
 // compared with ours before anything is timed. All run with the same number of threads on the same
 // processors. Peers are processes (bench/peer.h); one that is not there is a result too.
@@ -48,8 +49,9 @@ typedef struct sac_peers_arm {
 typedef struct sac_peers_result {
     sac_peers_arm arms[SAC_PEERS_MOST + 2]; // ours first
     int arm_count, repeats, threads;
-    char processors[128];    // "0,1"
-    char *model, *arch;      // owned
+    char processors[128];               // "0,1"
+    char *model, *arch;                 // owned
+    char no_int8[SAC_PEER_REPLY];       // why there is no int8 plan; empty: there is one
     char peers_missing[SAC_PEER_REPLY]; // why there is no peer at all; empty: there is a list
     int width, height;
     sac_machine machine;

@@ -23,6 +23,7 @@ typedef struct exporter {
     sac_shape *shapes;   // [count], batch 1
     const char **values; // [count] name under which a node's value is read
     float *scales;       // [count] of nodes whose value is u8 steps; 0: f32
+    float *centred;      // [count] of those whose value is u8 steps around 128; 0: it is not
     const char *dst;     // name that the node being written gives its value
     const sac_onnx_export_options *options;
     sac_error *error;
@@ -73,9 +74,9 @@ static void need_opset(exporter *e, int64_t opset) {
 
 // --- 8 bits ------------------------------------------------------------------------------------
 
-// dst = scale * saturate_u8(round_half_even(src / scale)): the pair that runtimes recognise.
-static void round_u8(exporter *e, const char *base, const char *dst, const char *src, float scale) {
-    const uint8_t zero = 0;
+// dst = scale * (saturate_u8(round_half_even(src / scale) + zero) - zero): the pair that runtimes recognise.
+static void round_u8(exporter *e, const char *base, const char *dst, const char *src, float scale,
+                     uint8_t zero) {
     const char *step_size =
         onnx_writer_tensor(&e->w, inner(e, base, "scale"), ONNX_FLOAT, 0, NULL, &scale);
     const char *zero_point =
@@ -109,7 +110,7 @@ static const char *dequantised(exporter *e, const char *base, onnx_type type,
 static bool ends_in_u8(const exporter *e, int index) {
     for (;;) {
         int reader = -1, readers = 0;
-        if (e->scales[index] > 0) return true;
+        if (e->scales[index] > 0 || e->centred[index] > 0) return true;
         for (int i = index + 1; i < sac_net_count(e->net); i++) {
             const sac_node *node = sac_net_node(e->net, i);
             for (int s = 0; s < node->src_count; s++) {
@@ -441,9 +442,12 @@ static void input(exporter *e, int index) {
     const char *value = node->name;
     if (o->input_u8 && scale > 0 && o->mean == 0 && fabs(o->scale * (double)scale - 1) < 1e-6) {
         // The pixels are the steps of the table.
+        const uint8_t zero = 0;
         e->values[index] = inner(e, node->name, "rounded");
-        (void)step2(e, "DequantizeLinear", e->values[index], value,
-                    scalar(e, node, "scale", scale));
+        (void)onnx_writer_node(&e->w, "DequantizeLinear", e->values[index],
+                               NAMES(value, scalar(e, node, "scale", (double)scale),
+                                     onnx_writer_tensor(&e->w, inner(e, node->name, "zero"),
+                                                        ONNX_UINT8, 0, NULL, &zero)));
         return;
     }
     if (o->input_u8) {
@@ -462,7 +466,7 @@ static void input(exporter *e, int index) {
     }
     if (scale > 0) {
         const char *rounded = inner(e, node->name, "rounded");
-        round_u8(e, node->name, rounded, value, scale);
+        round_u8(e, node->name, rounded, value, scale, 0);
         value = rounded;
     }
     e->values[index] = value;
@@ -481,7 +485,8 @@ static sac_status emit(exporter *e, int index) {
     const sac_shape *shape = &e->shapes[node->src[0]]; // of the first source
     sac_plan_node_params(param, e->net, index, e->params, e->shapes);
     e->values[index] = node->name;
-    const bool rounds = e->scales[index] > 0 && node->kind != SAC_OP_FAKE_QUANT;
+    const bool centred = e->centred[index] > 0 && !(e->scales[index] > 0);
+    const bool rounds = centred || (e->scales[index] > 0 && node->kind != SAC_OP_FAKE_QUANT);
     e->dst = rounds ? inner(e, node->name, "real") : node->name;
     switch (node->kind) {
     case SAC_OP_CONV:
@@ -552,14 +557,18 @@ static sac_status emit(exporter *e, int index) {
         slice(e, node, src[0]);
         break;
     case SAC_OP_FAKE_QUANT:
-        round_u8(e, node->name, e->dst, src[0], e->scales[index]);
+        round_u8(e, node->name, e->dst, src[0], e->scales[index], 0);
         break;
     default:
         return sac_error_set(e->error, SAC_ERROR_UNSUPPORTED, -1,
                              "node '%s': operator %s cannot be written as ONNX", node->name,
                              sac_op_kind_name(node->kind));
     }
-    if (rounds) round_u8(e, node->name, node->name, e->dst, e->scales[index]);
+    if (rounds && centred) {
+        round_u8(e, node->name, node->name, e->dst, e->centred[index], 128);
+    } else if (rounds) {
+        round_u8(e, node->name, node->name, e->dst, e->scales[index], 0);
+    }
     return SAC_OK;
 }
 
@@ -595,12 +604,15 @@ sac_status sac_onnx_export(uint8_t **data, size_t *size, const sac_net *net,
     SAC_TRY_ALLOC(e.shapes = sac_calloc(count, sizeof *e.shapes));
     SAC_TRY_ALLOC(e.values = sac_calloc(count, sizeof *e.values));
     SAC_TRY_ALLOC(e.scales = sac_calloc(count, sizeof *e.scales));
+    SAC_TRY_ALLOC(e.centred = sac_calloc(count, sizeof *e.centred));
     SAC_TRY(sac_net_shapes(folded, 1, e.shapes, error));
     for (int i = 0; i < count; i++) {
         const sac_node *node = sac_net_node(folded, i);
         e.scales[i] = node->kind == SAC_OP_FAKE_QUANT
                           ? (float)node->attrs.alpha
                           : sac_quant_scale(e.options->quant, node->name);
+        if (node->kind != SAC_OP_INPUT)
+            e.centred[i] = sac_quant_scale(e.options->centred, node->name);
     }
     e.w.opset = MIN_OPSET;
     e.w.producer = "saccade";
@@ -623,6 +635,7 @@ fail:
     sac_free(e.shapes);
     sac_free(e.values);
     sac_free(e.scales);
+    sac_free(e.centred);
     sac_params_close(&e.params);
     sac_net_close(&folded);
     if (status < 0) sac_error_set(error, status, -1, "ONNX export: %s", sac_status_name(status));

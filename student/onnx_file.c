@@ -46,6 +46,8 @@ sac_status sac_model_to_onnx(uint8_t **data, size_t *size, const sac_model *mode
     const sac_onnx_export_options export = {
         .batch = options->batch,
         .input_u8 = options->input_u8,
+        .quant = options->quant,
+        .centred = options->centred,
         .mean = model->preprocess.mean,
         .scale = model->preprocess.scale,
         .name = "saccade-student",

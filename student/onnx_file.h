@@ -4,13 +4,15 @@
 #ifndef SAC_STUDENT_ONNX_FILE_H
 #define SAC_STUDENT_ONNX_FILE_H
 
+#include "nn/quant.h"
 #include "student/model.h"
 
 typedef struct sac_model_onnx_options {
     // "frames" takes pixels u8 [N][3][H][W], three gray frames one behind the other as they lie in
     // memory, and the graph computes (x - mean) / scale; else f32 [N][3][H][W] computed already.
     bool input_u8;
-    int64_t batch; // 0: left open
+    int64_t batch;                    // 0: left open
+    const sac_quant *quant, *centred; // 8 bits, as in nn/onnx_export.h; NULL: f32
 } sac_model_onnx_options;
 
 // The bytes of the file, sac_free them. Input "frames"; outputs "map16" [N][1][16][16], "map4"

@@ -103,13 +103,14 @@ Test(bench_peers, questions_and_what_goes_wrong) {
 }
 
 // Zeros everywhere: every logit is 0 and every map 0.5.
-static const char *zero_model(void) {
+static const char *zero_model(double mean) {
     const char *path = sac_test_path("zeros.safetensors");
     sac_model *model = NULL;
     sac_error error = {0};
     sac_preprocess preprocess = sac_preprocess_default();
     preprocess.width = 48;
     preprocess.height = 32;
+    preprocess.mean = mean;
     sac_assert_ok(sac_model_create(&model, "tiny-m", &preprocess, &error), &error);
     sac_assert_ok(sac_model_save(model, path, &error), &error);
     sac_model_close(&model);
@@ -145,7 +146,7 @@ Test(bench_peers, rounds_ratios_and_every_kind_of_failure) {
     char model[600], source[600];
     sac_error error = {0};
     sac_peers_result result;
-    (void)snprintf(model, sizeof model, "%s", zero_model());
+    (void)snprintf(model, sizeof model, "%s", zero_model(0));
     (void)snprintf(source, sizeof source, "%s", clip(20));
     listed("peer good f32 1\\npeer zeros f32 1\\npeer short f32 1\\npeer stops f32 1\\n"
            "peer nonsense f32 1\\npeer refuses f32 1\\npeer dies-at-once f32 1\\n"
@@ -165,19 +166,19 @@ Test(bench_peers, rounds_ratios_and_every_kind_of_failure) {
     cr_assert_eq(good->fps[SAC_COMPARE_F32], 200);
     static const struct {
         const char *name, *word;
-    } skipped[] = {{"zeros", "not the same network"},
-                   {"short", "bytes"},
-                   {"stops", "exit code 4"},
-                   {"nonsense", "timed 0 nan"},
-                   {"refuses", "cannot read that"},
-                   {"dies-at-once", "exit code 3"},
-                   {"eight", "8 bits"},
+    } skipped[] = {{"zeros", "not the same network"}, {"short", "bytes"},
+                   {"stops", "exit code 4"},          {"nonsense", "timed 0 nan"},
+
+                   {"dies-at-once", "exit code 3"},   {"refuses", "cannot read that"},
                    {"absent", "not installed"}};
     for (size_t i = 0; i < sizeof skipped / sizeof skipped[0]; i++) {
         const sac_peers_arm *arm = arm_of(&result, skipped[i].name);
         cr_assert(strstr(arm->skipped, skipped[i].word) != NULL, "%s: %s", arm->name, arm->skipped);
         cr_assert(arm->rounds[0] == NULL && arm->rounds[1] == NULL && isnan(arm->fps[0]));
     }
+    const sac_peers_arm *eight = arm_of(&result, "eight");
+    cr_assert(arm_of(&result, "saccade-int8")->fps[0] > 0);
+    cr_assert(eight->difference < 1e-6, "%g: %s", eight->difference, eight->skipped);
     sac_peers_ratio q;
     const int index = (int)(good - result.arms);
     sac_assert_ok(sac_peers_ratio_of(&q, &result, 0, index, SAC_COMPARE_F32), &error);
@@ -197,7 +198,7 @@ Test(bench_peers, rounds_ratios_and_every_kind_of_failure) {
     sac_free(text);
     json_t *json = sac_peers_json(&result);
     cr_assert_not_null(json);
-    cr_assert_eq(json_array_size(json_object_get(json, "runtimes")), 10);
+    cr_assert_eq(json_array_size(json_object_get(json, "runtimes")), 11);
     json_decref(json);
     sac_figures figures = {0};
     sac_assert_ok(sac_peers_figures(&figures, &result, &error), &error);
@@ -207,16 +208,33 @@ Test(bench_peers, rounds_ratios_and_every_kind_of_failure) {
     sac_peers_result_close(&result);
 }
 
+// Pixels around zero have no u8 form, and nothing of a network of zeros ever exceeds zero.
+Test(bench_peers, a_network_without_8_bits) {
+    char model[600], source[600];
+    sac_error error = {0};
+    sac_peers_result result;
+    (void)snprintf(model, sizeof model, "%s", zero_model(127));
+    (void)snprintf(source, sizeof source, "%s", clip(20));
+    listed("peer good f32 1\\npeer eight int8 1\\n", "0");
+    const sac_peers_options options = options_of(model, source);
+    sac_assert_ok(sac_peers_measure(&result, &options, &error), &error);
+    cr_assert_eq(result.arm_count, 3);
+    cr_assert_str_empty(arm_of(&result, "good")->skipped);
+    cr_assert(result.no_int8[0] != '\0');
+    cr_assert_str_eq(arm_of(&result, "eight")->skipped, result.no_int8);
+    sac_peers_result_close(&result);
+}
+
 Test(bench_peers, without_peers_ours_is_measured_and_the_lack_is_told) {
     char model[600], source[600];
     sac_error error = {0};
     sac_peers_result result;
-    (void)snprintf(model, sizeof model, "%s", zero_model());
+    (void)snprintf(model, sizeof model, "%s", zero_model(0));
     (void)snprintf(source, sizeof source, "%s", clip(20));
     sac_peers_options options = options_of(model, source);
     options.command = "no/such/peer";
     sac_assert_ok(sac_peers_measure(&result, &options, &error), &error);
-    cr_assert_eq(result.arm_count, 1);
+    cr_assert_eq(result.arm_count, 2);
     cr_assert(strstr(result.peers_missing, "no/such/peer") != NULL);
     char *text = sac_peers_markdown(&result);
     cr_assert(strstr(text, "SKIPPED: all peers: no/such/peer") != NULL, "%s", text);
@@ -228,7 +246,7 @@ Test(bench_peers, bad_options_and_short_sources_are_refused) {
     char model[600], source[600];
     sac_peers_result result;
     sac_error error = {0};
-    (void)snprintf(model, sizeof model, "%s", zero_model());
+    (void)snprintf(model, sizeof model, "%s", zero_model(0));
     (void)snprintf(source, sizeof source, "%s", clip(5));
     sac_peers_options options = options_of(model, source);
     sac_assert_error(sac_peers_measure(&result, &options, &error), SAC_ERROR_FORMAT, &error,

@@ -397,6 +397,18 @@ Test(nn_onnx_export, quantised_networks_round_in_the_same_places) {
     cr_assert_eq(occurrences(data[0], size[0], q, sizeof q), 0);
     sac_free(data[0]);
     sac_free(data[1]);
+    // A convolution rounded before its residual is added: in no form of our own, but in the file.
+    sac_quant *centred = NULL;
+    sac_net *none = NULL;
+    sac_params *none_params = NULL;
+    sac_assert_ok(sac_quant_create(&centred), &error);
+    sac_assert_ok(sac_quant_set(centred, "body2.conv", 0.125, &error), &error);
+    const sac_onnx_export_options rounded = {.quant = quant, .centred = centred};
+    sac_assert_ok(sac_onnx_export(&data[0], &size[0], net, params, &rounded, &error), &error);
+    sac_assert_error(sac_onnx_parse(&none, &none_params, data[0], size[0], "centred", NULL, &error),
+                     SAC_ERROR_UNSUPPORTED, &error, "body2.conv", "zero point", NULL);
+    sac_free(data[0]);
+    sac_quant_close(&centred);
     sac_calibrate_close(&calibrate);
     sac_quant_close(&quant);
     sac_params_close(&params);

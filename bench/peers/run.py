@@ -3,7 +3,9 @@
 
   run.py list            one line a peer: "peer NAME PRECISION TEXT" or "skip NAME PRECISION REASON"
   run.py NAME            serves the peer:
-    load THREADS F32.onnx U8.onnx      -> ok TEXT           (version and settings)
+    load THREADS F32.onnx U8.onnx C32.onnx C8.onnx -> ok TEXT
+                                       (version and settings; with f32 and with u8 input; C: the
+                                        same with convolutions rounded before a residual is added)
     frames FILE COUNT H W O0 O1 O2 MEAN SCALE -> ok N       (u8 planes; N inputs of frames t+O)
     check N FILE                       -> ok                (maps of the first N inputs, f32:
                                                              map16 256, map4 16, map1 1 each)
@@ -92,13 +94,14 @@ class NumpyPeer(Peer):
 
 
 class OnnxRuntime(NumpyPeer):
-    def load(self, threads, f32, u8):
+    def load(self, threads, f32, u8, c32, c8):
         import onnxruntime as ort
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         make = lambda path: ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.session_f32, self.session_u8 = make(f32), make(u8)
+        # It has no integer convolution with an f32 result, so it gets the form without one.
+        self.session_f32, self.session_u8 = make(c32), make(c8)
         return (f"ONNX Runtime {ort.__version__}, CPU provider, {threads} intra-op threads, "
                 "frames enter as u8 and are converted in the graph")
 
@@ -111,7 +114,7 @@ class OnnxRuntime(NumpyPeer):
 
 
 class OpenVino(NumpyPeer):
-    def load(self, threads, f32, u8):
+    def load(self, threads, f32, u8, c32, c8):
         import openvino as ov
         core = ov.Core()
         settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
@@ -142,7 +145,7 @@ class OpenVino(NumpyPeer):
 
 
 class OpenCv(NumpyPeer):
-    def load(self, threads, f32, u8):
+    def load(self, threads, f32, u8, c32, c8):
         import cv2
         cv2.setNumThreads(threads)
         self.net = cv2.dnn.readNetFromONNX(f32)
@@ -162,7 +165,7 @@ class OpenCv(NumpyPeer):
 
 
 class Ncnn(NumpyPeer):
-    def load(self, threads, f32, u8):
+    def load(self, threads, f32, u8, c32, c8):
         import ncnn
         import ncnn_writer
         from onnx_reader import Graph
@@ -202,7 +205,7 @@ class Ncnn(NumpyPeer):
 
 
 class Torch(Peer):
-    def load(self, threads, f32, u8):
+    def load(self, threads, f32, u8, c32, c8):
         import torch
         import torch_graph
         from onnx_reader import Graph
@@ -278,7 +281,7 @@ def reply(text):
 def answer(peer, words):
     command = words[0]
     if command == "load":
-        return "ok " + peer.load(int(words[1]), words[2], words[3])
+        return "ok " + peer.load(int(words[1]), *words[2:6])
     if command == "frames":
         count, height, width = map(int, words[2:5])
         peer.set_frames(words[1], count, height, width, list(map(int, words[5:8])),

@@ -67,9 +67,22 @@ class Interpreter(torch.nn.Module):
             return torch.cat(x, node.get("axis"))
         if op == "Clip":
             return x[0].clamp(float(x[1]), float(x[2]))
+        if op == "Reshape":
+            return x[0].reshape([x[0].shape[k] if size == 0 else size
+                                 for k, size in enumerate(x[1].tolist())])
+        if op == "Transpose":
+            return x[0].permute(node.get("perm"))
+        if op == "Softmax":
+            return x[0].softmax(node.get("axis"))
+        if op == "LayerNormalization":
+            return F.layer_norm(x[0], x[1].shape, x[1], x[2], node.get("epsilon"))
+        if op == "Flatten":
+            return x[0].flatten(node.get("axis", 1))
+        if op == "Gemm":
+            return F.linear(x[0], x[1], x[2] if len(x) > 2 else None)
         simple = {"Relu": torch.relu, "Sigmoid": torch.sigmoid, "Tanh": torch.tanh,
                   "Identity": lambda a: a, "Add": torch.add, "Mul": torch.mul,
-                  "Sum": lambda *a: sum(a)}
+                  "Sum": lambda *a: sum(a), "MatMul": torch.matmul, "Gelu": F.gelu}
         if op in simple:
             return simple[op](*x)
         raise NotImplementedError(f"operator {op} has no PyTorch form in bench/peers")
