@@ -10,6 +10,7 @@
 #include "nn/activation.h"
 #include "nn/plan_private.h"
 #include "nn/u8_conv.h"
+#include "nn/u8_head.h"
 
 // A node's value. One of the forms exists first; the other is made when somebody needs it.
 typedef struct value {
@@ -448,6 +449,79 @@ fail:
     return status;
 }
 
+typedef struct head_packing {
+    sac_u8_head head;
+    double s_src;
+    bool bias;
+} head_packing;
+
+// buffers: packed, weights, bias
+static void head_pack_kernel(const void *context, float *const *buffers, sac_rng *rng) {
+    (void)rng;
+    const head_packing *k = context;
+    sac_u8_head_pack(&k->head, buffers[0], buffers[1], k->bias ? buffers[2] : NULL, k->s_src);
+}
+
+// buffers: dst, packed, scratch, src
+static void head_kernel(const void *context, float *const *buffers, sac_rng *rng) {
+    (void)rng;
+    sac_u8_head_run(context, buffers[0], buffers[1], buffers[2], bytes_of(buffers[3]));
+}
+
+// The adaptive max pooling that takes all of convolution i, a 1x1 to one channel; else -1.
+static int head_pool(const planner *p, int i) {
+    const sac_attrs *a = &node_at(p, i)->attrs;
+    const int pool = only_reader(p, i);
+    if (!conv_fits(p, i) || a->channels != 1 || a->kernel[1] != 1 || a->kernel[2] != 1 ||
+        a->stride[1] != 1 || a->stride[2] != 1 || a->pad_extra[1] != 0 || a->pad_extra[2] != 0 ||
+        pool < 0 || node_at(p, pool)->kind != SAC_OP_ADAPTIVE_MAX_POOL || p->scales[pool] > 0)
+        return -1;
+    return pool;
+}
+
+static sac_status as_dense(planner *p, int i, sac_buffer *out, sac_error *error);
+
+static sac_status head_build(planner *p, int i, int pool, sac_error *error) {
+    sac_status status = SAC_OK;
+    const int from = node_at(p, i)->src[0], next = only_reader(p, pool);
+    const sac_shape *src = &p->plan->shapes[from], *dst = &p->plan->shapes[pool];
+    const sac_build_node *bn = &p->plan->nodes[i];
+    int last = pool;
+    sac_buffer packed = -1, scratch = -1, in = -1;
+    head_packing k = {.head = {.n = src->dims[0],
+                               .c = src->dims[1],
+                               .h = src->dims[2],
+                               .w = src->dims[3],
+                               .oh = dst->dims[2],
+                               .ow = dst->dims[3]},
+                      .s_src = (double)p->scales[from]};
+    p->done[pool] = true;
+    if (next >= 0 && node_at(p, next)->kind == SAC_OP_SIGMOID && p->scales[next] <= 0) {
+        p->done[next] = k.head.sigmoid = true;
+        last = next;
+    }
+    sac_u8_head_prepare(&k.head, true);
+    SAC_TRY(as_dense(p, from, &in, error));
+    SAC_TRY(sac_plan_params_bind(p->plan, i, p->store, false, error));
+    k.bias = bn->param[1] >= 0;
+    SAC_TRY(buffer_u8(p->build, (int64_t)sac_u8_head_packed_bytes(&k.head), &packed, error));
+    const sac_buffer pack[3] = {packed, bn->param[0], bn->param[1]};
+    sac_build_set_phase(p->build, SAC_PHASE_LOAD);
+    status = sac_build_kernel(p->build, "weights to s8", head_pack_kernel, &k, sizeof k, pack,
+                              k.bias ? 3 : 2, error);
+    sac_build_set_phase(p->build, SAC_PHASE_FORWARD);
+    SAC_TRY(status);
+    SAC_TRY(buffer_u8(p->build, (int64_t)sac_u8_head_scratch_bytes(&k.head), &scratch, error));
+    SAC_TRY(sac_build_buffer_like(p->build, dst, SAC_LAYOUT_CHANNELS_LAST, &p->values[last].f32,
+                                  error));
+    const sac_buffer buffers[4] = {p->values[last].f32, packed, scratch, in};
+    SAC_TRY(sac_build_kernel(p->build,
+                             k.head.vnni ? "u8-convolution-head-vnni" : "u8-convolution-head-plain",
+                             head_kernel, &k.head, sizeof k.head, buffers, 4, error));
+fail:
+    return status;
+}
+
 typedef struct pool_context {
     int64_t n, c, ih, iw, oh, ow, k[2], s[2], p[2];
 } pool_context;
@@ -554,6 +628,8 @@ static sac_status node_build(planner *p, int i, sac_error *error) {
     const sac_node *node = node_at(p, i);
     if (node->kind == SAC_OP_INPUT) return input_build(p, i, error);
     if (p->scales[i] > 0 && view_build(p, i)) return SAC_OK;
+    const int head = node->kind == SAC_OP_CONV ? head_pool(p, i) : -1;
+    if (head >= 0) return head_build(p, i, head, error);
     if (conv_fits(p, i)) return conv_build(p, i, error);
     if (node->kind == SAC_OP_MAX_POOL && p->values[node->src[0]].u8 &&
         same_scale(p->scales[node->src[0]], p->scales[i]))

@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 
 #    include <immintrin.h>
+#    include <stdbool.h>
 #    include <string.h>
 
 #    define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
@@ -26,58 +27,92 @@ TILE __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d) {
     return _mm512_permutexvar_epi32(order, mixed);
 }
 
-TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, int64_t x) {
+// The same for the first 8 sums of each.
+TILE __m256i pack4_halves(__m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m512i mixed = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    return _mm512_castsi512_si256(_mm512_permutexvar_epi32(order, mixed));
+}
+
+static inline __mmask16 last_mask(const tile_store *s, int blocks) {
+    const int64_t left = s->c->oc - s->oc;
+    return left >= 16 * blocks ? 0xffff : (__mmask16)((1u << (left - 16 * (blocks - 1))) - 1);
+}
+
+// Sums of one place and 16 channels into dst, for every way of output.
+__attribute__((noinline)) TARGET static void store_any(const tile_store *s, const __m512i *acc,
+                                                       int pixels, int blocks, int64_t x) {
     const sac_u8_conv *c = s->c;
-    const int count = pixels * blocks;
-    const int64_t left = c->oc - s->oc;
-    const __mmask16 last =
-        left >= 16 * blocks ? 0xffff : (__mmask16)((1u << (left - 16 * (blocks - 1))) - 1);
-    for (int b = 0; b < blocks; b++) {
-        const __m512 mul = _mm512_loadu_ps(s->mul + 16 * b), add = _mm512_loadu_ps(s->add + 16 * b);
+    const __mmask16 last = last_mask(s, blocks);
+    for (int i = 0; i < pixels * blocks; i++) {
+        const int p = i / blocks, b = i % blocks;
         const __mmask16 mask = b == blocks - 1 ? last : (__mmask16)0xffff;
-        for (int p = 0; p < pixels; p++) {
-            __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[p * blocks + b]), mul, add);
-            if (s->band->residual != NULL) {
-                const __m128i r = _mm_maskz_loadu_epi8(
-                    mask, s->band->residual + (x + p) * c->residual.pixel + s->oc + 16 * b);
-                v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(r)),
-                                    _mm512_set1_ps(c->residual_mul), v);
-            }
-            if (c->to_f32) {
-                if (c->relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
-                _mm512_mask_storeu_ps((float *)s->band->dst + (x + p) * c->oc + s->oc + 16 * b,
-                                      mask, v);
-            } else {
-                // Above 2^31 the conversion has no value; 255 has.
-                acc[p * blocks + b] = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
-            }
+        __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[i]), _mm512_loadu_ps(s->mul + 16 * b),
+                                   _mm512_loadu_ps(s->add + 16 * b));
+        if (s->band->residual != NULL) {
+            const __m128i r = _mm_maskz_loadu_epi8(
+                mask, s->band->residual + (x + p) * c->residual.pixel + s->oc + 16 * b);
+            v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(r)),
+                                _mm512_set1_ps(c->residual_mul), v);
         }
-    }
-    if (c->to_f32) return;
-    uint8_t *dst = (uint8_t *)s->band->dst + x * c->oc + s->oc;
-    if (c->oc == 16 * blocks && count % 4 == 0) { // the tile is one piece of memory
-        for (int i = 0; i < count; i += 4)
-            _mm512_storeu_si512(dst + 16 * i, pack4(acc[i], acc[i + 1], acc[i + 2], acc[i + 3]));
-        return;
-    }
-    for (int p = 0; p < pixels; p++) {
-        for (int b = 0; b < blocks; b++) {
-            const __m128i q = _mm512_cvtusepi32_epi8(
-                _mm512_max_epi32(acc[p * blocks + b], _mm512_setzero_si512()));
-            _mm_mask_storeu_epi8(dst + p * c->oc + 16 * b,
-                                 b == blocks - 1 ? last : (__mmask16)0xffff, q);
+        const int64_t at = (x + p) * c->oc + s->oc + 16 * b;
+        if (c->to_f32) {
+            if (c->relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
+            _mm512_mask_storeu_ps((float *)s->band->dst + at, mask, v);
+        } else {
+            const __m512i q = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
+            _mm_mask_storeu_epi8(
+                (uint8_t *)s->band->dst + at, mask,
+                _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
         }
     }
 }
 
-TILE void tile(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
-               int blocks, int64_t x) {
+// The usual way, u8 that fills whole vectors (or half ones), with everything in registers.
+TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, int64_t x) {
     const sac_u8_conv *c = s->c;
-    const int64_t step = c->sw * c->ic;
+    const int count = pixels * blocks;
+    const bool whole = c->oc == 16 * blocks && count % 4 == 0;
+    const bool halves = c->oc == 8 && pixels % 4 == 0 && blocks == 1;
+    if (c->to_f32 || s->band->residual != NULL || !(whole || halves)) {
+        __m512i sums[32];
+#    pragma GCC unroll 32
+        for (int i = 0; i < count; i++) sums[i] = acc[i];
+        store_any(s, sums, pixels, blocks, x);
+        return;
+    }
+#    pragma GCC unroll 32
+    for (int i = 0; i < count; i++) {
+        const int b = i % blocks;
+        const __m512 v =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[i]), _mm512_loadu_ps(s->mul + 16 * b),
+                            _mm512_loadu_ps(s->add + 16 * b));
+        // Above 2^31 the conversion has no value; 255 has.
+        acc[i] = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
+    }
+    uint8_t *dst = (uint8_t *)s->band->dst + x * c->oc;
+    if (whole) { // the tile is one piece of memory
+#    pragma GCC unroll 8
+        for (int i = 0; i < count / 4; i++)
+            _mm512_storeu_si512(dst + 64 * i,
+                                pack4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]));
+        return;
+    }
+#    pragma GCC unroll 8
+    for (int i = 0; i < pixels / 4; i++)
+        _mm256_storeu_si256(
+            (__m256i *)(void *)(dst + 32 * i),
+            pack4_halves(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]));
+}
+
+// `step`: bytes from one window to the next.
+TILE void tile(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+               int blocks, int64_t step, int64_t kh, int64_t x) {
     __m512i acc[32];
 #    pragma GCC unroll 32
     for (int i = 0; i < pixels * blocks; i++) acc[i] = _mm512_setzero_si512();
-    for (int64_t ky = 0; ky < c->kh; ky++) {
+#    pragma GCC unroll 4
+    for (int64_t ky = 0; ky < kh; ky++) {
         const uint8_t *src = s->band->rows[ky] + x * step;
         for (int64_t k = 0; k < run; k += 4, w += 64) {
             __m512i wei[4];
@@ -98,18 +133,57 @@ TILE void tile(const tile_store *s, const int8_t *w, int64_t block, int64_t run,
 }
 
 // One row and 16 * blocks channels: full tiles, the last one moved left to end with the row.
+TILE void tiles(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+                int blocks, int64_t step, int64_t kh) {
+    const int64_t ow = s->c->ow;
+    int64_t x = 0;
+    for (; x + pixels <= ow; x += pixels) tile(s, w, block, run, pixels, blocks, step, kh, x);
+    if (x == ow) return;
+    if (ow >= pixels) {
+        tile(s, w, block, run, pixels, blocks, step, kh, ow - pixels);
+        return;
+    }
+    for (; x < ow; x++) tile(s, w, block, run, 1, blocks, step, kh, x);
+}
+
+// One channel with stride 2, the first layer of a student: with 3x3 taps a tile has no loop left.
+TILE void tiles_first(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+                      int blocks) {
+    if (run == 4 && s->c->kh == 3) {
+        tiles(s, w, block, 4, pixels, blocks, 2, 3);
+    } else {
+        tiles(s, w, block, run, pixels, blocks, 2, s->c->kh);
+    }
+}
+
+// Many pixels of few channels: with a step that the compiler knows their addresses need no
+// registers, which run out otherwise.
 #    define ROW(blocks, pixels)                                                                    \
         TARGET static void row_##blocks##_##pixels(const tile_store *s, const int8_t *w,           \
                                                    int64_t block, int64_t run) {                   \
-            const int64_t ow = s->c->ow;                                                           \
-            int64_t x = 0;                                                                         \
-            for (; x + (pixels) <= ow; x += (pixels)) tile(s, w, block, run, pixels, blocks, x);   \
-            if (x == ow) return;                                                                   \
-            if (ow >= (pixels)) {                                                                  \
-                tile(s, w, block, run, pixels, blocks, ow - (pixels));                             \
-                return;                                                                            \
+            const int64_t step = s->c->sw * s->c->ic;                                              \
+            if ((pixels) >= 10) {                                                                  \
+                switch (step) {                                                                    \
+                case 2:                                                                            \
+                    tiles_first(s, w, block, run, pixels, blocks);                                 \
+                    return;                                                                        \
+                case 16:                                                                           \
+                    tiles(s, w, block, run, pixels, blocks, 16, s->c->kh);                         \
+                    return;                                                                        \
+                case 32:                                                                           \
+                    tiles(s, w, block, run, pixels, blocks, 32, s->c->kh);                         \
+                    return;                                                                        \
+                case 48:                                                                           \
+                    tiles(s, w, block, run, pixels, blocks, 48, s->c->kh);                         \
+                    return;                                                                        \
+                case 64:                                                                           \
+                    tiles(s, w, block, run, pixels, blocks, 64, s->c->kh);                         \
+                    return;                                                                        \
+                default:                                                                           \
+                    break;                                                                         \
+                }                                                                                  \
             }                                                                                      \
-            for (; x < ow; x++) tile(s, w, block, run, 1, blocks, x);                              \
+            tiles(s, w, block, run, pixels, blocks, step, s->c->kh);                               \
         }
 ROW(1, 4)
 ROW(1, 8)

@@ -14,6 +14,7 @@
 #include "nn/infer.h"
 #include "nn/quant.h"
 #include "nn/u8_conv.h"
+#include "nn/u8_head.h"
 #include "quant_net.h"
 
 static const quant_net_sizes small = {.height = 34, .width = 40, .stem = 8, .body = 20, .head = 16};
@@ -217,6 +218,59 @@ Test(nn_int8, kernel_agrees_with_its_definition) {
                                .parts = 3,
                                .part = {{.channels = 32}, {.channels = 32}}},
                 false, 103);
+}
+
+Test(nn_int8, head_agrees_with_its_definition) {
+    static const int64_t channels[] = {1, 5, 16, 32, 48, 64, 100, 32};
+    for (int i = 0; i < 8; i++) {
+        sac_u8_head head = {.n = 1 + i % 2,
+                            .h = 7 + i,
+                            .w = 11 - i,
+                            .c = channels[i],
+                            .oh = 1 + i,
+                            .ow = i % 2 ? 4 : 1,
+                            .sigmoid = i % 3 != 0};
+        sac_rng rng;
+        sac_rng_seed(&rng, (uint64_t)i, 4);
+        const int64_t count = head.n * head.h * head.w * head.c;
+        uint8_t *src = sac_calloc(count, 1);
+        float weights[100], bias = 0.25f, scale = 0.0f;
+        for (int64_t k = 0; k < count; k++) src[k] = (uint8_t)sac_rng_below(&rng, 256);
+        for (int64_t k = 0; k < head.c; k++) weights[k] = (float)(sac_rng_uniform(&rng) - 0.5);
+        sac_quant_weights(NULL, &scale, weights, 1, head.c);
+        void *packed = sac_calloc((int64_t)sac_u8_head_packed_bytes(&head), 1);
+        void *scratch = sac_calloc((int64_t)sac_u8_head_scratch_bytes(&head), 1);
+        float dst[2 * 8 * 4];
+        for (int fast = 0; fast < 2; fast++) {
+            sac_u8_head_prepare(&head, fast == 1);
+            sac_u8_head_pack(&head, packed, weights, i == 4 ? NULL : &bias, 0.01);
+            for (int k = 0; k < 64; k++) dst[k] = NAN;
+            sac_u8_head_run(&head, dst, packed, scratch, src);
+            for (int64_t k = 0; k < head.n * head.oh * head.ow; k++) {
+                const int64_t x = k % head.ow, y = k / head.ow % head.oh, n = k / head.ow / head.oh;
+                double most = -INFINITY;
+                for (int64_t h = y * head.h / head.oh;
+                     h < ((y + 1) * head.h + head.oh - 1) / head.oh; h++) {
+                    for (int64_t w = x * head.w / head.ow;
+                         w < ((x + 1) * head.w + head.ow - 1) / head.ow; w++) {
+                        int64_t acc = 0;
+                        for (int64_t c = 0; c < head.c; c++)
+                            acc += src[((n * head.h + h) * head.w + w) * head.c + c] *
+                                   sac_quant_step(weights[c], scale);
+                        most = fmax(most, (double)acc * 0.01 * (double)scale +
+                                              (i == 4 ? 0.0 : (double)bias));
+                    }
+                }
+                const double want = head.sigmoid ? 1 / (1 + exp(-most)) : most;
+                cr_assert(fabs((double)dst[k] - want) <= 1e-5 * (1 + fabs(want)),
+                          "case %d, fast %d, cell %lld: %g, not %g", i, fast, (long long)k,
+                          (double)dst[k], want);
+            }
+        }
+        sac_free(src);
+        sac_free(packed);
+        sac_free(scratch);
+    }
 }
 
 // --- plans -------------------------------------------------------------------------------------
