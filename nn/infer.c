@@ -141,3 +141,24 @@ const char *sac_nn_backend_version(void) {
                    version->patch);
     return text;
 }
+
+const char *sac_nn_isa(void) {
+    // dnnl_cpu_isa_t is a set of bits; each level holds those of the ones it builds on.
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {{dnnl_cpu_isa_sse41, "sse41"},
+                 {dnnl_cpu_isa_avx, "avx"},
+                 {dnnl_cpu_isa_avx2, "avx2"},
+                 {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+                 {dnnl_cpu_isa_avx512_core, "avx512_core"},
+                 {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+                 {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+                 {dnnl_cpu_isa_avx512_core_fp16, "avx512_core_fp16"},
+                 {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"}};
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].isa == isa) return names[i].name;
+    }
+    return "other";
+}

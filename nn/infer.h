@@ -59,5 +59,7 @@ void sac_infer_close(sac_infer **infer);
 void sac_nn_set_threads(int threads);
 // Name and version of the backend library, e.g. "oneDNN 3.2.0".
 const char *sac_nn_backend_version(void);
+// Instruction set it uses on this machine, e.g. "avx512_core_vnni"; static text.
+const char *sac_nn_isa(void);
 
 #endif

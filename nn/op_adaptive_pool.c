@@ -5,6 +5,7 @@
 // Max: the gradient goes to the first largest value in scan order (depth, row, column).
 #include <inttypes.h>
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #include "core/clones.h"
@@ -244,24 +245,36 @@ typedef struct context {
     bool max;
 } context;
 
+// One block of channels of cell o, counted over all samples.
+static void forward_cell(const context *x, const float *src, float *dst, int32_t *places, int64_t o,
+                         int64_t k) {
+    const geometry *g = &x->g;
+    int64_t cells = g->od * g->oh * g->ow;
+    cell_box box = box_of(g, o % cells);
+    const float *s = src + o / cells * g->d * g->h * g->w * g->c + k * CHANNEL_BLOCK;
+    int64_t at = o * g->c + k * CHANNEL_BLOCK, count = block_size(g, k);
+    if (!x->max) {
+        avg_cell(g, &box, s, count, dst + at);
+    } else if (places == NULL) {
+        max_cell(g, &box, s, count, dst + at);
+    } else {
+        max_cell_place(g, &box, s, count, dst + at, places + at);
+    }
+}
+
 // buffers: src, dst, places (max in training) or nothing.
 static void run_forward(const context *x, const float *src, float *dst, int32_t *places) {
     const geometry *g = &x->g;
-    int64_t cells = g->od * g->oh * g->ow, blocks = block_count(g);
+    int64_t all = g->n * g->od * g->oh * g->ow, blocks = block_count(g);
+    if (omp_get_max_threads() == 1) {
+        // libgomp allocates for every parallel region, even for one of a single thread.
+        for (int64_t i = 0; i < all * blocks; i++)
+            forward_cell(x, src, dst, places, i / blocks, i % blocks);
+        return;
+    }
 #pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t o = 0; o < g->n * cells; o++) {
-        for (int64_t k = 0; k < blocks; k++) {
-            cell_box box = box_of(g, o % cells);
-            const float *s = src + o / cells * g->d * g->h * g->w * g->c + k * CHANNEL_BLOCK;
-            int64_t at = o * g->c + k * CHANNEL_BLOCK, count = block_size(g, k);
-            if (!x->max) {
-                avg_cell(g, &box, s, count, dst + at);
-            } else if (places == NULL) {
-                max_cell(g, &box, s, count, dst + at);
-            } else {
-                max_cell_place(g, &box, s, count, dst + at, places + at);
-            }
-        }
+    for (int64_t o = 0; o < all; o++) {
+        for (int64_t k = 0; k < blocks; k++) forward_cell(x, src, dst, places, o, k);
     }
 }
 

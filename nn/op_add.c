@@ -1,6 +1,7 @@
 // Element-wise sum of two to eight inputs of one shape. Backward copies nothing: every wanted
 // diff_src IS the buffer of diff_dst, so the plan must never write a gradient buffer in place once
 // it has been handed on.
+#include <omp.h>
 #include <string.h>
 
 #include "core/clones.h"
@@ -60,19 +61,25 @@ SAC_CLONES static void add_more(float *restrict dst, const float *restrict a, in
     for (int64_t i = 0; i < n; i++) dst[i] += a[i];
 }
 
+static void sum_block(const sum_context *c, float *const *buffers, int64_t begin) {
+    const int64_t n = c->count - begin < BLOCK ? c->count - begin : BLOCK;
+    float *dst = buffers[c->src_count] + begin;
+    add_two(dst, buffers[0] + begin, buffers[1] + begin, n);
+    for (int k = 2; k < c->src_count; k++) add_more(dst, buffers[k] + begin, n);
+}
+
 // buffers: the inputs, then dst. All in one layout, so order of elements does not matter.
 static void sum_kernel(const void *context, float *const *buffers, sac_rng *rng) {
     (void)rng;
     const sum_context *c = context;
-    int64_t count = c->count;
-    int src_count = c->src_count;
-    float *dst = buffers[src_count];
-#pragma omp parallel for schedule(static) if (count > 4 * BLOCK)
-    for (int64_t begin = 0; begin < count; begin += BLOCK) {
-        int64_t n = count - begin < BLOCK ? count - begin : BLOCK;
-        add_two(dst + begin, buffers[0] + begin, buffers[1] + begin, n);
-        for (int k = 2; k < src_count; k++) add_more(dst + begin, buffers[k] + begin, n);
+    const int64_t count = c->count;
+    if (count <= 4 * BLOCK || omp_get_max_threads() == 1) {
+        // libgomp allocates for every parallel region, even for one of a single thread.
+        for (int64_t begin = 0; begin < count; begin += BLOCK) sum_block(c, buffers, begin);
+        return;
     }
+#pragma omp parallel for schedule(static)
+    for (int64_t begin = 0; begin < count; begin += BLOCK) sum_block(c, buffers, begin);
 }
 
 static sac_status build_forward(sac_build *build, sac_build_node *node, sac_error *error) {

@@ -1,6 +1,7 @@
 // Inputs joined along one axis (not N). In a plan all of them take the layout of the largest; an
 // own kernel then copies runs of consecutive floats, which is what oneDNN's concat does too, but
 // also splits them again for the backward pass without window descriptors.
+#include <omp.h>
 #include <string.h>
 
 #include "nn/op.h"
@@ -75,17 +76,23 @@ typedef struct join_context {
     int64_t offset[SAC_MAX_SRC], run[SAC_MAX_SRC];
 } join_context;
 
+static void join_row(const join_context *c, float *const *buffers, int64_t r) {
+    float *whole = buffers[c->count] + r * c->row;
+    for (int k = 0; k < c->count; k++)
+        memcpy(whole + c->offset[k], buffers[k] + r * c->run[k], (size_t)c->run[k] * sizeof(float));
+}
+
 // buffers: the parts, then the whole.
 static void join_kernel(const void *context, float *const *buffers, sac_rng *rng) {
     (void)rng;
     const join_context *c = context;
-    float *whole = buffers[c->count];
-#pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < c->rows; r++) {
-        for (int k = 0; k < c->count; k++)
-            memcpy(whole + r * c->row + c->offset[k], buffers[k] + r * c->run[k],
-                   (size_t)c->run[k] * sizeof(float));
+    if (omp_get_max_threads() == 1) {
+        // libgomp allocates for every parallel region, even for one of a single thread.
+        for (int64_t r = 0; r < c->rows; r++) join_row(c, buffers, r);
+        return;
     }
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < c->rows; r++) join_row(c, buffers, r);
 }
 
 static void split_kernel(const void *context, float *const *buffers, sac_rng *rng) {

@@ -2,6 +2,7 @@
 // it makes space-to-depth (the first layer of YOLOX) and channel groups. In a plan the physical
 // order of axes stays that of the input and an own kernel copies runs of floats.
 #include <inttypes.h>
+#include <omp.h>
 #include <string.h>
 
 #include "nn/op.h"
@@ -90,7 +91,12 @@ static void ref_backward(const sac_ref *ref) {
 static void forward_kernel(const void *context, float *const *buffers, sac_rng *rng) {
     (void)rng;
     const cut *c = context;
-#pragma omp parallel for schedule(static) if (c->outer > 64)
+    if (c->outer <= 64 || omp_get_max_threads() == 1) {
+        // libgomp allocates for every parallel region, even for one of a single thread.
+        for (int64_t o = 0; o < c->outer; o++) take(c, o, buffers[0], buffers[1]);
+        return;
+    }
+#pragma omp parallel for schedule(static)
     for (int64_t o = 0; o < c->outer; o++) take(c, o, buffers[0], buffers[1]);
 }
 

@@ -1,52 +1,114 @@
-// Streaming scorer: a ring of prepared gray planes, border replication at both ends of the clip,
-// one network run per frame, causal smoothing. No decoding, no files besides the model, no threads
-// of its own, no allocation per frame.
+// The public runtime: a model with its plans, and the streams that are scored with them, on the
+// calling thread or on the workers of a pool. No decoding, no files besides the model, no
+// allocation per frame.
 #include "student/runtime.h"
 
 #include <math.h>
+#include <sched.h>
 #include <string.h>
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "core/time.h"
 #include "nn/infer.h"
+#include "student/pool.h"
+#include "student/timeline.h"
 
-struct sac_student {
+// What students of one model have in common.
+typedef struct base {
     sac_student_options options;
     sac_model *model;
+    sac_engine *engine;
     sac_student_info info;
-    sac_preprocessor *preprocessor;
-    sac_infer *infer;
-    float *input; // of the plan, [H][W][3]
-    const float *map16, *map4, *map1;
-    int64_t plane_size;
+    char backend[64];
+} base;
 
-    // Frame i of the stream lies in slot i % slots until slots later ones have been pushed.
-    uint8_t *planes; // [slots][H][W]
-    uint8_t *spare;  // [H][W] for sac_student_prepare
-    double *times;   // [slots]
-    int64_t slots;
-    int history, lookahead; // frames before and after t that are looked at
-    int64_t pushed, pulled;
+struct sac_student_pool {
+    base base;
+    sac_pool *workers;
+    int ahead; // results of one stream that may be under way
+};
+
+struct sac_student {
+    base own;         // without a pool
+    const base *base; // own, or the pool's
+    sac_student_pool *pool;
+    sac_preprocessor *preprocessor;
+    sac_timeline *stream;
+    sac_seat *seat;    // of the stream in the pool
+    uint8_t *spare;    // [H][W] for sac_student_prepare
+    sac_maps prepared; // of sac_student_score_prepared
+    int64_t pushed;
     bool finished;
-    sac_causal_smoother fresh, smoother; // fresh: as after init, to reset without failing
 };
 
 sac_student_options sac_student_default_options(void) {
     return (sac_student_options){0};
 }
 
-static void fill_info(sac_student *s) {
-    const sac_preprocess *p = &s->model->preprocess;
-    s->info = (sac_student_info){.arch = s->model->arch,
-                                 .width = p->width,
-                                 .height = p->height,
-                                 .channels = p->channels,
-                                 .offsets = {p->offsets[0], p->offsets[1], p->offsets[2]},
-                                 .lookahead = s->lookahead,
-                                 .parameters = sac_params_elements(s->model->params, true)};
-    for (int i = 0; i < sac_net_count(s->model->net); i++) {
-        s->info.macs += sac_net_macs(s->model->net, i);
+// ---- what students share ------------------------------------------------------------------------
+
+static void fill_info(base *b) {
+    const sac_model *model = b->model;
+    const sac_preprocess *p = &model->preprocess;
+    b->info.arch = model->arch;
+    b->info.width = p->width;
+    b->info.height = p->height;
+    b->info.channels = p->channels;
+    memcpy(b->info.offsets, p->offsets, sizeof b->info.offsets);
+    b->info.lookahead = p->offsets[2] > 0 ? p->offsets[2] : 0;
+    b->info.parameters = sac_params_elements(model->params, true);
+    for (int i = 0; i < sac_net_count(model->net); i++) b->info.macs += sac_net_macs(model->net, i);
+    b->info.split = sac_engine_split(b->engine);
+    b->info.macs_per_frame = sac_engine_macs(b->engine);
+    b->info.plan_bytes = sac_engine_bytes(b->engine);
+    (void)snprintf(b->backend, sizeof b->backend, "%s",
+                   b->options.reference ? "plain reference" : sac_nn_backend_version());
+    b->info.backend = b->backend;
+    b->info.isa = b->options.reference ? "portable" : sac_nn_isa();
+}
+
+static void base_close(base *b) {
+    sac_engine_close(&b->engine);
+    sac_model_close(&b->model);
+}
+
+// Takes the model over, also on failure.
+static sac_status base_create(base *b, sac_model **model, const sac_student_options *options,
+                              int threads, sac_error *error) {
+    sac_status status = SAC_OK;
+    b->model = *model;
+    *model = NULL;
+    b->options = options != NULL ? *options : sac_student_default_options();
+    if (b->options.threads < 0 || b->options.threads > 1024) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%d threads, 0..1024 expected",
+                             b->options.threads);
     }
+    const double start = sac_time_s();
+    const sac_engine_options engine = {.threads = threads >= 0 ? threads : b->options.threads,
+                                       .reference = b->options.reference};
+    SAC_TRY(sac_engine_create(&b->engine, b->model, &engine, error));
+    b->info.plan_ms = (sac_time_s() - start) * 1e3;
+    fill_info(b);
+fail:
+    return status;
+}
+
+// Preprocessing, rings and result places of one stream.
+static sac_status student_fill(sac_student *s, int ahead, sac_error *error) {
+    sac_status status = SAC_OK;
+    const base *b = s->base;
+    const sac_preprocess *p = &b->model->preprocess;
+    const sac_timeline_options stream = {.ahead = ahead,
+                                         .gate = b->options.gate,
+                                         .smoothing_sigma = b->options.smoothing_sigma,
+                                         .smoothing_taps = b->options.smoothing_taps};
+    SAC_TRY(sac_timeline_create(&s->stream, p, b->engine, &stream, error));
+    s->spare = sac_calloc((int64_t)p->width * p->height, 1);
+    SAC_TRY_ALLOC(s->spare);
+    SAC_TRY(sac_preprocessor_create(&s->preprocessor, p));
+fail:
+    return status;
 }
 
 sac_status sac_student_create(sac_student **out, sac_model **model,
@@ -55,56 +117,9 @@ sac_status sac_student_create(sac_student **out, sac_model **model,
     *out = NULL;
     sac_student *s = sac_calloc(1, sizeof *s);
     SAC_TRY_ALLOC(s);
-    s->model = *model;
-    *model = NULL;
-    s->options = options != NULL ? *options : sac_student_default_options();
-    if (s->options.threads < 0 || s->options.threads > 1024) {
-        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%d threads, 0..1024 expected",
-                               s->options.threads);
-        goto fail;
-    }
-    status =
-        sac_causal_smoother_init(&s->fresh, s->options.smoothing_sigma, s->options.smoothing_taps);
-    if (status < 0) {
-        sac_error_set(
-            error, status, -1,
-            "causal smoothing with sigma %g and %d taps is out of range (at most %d taps)",
-            s->options.smoothing_sigma, s->options.smoothing_taps, SAC_SMOOTHING_CAUSAL_TAPS);
-        goto fail;
-    }
-    s->smoother = s->fresh;
-
-    const sac_preprocess *p = &s->model->preprocess;
-    s->plane_size = (int64_t)p->width * p->height;
-    s->history = p->offsets[0] < 0 ? -p->offsets[0] : 0;
-    s->lookahead = p->offsets[2] > 0 ? p->offsets[2] : 0;
-    s->slots = s->history + 1 + s->lookahead + SAC_STUDENT_WAITING;
-    fill_info(s);
-    s->planes = sac_calloc(s->slots * s->plane_size, 1);
-    SAC_TRY_ALLOC(s->planes);
-    s->spare = sac_calloc(s->plane_size, 1);
-    SAC_TRY_ALLOC(s->spare);
-    s->times = sac_calloc(s->slots, sizeof *s->times);
-    SAC_TRY_ALLOC(s->times);
-    SAC_TRY(sac_preprocessor_create(&s->preprocessor, p));
-
-    // The backend splits its work when the plan is made, so the thread count is set before that,
-    // too.
-    sac_nn_set_threads(s->options.threads);
-    const sac_plan_options plan = {.batch = 1,
-                                   .backend =
-                                       s->options.reference ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
-                                   .channels_last = true};
-    SAC_TRY(sac_infer_create(&s->infer, s->model->net, s->model->params, &plan, error));
-    s->input = sac_infer_input(s->infer, "frames");
-    s->map16 = sac_infer_output(s->infer, "map16");
-    s->map4 = sac_infer_output(s->infer, "map4");
-    s->map1 = sac_infer_output(s->infer, "map1");
-    if (s->input == NULL || s->map16 == NULL || s->map4 == NULL || s->map1 == NULL) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                               "the network lacks one of frames, map16, map4, map1");
-        goto fail;
-    }
+    s->base = &s->own;
+    SAC_TRY(base_create(&s->own, model, options, -1, error));
+    SAC_TRY(student_fill(s, 1, error));
     *out = s;
     return SAC_OK;
 fail:
@@ -114,26 +129,131 @@ fail:
                          sac_status_name(status));
 }
 
+static sac_status load(sac_model **model, double *load_ms, const char *path, sac_error *error) {
+    if (path == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the model path is NULL");
+    const double start = sac_time_s();
+    const sac_status status = sac_model_load(model, path, error);
+    *load_ms = (sac_time_s() - start) * 1e3;
+    return status;
+}
+
 sac_status sac_student_open(sac_student **student, const char *path,
                             const sac_student_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     sac_model *model = NULL;
+    double load_ms = 0;
     if (student == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "student is NULL");
     *student = NULL;
-    if (path == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the model path is NULL");
-    SAC_TRY(sac_model_load(&model, path, error));
+    SAC_TRY(load(&model, &load_ms, path, error));
     SAC_TRY(sac_student_create(student, &model, options, error));
+    (*student)->own.info.load_ms = load_ms;
 fail:
     return status;
 }
 
+void sac_student_close(sac_student **student) {
+    if (student == NULL || *student == NULL) return;
+    sac_student *s = *student;
+    sac_seat_close(&s->seat);
+    sac_timeline_close(&s->stream);
+    sac_preprocessor_close(&s->preprocessor);
+    sac_free(s->spare);
+    base_close(&s->own);
+    sac_free(s);
+    *student = NULL;
+}
+
 const sac_model *sac_student_model(const sac_student *student) {
-    return student->model;
+    return student->base->model;
 }
 
 void sac_student_get_info(const sac_student *student, sac_student_info *info) {
-    *info = student->info;
+    *info = student->base->info;
 }
+
+// ---- pool ---------------------------------------------------------------------------------------
+
+static int core_count(void) {
+    cpu_set_t set;
+    const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count > 0 ? count : 1;
+}
+
+sac_status sac_student_pool_create(sac_student_pool **out, sac_model **model,
+                                   const sac_student_options *options,
+                                   const sac_student_pool_options *pool_options, sac_error *error) {
+    sac_status status = SAC_OK;
+    const sac_student_pool_options wanted =
+        pool_options != NULL ? *pool_options : (sac_student_pool_options){0};
+    *out = NULL;
+    sac_student_pool *pool = sac_calloc(1, sizeof *pool);
+    SAC_TRY_ALLOC(pool);
+    if (wanted.workers < 0 || wanted.workers > 1024) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%d workers, 0..1024 expected",
+                               wanted.workers);
+        goto fail;
+    }
+    const int workers = wanted.workers > 0 ? wanted.workers : core_count();
+    // Enough for every worker to find a result to work on while others are handed out.
+    pool->ahead =
+        2 * workers + 2 < SAC_STUDENT_WAITING - 1 ? 2 * workers + 2 : SAC_STUDENT_WAITING - 1;
+    SAC_TRY(base_create(&pool->base, model, options, 1, error));
+    SAC_TRY(sac_pool_create(&pool->workers, pool->base.engine, workers, wanted.pin, error));
+    pool->base.info.plan_bytes = sac_pool_bytes(pool->workers);
+    *out = pool;
+    return SAC_OK;
+fail:
+    sac_model_close(model);
+    sac_student_pool_close(&pool);
+    return sac_error_set(error, status, -1, "the students cannot be prepared: %s",
+                         sac_status_name(status));
+}
+
+sac_status sac_student_pool_open(sac_student_pool **pool, const char *path,
+                                 const sac_student_options *options,
+                                 const sac_student_pool_options *pool_options, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_model *model = NULL;
+    double load_ms = 0;
+    if (pool == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "pool is NULL");
+    *pool = NULL;
+    SAC_TRY(load(&model, &load_ms, path, error));
+    SAC_TRY(sac_student_pool_create(pool, &model, options, pool_options, error));
+    (*pool)->base.info.load_ms = load_ms;
+fail:
+    return status;
+}
+
+sac_status sac_student_pool_stream(sac_student_pool *pool, sac_student **out, sac_error *error) {
+    sac_status status = SAC_OK;
+    *out = NULL;
+    sac_student *s = sac_calloc(1, sizeof *s);
+    SAC_TRY_ALLOC(s);
+    s->base = &pool->base;
+    s->pool = pool;
+    SAC_TRY(student_fill(s, pool->ahead, error));
+    SAC_TRY(sac_seat_create(&s->seat, pool->workers, s->stream));
+    *out = s;
+    return SAC_OK;
+fail:
+    sac_student_close(&s);
+    return sac_error_set(error, status, -1, "a student of the pool cannot be prepared: %s",
+                         sac_status_name(status));
+}
+
+int sac_student_pool_workers(const sac_student_pool *pool) {
+    return sac_pool_workers(pool->workers);
+}
+
+void sac_student_pool_close(sac_student_pool **slot) {
+    if (slot == NULL || *slot == NULL) return;
+    sac_pool_close(&(*slot)->workers);
+    base_close(&(*slot)->base);
+    sac_free(*slot);
+    *slot = NULL;
+}
+
+// ---- frames in ----------------------------------------------------------------------------------
 
 // Turns one frame into a gray plane of the network's size, with a message for what the caller got
 // wrong.
@@ -155,9 +275,8 @@ static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pix
     return SAC_OK;
 }
 
-sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, int height,
-                            int channels, double time_s, sac_error *error) {
-    sac_status status = SAC_OK;
+// Checks that a frame may come now, and where its plane goes.
+static sac_status begin_push(sac_student *s, uint8_t **plane, double time_s, sac_error *error) {
     if (s->finished) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed,
                              "frame %lld: pushed after the stream was finished; reset first",
@@ -168,18 +287,48 @@ sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, in
                              "frame %lld: its presentation time is not finite",
                              (long long)s->pushed);
     }
-    // The new frame takes the slot of frame pushed - slots, which frame `pulled` may still look at.
-    if (s->pushed - s->slots >= s->pulled - s->history) {
+    *plane = s->seat != NULL ? sac_seat_plane(s->seat) : sac_timeline_plane(s->stream);
+    if (*plane == NULL) {
         return sac_error_set(
             error, SAC_ERROR_ARGUMENT, s->pushed,
             "frame %lld: more than %d results wait; pull until SAC_AGAIN after each push",
             (long long)s->pushed, SAC_STUDENT_WAITING);
     }
-    int64_t slot = s->pushed % s->slots;
-    SAC_TRY(
-        prepare_gray(s, s->planes + slot * s->plane_size, pixels, width, height, channels, error));
-    s->times[slot] = time_s;
+    return SAC_OK;
+}
+
+static void end_push(sac_student *s, double time_s) {
+    sac_timeline_gate(s->stream);
+    if (s->seat != NULL) {
+        sac_seat_commit(s->seat, time_s);
+    } else {
+        sac_timeline_commit(s->stream, time_s);
+    }
     s->pushed++;
+}
+
+sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, int height,
+                            int channels, double time_s, sac_error *error) {
+    sac_status status = SAC_OK;
+    uint8_t *plane = NULL;
+    SAC_TRY(begin_push(s, &plane, time_s, error));
+    SAC_TRY(prepare_gray(s, plane, pixels, width, height, channels, error));
+    end_push(s, time_s);
+fail:
+    return status;
+}
+
+sac_status sac_student_push_plane(sac_student *s, const uint8_t *plane, double time_s,
+                                  sac_error *error) {
+    sac_status status = SAC_OK;
+    uint8_t *to = NULL;
+    SAC_TRY(begin_push(s, &to, time_s, error));
+    if (plane == NULL) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed, "frame %lld: no plane",
+                             (long long)s->pushed);
+    }
+    memcpy(to, plane, (size_t)s->base->info.width * (size_t)s->base->info.height);
+    end_push(s, time_s);
 fail:
     return status;
 }
@@ -187,75 +336,65 @@ fail:
 sac_status sac_student_finish(sac_student *s, sac_error *error) {
     (void)error;
     s->finished = true;
+    if (s->seat != NULL) {
+        sac_seat_finish(s->seat);
+    } else {
+        sac_timeline_finish(s->stream);
+    }
     return SAC_OK;
-}
-
-// Runs the network on what lies in s->input and fills everything but frame, time and smoothing.
-static sac_status run(sac_student *s, int64_t frame, sac_result *result, sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_nn_set_threads(s->options.threads);
-    SAC_TRY(sac_infer_run(s->infer, error));
-    bool finite = isfinite(s->map1[0]);
-    int peak = 0;
-    for (int i = 0; i < SAC_MAP_COARSE * SAC_MAP_COARSE; i++)
-        finite = finite && isfinite(s->map4[i]);
-    for (int i = 0; i < SAC_MAP_FINE * SAC_MAP_FINE; i++) {
-        finite = finite && isfinite(s->map16[i]);
-        if (s->map16[i] > s->map16[peak]) peak = i;
-    }
-    if (!finite) {
-        return sac_error_set(error, SAC_ERROR_NUMERIC, frame,
-                             "frame %lld: the network's score is not finite", (long long)frame);
-    }
-    float score = sac_frame_score(s->map16, s->map4, s->map1[0]);
-    *result = (sac_result){.score = score,
-                           .score_smoothed = score,
-                           .peak_x = ((float)(peak % SAC_MAP_FINE) + 0.5f) / SAC_MAP_FINE,
-                           .peak_y = ((float)(peak / SAC_MAP_FINE) + 0.5f) / SAC_MAP_FINE,
-                           .map16 = s->map16,
-                           .map4 = s->map4,
-                           .map1 = s->map1[0]};
-fail:
-    return status;
-}
-
-sac_status sac_student_pull(sac_student *s, sac_result *result, sac_error *error) {
-    sac_status status = SAC_OK;
-    const int64_t t = s->pulled;
-    if (t >= s->pushed) return s->finished ? SAC_EOF : SAC_AGAIN;
-    if (!s->finished && t + s->lookahead >= s->pushed) return SAC_AGAIN;
-    const uint8_t *planes[3];
-    for (int i = 0; i < 3; i++) {
-        int64_t frame = t + s->model->preprocess.offsets[i];
-        if (frame < 0) frame = 0;
-        if (frame >= s->pushed) frame = s->pushed - 1;
-        planes[i] = s->planes + frame % s->slots * s->plane_size;
-    }
-    sac_preprocess_stack(s->input, planes, &s->model->preprocess);
-    SAC_TRY(run(s, t, result, error));
-    result->frame = t;
-    result->time_s = s->times[t % s->slots];
-    result->score_smoothed = sac_causal_smoother_push(&s->smoother, result->score);
-    s->pulled++;
-    return SAC_OK;
-fail:
-    return status;
 }
 
 void sac_student_reset(sac_student *s) {
     s->pushed = 0;
-    s->pulled = 0;
     s->finished = false;
-    s->smoother = s->fresh;
+    if (s->seat != NULL) {
+        sac_seat_reset(s->seat);
+    } else {
+        sac_timeline_reset(s->stream);
+    }
+}
+
+// ---- results out --------------------------------------------------------------------------------
+
+void sac_student_wait(sac_student *s) {
+    if (s->seat != NULL) (void)sac_seat_look(s->seat, true);
+}
+
+int64_t sac_student_reused(sac_student *s) {
+    return s->seat != NULL ? sac_seat_reused(s->seat) : sac_timeline_reused(s->stream);
+}
+
+sac_status sac_student_pull(sac_student *s, sac_result *result, sac_error *error) {
+    sac_timeline_state state =
+        s->seat != NULL ? sac_seat_look(s->seat, false) : sac_timeline_look(s->stream);
+    sac_task task;
+    while (s->seat == NULL && (state == SAC_TIMELINE_BUSY || state == SAC_TIMELINE_FULL)) {
+        if (sac_timeline_claim(s->stream, &task)) {
+            sac_task_run(&task, s->base->engine);
+            sac_task_done(&task);
+        }
+        state = sac_timeline_look(s->stream);
+    }
+    if (state == SAC_TIMELINE_EOF) return SAC_EOF;
+    if (state != SAC_TIMELINE_READY) return SAC_AGAIN;
+    return s->seat != NULL ? sac_seat_take(s->seat, result, error)
+                           : sac_timeline_take(s->stream, result, error);
 }
 
 sac_status sac_student_score_prepared(sac_student *s, const float *input, sac_result *result,
                                       sac_error *error) {
+    sac_status status = SAC_OK;
     if (input == NULL || result == NULL) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "input or result is NULL");
     }
-    memcpy(s->input, input, (size_t)s->plane_size * 3 * sizeof *input);
-    return run(s, 0, result, error);
+    if (s->pool != NULL) {
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                             "students of a pool score streams only; open one of its own");
+    }
+    SAC_TRY(sac_engine_prepared(s->own.engine, &s->prepared, input, error));
+    SAC_TRY(sac_maps_result(result, &s->prepared, 0, error));
+fail:
+    return status;
 }
 
 sac_status sac_student_prepare(sac_student *s, float *plane, const uint8_t *pixels, int width,
@@ -263,20 +402,7 @@ sac_status sac_student_prepare(sac_student *s, float *plane, const uint8_t *pixe
     sac_status status = SAC_OK;
     if (plane == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "plane is NULL");
     SAC_TRY(prepare_gray(s, s->spare, pixels, width, height, channels, error));
-    sac_preprocess_plane(plane, s->spare, &s->model->preprocess);
+    sac_preprocess_plane(plane, s->spare, &s->base->model->preprocess);
 fail:
     return status;
-}
-
-void sac_student_close(sac_student **student) {
-    if (student == NULL || *student == NULL) return;
-    sac_student *s = *student;
-    sac_infer_close(&s->infer);
-    sac_preprocessor_close(&s->preprocessor);
-    sac_free(s->planes);
-    sac_free(s->spare);
-    sac_free(s->times);
-    sac_model_close(&s->model);
-    sac_free(s);
-    *student = NULL;
 }

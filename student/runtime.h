@@ -10,6 +10,11 @@
 // failure.
 SAC_NODISCARD sac_status sac_student_create(sac_student **student, sac_model **model,
                                             const sac_student_options *options, sac_error *error);
+// The same for a pool.
+SAC_NODISCARD sac_status sac_student_pool_create(sac_student_pool **pool, sac_model **model,
+                                                 const sac_student_options *options,
+                                                 const sac_student_pool_options *pool_options,
+                                                 sac_error *error);
 const sac_model *sac_student_model(const sac_student *student); // borrowed
 
 #endif

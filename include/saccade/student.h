@@ -1,6 +1,7 @@
 // The student runtime: loads a model file, takes frames, gives anomaly scores and maps. One
-// sac_student serves one stream at a time and one thread at a time; open one per stream. It does
-// not decode: see saccade/video.h.
+// sac_student serves one stream at a time and one thread at a time; open one per stream, or, to
+// share weights and cores, one pool and a student of it per stream. It does not decode: see
+// saccade/video.h.
 #ifndef SACCADE_STUDENT_H
 #define SACCADE_STUDENT_H
 
@@ -23,6 +24,11 @@ typedef struct sac_student_options {
     bool reference;         // run on the plain reference instead of oneDNN (slow; for checking)
     double smoothing_sigma; // causal smoothing of the scores, frames; 0: the default of sac_smooth
     int smoothing_taps;     // 0: default
+    // Frames in which nothing moved beyond sensor noise are replaced by the last one in which
+    // something did, and results whose three frames are thereby those of the result before are not
+    // computed again. Saves most of the work on quiet cameras; changes scores a little, so it is
+    // off by default. The rule stands in student/timeline.h.
+    bool gate;
     sac_logger logger;
 } sac_student_options;
 
@@ -34,7 +40,13 @@ typedef struct sac_student_info {
     int channels;             // of a frame: 1 gray
     int offsets[3];           // frames looked at, relative to t: -3 0 3
     int lookahead;            // frames that must follow before t can be scored
-    int64_t parameters, macs; // trained parameters; multiply-accumulates per frame
+    int64_t parameters, macs; // trained parameters; multiply-accumulates of the whole network
+    int64_t macs_per_frame;   // the same as run in a stream: a stem per frame counts once
+    bool split;               // the stem is computed once per frame, apart from the body
+    const char *backend;      // "oneDNN 3.2.0", "plain reference"
+    const char *isa;          // instruction set the backend uses here, "avx512_core_vnni"
+    double load_ms, plan_ms;  // reading and checking the model file (0: from memory); planning
+    int64_t plan_bytes;       // weights, activations and scratch memory of the plans
 } sac_student_info;
 
 typedef struct sac_result {
@@ -77,8 +89,14 @@ SAC_API SAC_NODISCARD sac_status sac_student_push(sac_student *student, const ui
                                                   double time_s, sac_error *error);
 // No more frames: the remaining ones become available to pull. Calling it again changes nothing.
 SAC_API SAC_NODISCARD sac_status sac_student_finish(sac_student *student, sac_error *error);
+// The next frame as a network plane, u8 [height][width] of the network: what the preprocessing
+// gives, in streaming order. For benchmarks of the student alone.
+// SAC_ERROR_ARGUMENT as sac_student_push.
+SAC_API SAC_NODISCARD sac_status sac_student_push_plane(sac_student *student, const uint8_t *plane,
+                                                        double time_s, sac_error *error);
 // Next result in frame order, exactly one per pushed frame. The network runs inside this call,
-// without allocating.
+// without allocating; with a pool it runs on the workers, and a call waits only when more frames
+// than these can take up are under way.
 // SAC_OK; SAC_AGAIN: push more first; SAC_EOF: all frames of a finished stream were handed out;
 // SAC_ERROR_NUMERIC: a score is not finite (position and message name the frame, which stays the
 // next one); SAC_ERROR_BACKEND.
@@ -88,10 +106,13 @@ SAC_API SAC_NODISCARD sac_status sac_student_pull(sac_student *student, sac_resu
                                                   sac_error *error);
 // Forgets the stream (frames, smoothing) and starts at frame 0 again.
 SAC_API void sac_student_reset(sac_student *student);
+// Results that the gate took over from the frame before since the stream began.
+SAC_API int64_t sac_student_reused(sac_student *student);
 // Scores one prepared input f32 [height][width][3] (channels-last: three planes of
-// sac_student_prepare interleaved): the network alone, for benchmarks. Does not touch the stream;
-// frame and time of the result are 0 and score_smoothed is the raw score. Errors as
-// sac_student_pull.
+// sac_student_prepare interleaved): the whole network alone, for like-for-like comparison with
+// runtimes that know nothing of streams. Does not touch the stream; frame and time of the result
+// are 0 and score_smoothed is the raw score. The first call may plan the whole network. Errors as
+// sac_student_pull; SAC_ERROR_UNSUPPORTED: the student belongs to a pool.
 SAC_API SAC_NODISCARD sac_status sac_student_score_prepared(sac_student *student,
                                                             const float *input, sac_result *result,
                                                             sac_error *error);
@@ -102,6 +123,36 @@ SAC_API SAC_NODISCARD sac_status sac_student_prepare(sac_student *student, float
                                                      const uint8_t *pixels, int width, int height,
                                                      int channels, sac_error *error);
 SAC_API void sac_student_close(sac_student **student); // NULL-safe
+
+// Throughput: worker threads with one compute thread each over one set of weights. Frames of many
+// streams, and of one stream where the network has a stem per frame or enough frames wait, are
+// scored side by side without barriers; results are bit-identical to those of a student with one
+// thread. Memory per stream does not depend on its length.
+typedef struct sac_student_pool sac_student_pool;
+
+typedef struct sac_student_pool_options {
+    int workers; // threads, 0..1024; 0: one per core
+    bool pin;    // keep each worker on one core; for machines that do nothing else
+} sac_student_pool_options;
+
+// Loads and plans once for all workers. Of `options` the pool uses all but threads (each run has
+// one); smoothing, gate and logger are those of every stream. NULL: the defaults.
+// Errors as sac_student_open.
+SAC_API SAC_NODISCARD sac_status sac_student_pool_open(sac_student_pool **pool, const char *path,
+                                                       const sac_student_options *options,
+                                                       const sac_student_pool_options *pool_options,
+                                                       sac_error *error);
+// A student of the pool, to be used like any other, each from one thread at a time. Differences:
+// push returns before the network has seen the frame, and pull gives SAC_AGAIN also while a result
+// is being computed and more frames may be pushed meanwhile. SAC_ERROR_MEMORY.
+SAC_API SAC_NODISCARD sac_status sac_student_pool_stream(sac_student_pool *pool,
+                                                         sac_student **student, sac_error *error);
+// Waits until the next result, if its frames are there, has been computed: pull then gives it. For
+// live streams, where the next frame is long in coming. Returns at once without a pool.
+SAC_API void sac_student_wait(sac_student *student);
+SAC_API int sac_student_pool_workers(const sac_student_pool *pool);
+// All students of the pool must have been closed. NULL-safe.
+SAC_API void sac_student_pool_close(sac_student_pool **pool);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,223 @@
+// Plans of the student's network and the copies between them. Which frame belongs where, and what
+// a score is, is decided elsewhere.
+#include "student/engine.h"
+
+#include <string.h>
+
+#include "core/check.h"
+#include "core/memory.h"
+#include "nn/infer.h"
+#include "student/split.h"
+
+struct sac_engine {
+    sac_engine_options options;
+    const sac_model *model;
+    const sac_engine *donor; // set: a clone
+    int64_t plane_size;      // H * W
+    // Split: stem and body; else whole. `whole` is also made for prepared inputs when they come.
+    sac_infer *stem, *body, *whole;
+    int64_t places, feature_place_bytes; // split: h * w, bytes of the C values of one place
+    char *features;                      // name of the stem's output
+    int64_t macs;
+};
+
+static int64_t macs_of(const sac_net *net) {
+    int64_t macs = 0;
+    for (int i = 0; i < sac_net_count(net); i++) macs += sac_net_macs(net, i);
+    return macs;
+}
+
+static sac_status plan(sac_infer **infer, const sac_engine *e, const sac_net *net,
+                       const sac_params *params, sac_error *error) {
+    const sac_plan_options options = {.batch = 1,
+                                      .backend = e->options.reference ? SAC_BACKEND_REF
+                                                                      : SAC_BACKEND_ONEDNN,
+                                      .channels_last = true,
+                                      // The outputs of the heads have one channel.
+                                      .channels_last_outputs = true};
+    // The backend splits its work when the plan is made, so the thread count is set before that.
+    sac_nn_set_threads(e->options.threads);
+    return sac_infer_create(infer, net, params, &options, error);
+}
+
+static sac_status check_outputs(const sac_infer *infer, sac_error *error) {
+    static const char *const names[] = {"map16", "map4", "map1"};
+    for (int i = 0; i < 3; i++) {
+        if (sac_infer_output(infer, names[i]) == NULL)
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks output '%s'",
+                                 names[i]);
+    }
+    return SAC_OK;
+}
+
+static sac_status plan_whole(sac_engine *e, sac_error *error) {
+    sac_status status = SAC_OK;
+    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, error));
+    if (sac_infer_input(e->whole, "frames") == NULL)
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'");
+    SAC_TRY(check_outputs(e->whole, error));
+fail:
+    return status;
+}
+
+sac_status sac_engine_create(sac_engine **out, const sac_model *model,
+                             const sac_engine_options *options, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_split *split = NULL;
+    *out = NULL;
+    sac_engine *e = sac_calloc(1, sizeof *e);
+    SAC_TRY_ALLOC(e);
+    e->options = *options;
+    e->model = model;
+    e->plane_size = (int64_t)model->preprocess.width * model->preprocess.height;
+    if (!options->whole) SAC_TRY(sac_split_create(&split, model->net, model->params, NULL, error));
+    if (split == NULL) {
+        SAC_TRY(plan_whole(e, error));
+        e->macs = macs_of(model->net);
+    } else {
+        e->features = sac_strdup(split->features[0]);
+        SAC_TRY_ALLOC(e->features);
+        SAC_TRY(plan(&e->stem, e, split->stem, split->stem_params, error));
+        SAC_TRY(plan(&e->body, e, split->body, split->body_params, error));
+        SAC_TRY(check_outputs(e->body, error));
+        e->macs = macs_of(split->stem) + macs_of(split->body);
+        e->places = split->shape.dims[2] * split->shape.dims[3];
+        e->feature_place_bytes = split->shape.dims[1] * (int64_t)sizeof(float);
+    }
+    *out = e;
+    e = NULL;
+fail:
+    sac_split_close(&split);
+    sac_engine_close(&e);
+    return status;
+}
+
+sac_status sac_engine_clone(sac_engine **out, const sac_engine *donor, sac_error *error) {
+    sac_status status = SAC_OK;
+    *out = NULL;
+    sac_engine *e = sac_calloc(1, sizeof *e);
+    SAC_TRY_ALLOC(e);
+    e->options = donor->options;
+    e->model = donor->model;
+    e->donor = donor;
+    e->plane_size = donor->plane_size;
+    e->places = donor->places;
+    e->feature_place_bytes = donor->feature_place_bytes;
+    e->features = donor->features;
+    e->macs = donor->macs;
+    if (donor->stem != NULL) SAC_TRY(sac_infer_clone(&e->stem, donor->stem, error));
+    if (donor->body != NULL) SAC_TRY(sac_infer_clone(&e->body, donor->body, error));
+    if (donor->body == NULL) SAC_TRY(sac_infer_clone(&e->whole, donor->whole, error));
+    *out = e;
+    e = NULL;
+fail:
+    sac_engine_close(&e);
+    return status;
+}
+
+void sac_engine_close(sac_engine **engine) {
+    if (engine == NULL || *engine == NULL) return;
+    sac_engine *e = *engine;
+    sac_infer_close(&e->stem);
+    sac_infer_close(&e->body);
+    sac_infer_close(&e->whole);
+    if (e->donor == NULL) sac_free(e->features);
+    sac_free(e);
+    *engine = NULL;
+}
+
+bool sac_engine_split(const sac_engine *e) {
+    return e->body != NULL;
+}
+
+int64_t sac_engine_feature_bytes(const sac_engine *e) {
+    return e->body != NULL ? e->places * e->feature_place_bytes : e->plane_size;
+}
+
+int64_t sac_engine_macs(const sac_engine *e) {
+    return e->macs;
+}
+
+int64_t sac_engine_bytes(const sac_engine *e) {
+    const sac_infer *const plans[] = {e->stem, e->body, e->whole};
+    int64_t bytes = 0;
+    for (int i = 0; i < 3; i++) {
+        if (plans[i] != NULL) bytes += sac_infer_arena_bytes(plans[i]);
+    }
+    return bytes;
+}
+
+sac_status sac_engine_stem(sac_engine *e, void *features, const uint8_t *plane, sac_error *error) {
+    sac_status status = SAC_OK;
+    if (e->stem == NULL) {
+        memcpy(features, plane, (size_t)e->plane_size);
+        return SAC_OK;
+    }
+    sac_nn_set_threads(e->options.threads);
+    sac_preprocess_plane(sac_infer_input(e->stem, "frame"), plane, &e->model->preprocess);
+    SAC_TRY(sac_infer_run(e->stem, error));
+    memcpy(features, sac_infer_output(e->stem, e->features),
+           (size_t)(e->places * e->feature_place_bytes));
+fail:
+    return status;
+}
+
+// dst [places][3 * bytes] of three arrays [places][bytes], in pieces of constant size, so that
+// each copy is a register or two instead of a call.
+#define INTERLEAVE(size_)                                                                          \
+    for (int64_t i = 0; i < places; i++) {                                                         \
+        for (int f = 0; f < 3; f++) {                                                              \
+            const uint8_t *src = features[f] + i * bytes;                                          \
+            for (int64_t k = 0; k < bytes; k += (size_)) memcpy(dst + k, src + k, (size_));        \
+            dst += bytes;                                                                          \
+        }                                                                                          \
+    }
+
+static void interleave(uint8_t *dst, const uint8_t *const features[3], int64_t places,
+                       int64_t bytes) {
+    if (bytes % 32 == 0) {
+        INTERLEAVE(32)
+    } else if (bytes % 8 == 0) {
+        INTERLEAVE(8)
+    } else if (bytes % 4 == 0) {
+        INTERLEAVE(4)
+    } else {
+        INTERLEAVE(1)
+    }
+}
+
+static void take_maps(sac_maps *maps, const sac_infer *infer) {
+    memcpy(maps->map16, sac_infer_output(infer, "map16"), sizeof maps->map16);
+    memcpy(maps->map4, sac_infer_output(infer, "map4"), sizeof maps->map4);
+    maps->map1 = sac_infer_output(infer, "map1")[0];
+}
+
+sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const features[3],
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    const uint8_t *const bytes[3] = {features[0], features[1], features[2]};
+    sac_infer *infer = e->body != NULL ? e->body : e->whole;
+    sac_nn_set_threads(e->options.threads);
+    if (e->body != NULL) {
+        interleave((uint8_t *)sac_infer_input(infer, "features"), bytes, e->places,
+                   e->feature_place_bytes);
+    } else {
+        sac_preprocess_stack(sac_infer_input(infer, "frames"), bytes, &e->model->preprocess);
+    }
+    SAC_TRY(sac_infer_run(infer, error));
+    take_maps(maps, infer);
+fail:
+    return status;
+}
+
+sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_nn_set_threads(e->options.threads);
+    if (e->whole == NULL) SAC_TRY(plan_whole(e, error));
+    memcpy(sac_infer_input(e->whole, "frames"), input, (size_t)e->plane_size * 3 * sizeof *input);
+    SAC_TRY(sac_infer_run(e->whole, error));
+    take_maps(maps, e->whole);
+fail:
+    return status;
+}

@@ -1,0 +1,386 @@
+// Streams on the workers of a pool against the same streams on one thread: bit-identical, in order,
+// whatever the number of workers and streams; the gate; what goes wrong.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "helper.h"
+#include "stem_make.h"
+#include "student/runtime.h"
+
+enum { W = 32, H = 24, MAX_FRAMES = 64 };
+
+typedef struct scored {
+    float score, smoothed, map16[256], map4[16], map1;
+    double time_s;
+} scored;
+
+static void draw(uint8_t *pixels, int stream, int t) {
+    for (int y = 0; y < H; y++) {
+        for (int x = 0; x < W; x++) {
+            const double dx = x - (0.1 + 0.04 * t) * W, dy = y - (0.3 + 0.1 * stream) * H;
+            pixels[y * W + x] = (uint8_t)(60 + (x * 7 + y * 13 + 31 * stream) % 40 +
+                                          140 * exp(-(dx * dx + dy * dy) / 20.0));
+        }
+    }
+}
+
+static sac_model *model_of(int kind) {
+    return kind == 0 ? make_stem_model(W, H, STEM_SOUND, 5) : make_model(W, H, 5);
+}
+
+static void keep(scored *out, const sac_result *r, int64_t expected) {
+    cr_assert_eq(r->frame, expected);
+    *out = (scored){
+        .score = r->score, .smoothed = r->score_smoothed, .map1 = r->map1, .time_s = r->time_s};
+    memcpy(out->map16, r->map16, sizeof out->map16);
+    memcpy(out->map4, r->map4, sizeof out->map4);
+}
+
+// Scores a clip; returns the status of the first call that fails.
+static sac_status score(sac_student *s, int stream, int frames, scored *out, bool wait) {
+    static _Thread_local uint8_t pixels[W * H];
+    sac_status status = SAC_OK;
+    sac_result result;
+    int64_t got = 0;
+    for (int t = 0; t <= frames && status >= 0; t++) {
+        if (t < frames) {
+            draw(pixels, stream, t);
+            status = sac_student_push_plane(s, pixels, 0.04 * t, NULL);
+        } else {
+            status = sac_student_finish(s, NULL);
+        }
+        if (wait) sac_student_wait(s);
+        while (status >= 0 && (status = sac_student_pull(s, &result, NULL)) == SAC_OK) {
+            keep(&out[got], &result, got);
+            got++;
+        }
+    }
+    cr_assert(status == SAC_EOF && got == frames, "status %d after %d results", (int)status,
+              (int)got);
+    return status;
+}
+
+static void score_alone(int kind, int stream, int frames, scored *out) {
+    sac_model *model = model_of(kind);
+    sac_student *s = NULL;
+    sac_error error = {0};
+    const sac_student_options options = {.threads = 1};
+    sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
+    sac_student_info info;
+    sac_student_get_info(s, &info);
+    cr_assert_eq(info.split, kind == 0);
+    cr_assert(info.macs_per_frame > 0 &&
+              (kind == 0 ? info.macs_per_frame < info.macs : info.macs_per_frame == info.macs));
+    cr_assert(info.plan_bytes > 0 && strlen(info.isa) > 2 && strstr(info.backend, "oneDNN"));
+    (void)score(s, stream, frames, out, false);
+    sac_student_close(&s);
+}
+
+static sac_student_pool *open_pool(int kind, int workers, bool pin,
+                                   const sac_student_options *options) {
+    sac_model *model = model_of(kind);
+    sac_student_pool *pool = NULL;
+    sac_error error = {0};
+    const sac_student_pool_options wanted = {.workers = workers, .pin = pin};
+    sac_assert_ok(sac_student_pool_create(&pool, &model, options, &wanted, &error), &error);
+    cr_assert_null(model);
+    cr_assert_eq(sac_student_pool_workers(pool), workers);
+    return pool;
+}
+
+static sac_student *open_stream(sac_student_pool *pool) {
+    sac_student *s = NULL;
+    sac_error error = {0};
+    sac_assert_ok(sac_student_pool_stream(pool, &s, &error), &error);
+    return s;
+}
+
+static scored expected[MAX_FRAMES], actual[MAX_FRAMES];
+
+// A split student on one thread equals the whole network, frame by frame.
+Test(student_pool, a_split_student_scores_like_its_whole_network) {
+    sac_student *s = NULL;
+    sac_error error = {0};
+    const sac_student_options options = {.threads = 1};
+    static uint8_t pixels[W * H];
+    static float planes[3][W * H], input[W * H * 3];
+    score_alone(0, 1, 20, actual);
+    sac_model *model = model_of(0);
+    sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
+    for (int t = 0; t < 20; t++) {
+        sac_result result;
+        for (int c = 0; c < 3; c++) {
+            int frame = t + 3 * (c - 1);
+            frame = frame < 0 ? 0 : frame > 19 ? 19 : frame;
+            draw(pixels, 1, frame);
+            sac_assert_ok(sac_student_prepare(s, planes[c], pixels, W, H, 1, &error), &error);
+            for (int i = 0; i < W * H; i++) input[3 * i + c] = planes[c][i];
+        }
+        sac_assert_ok(sac_student_score_prepared(s, input, &result, &error), &error);
+        sac_assert_close(actual[t].map16, result.map16, 2, (const int64_t[]){16, 16}, 1e-5,
+                         "map16");
+        sac_assert_close(&actual[t].score, &result.score, 1, (const int64_t[]){1}, 1e-5, "score");
+    }
+    sac_student_close(&s);
+}
+
+Test(student_pool, streams_are_bit_identical_to_one_thread) {
+    static const int lengths[] = {1, 2, 5, 8, 60};
+    for (int kind = 0; kind < 2; kind++) {
+        for (int workers = 1; workers <= 3; workers++) {
+            sac_student_pool *pool = open_pool(kind, workers, workers == 2, NULL);
+            sac_student *s = open_stream(pool);
+            for (int i = 0; i < 5; i++) {
+                score_alone(kind, i, lengths[i], expected);
+                memset(actual, 0, sizeof actual);
+                (void)score(s, i, lengths[i], actual, i % 2 == 1);
+                cr_assert_eq(memcmp(actual, expected, (size_t)lengths[i] * sizeof *actual), 0,
+                             "kind %d, %d workers, %d frames", kind, workers, lengths[i]);
+                sac_student_reset(s);
+            }
+            sac_student_close(&s);
+            sac_student_pool_close(&pool);
+            cr_assert_null(pool);
+        }
+    }
+}
+
+typedef struct camera {
+    sac_student *student;
+    int stream;
+    scored out[MAX_FRAMES];
+} camera;
+
+static void *run_camera(void *user) {
+    camera *c = user;
+    (void)score(c->student, c->stream, MAX_FRAMES, c->out, true);
+    return NULL;
+}
+
+Test(student_pool, many_streams_from_many_threads) {
+    enum { CAMERAS = 6 };
+    static camera cameras[CAMERAS];
+    pthread_t threads[CAMERAS];
+    sac_student_pool *pool = open_pool(0, 2, false, NULL);
+    for (int i = 0; i < CAMERAS; i++) {
+        cameras[i].student = open_stream(pool);
+        cameras[i].stream = i;
+        cr_assert_eq(pthread_create(&threads[i], NULL, run_camera, &cameras[i]), 0);
+    }
+    for (int i = 0; i < CAMERAS; i++) {
+        pthread_join(threads[i], NULL);
+        sac_student_close(&cameras[i].student);
+        score_alone(0, i, MAX_FRAMES, expected);
+        cr_assert_eq(memcmp(cameras[i].out, expected, sizeof expected), 0, "camera %d", i);
+    }
+    sac_student_pool_close(&pool);
+    sac_student_pool_close(&pool);
+}
+
+Test(student_pool, streams_may_be_reset_and_closed_at_any_time) {
+    static uint8_t pixels[W * H];
+    sac_student_pool *pool = open_pool(0, 2, false, NULL);
+    sac_student *other = open_stream(pool);
+    score_alone(0, 2, 20, expected);
+    for (int round = 0; round < 12; round++) {
+        sac_student *s = open_stream(pool);
+        for (int t = 0; t < round; t++) {
+            draw(pixels, 0, t);
+            sac_assert_ok(sac_student_push_plane(s, pixels, t, NULL), NULL);
+        }
+        if (round % 2 == 0) {
+            sac_student_reset(s);
+            (void)score(s, 2, 20, actual, false);
+            cr_assert_eq(memcmp(actual, expected, 20 * sizeof *actual), 0, "round %d", round);
+        }
+        sac_student_close(&s);
+    }
+    (void)score(other, 2, 20, actual, false);
+    cr_assert_eq(memcmp(actual, expected, 20 * sizeof *actual), 0);
+    sac_student_close(&other);
+    sac_student_pool_close(&pool);
+}
+
+Test(student_pool, bad_arguments_and_lack_of_memory) {
+    static uint8_t pixels[W * H];
+    sac_error error = {0};
+    sac_student_pool *pool = NULL;
+    static const int bad[] = {-1, 1025};
+    for (int i = 0; i < 2; i++) {
+        sac_model *model = model_of(0);
+        const sac_student_pool_options wanted = {.workers = bad[i]};
+        error = (sac_error){0};
+        sac_assert_error(sac_student_pool_create(&pool, &model, NULL, &wanted, &error),
+                         SAC_ERROR_ARGUMENT, &error, "workers", NULL);
+        cr_assert(pool == NULL && model == NULL);
+    }
+    error = (sac_error){0};
+    sac_assert_error(sac_student_pool_open(&pool, sac_test_path("absent"), NULL, NULL, &error),
+                     SAC_ERROR_IO, &error, "absent", NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_student_pool_open(&pool, NULL, NULL, NULL, &error), SAC_ERROR_ARGUMENT,
+                     &error, NULL);
+    for (int64_t fail = 0;; fail += 1 + fail / 8) {
+        sac_model *model = model_of(0);
+        const sac_student_pool_options wanted = {.workers = 2};
+        error = (sac_error){0};
+        sac_memory_fail_after(fail);
+        const sac_status status = sac_student_pool_create(&pool, &model, NULL, &wanted, &error);
+        sac_memory_fail_after(-1);
+        cr_assert_null(model);
+        if (status == SAC_OK) break;
+        sac_assert_error(status, SAC_ERROR_MEMORY, &error, NULL);
+        cr_assert_null(pool);
+    }
+    sac_student *s = NULL;
+    for (int64_t fail = 0;; fail++) {
+        error = (sac_error){0};
+        sac_memory_fail_after(fail);
+        const sac_status status = sac_student_pool_stream(pool, &s, &error);
+        sac_memory_fail_after(-1);
+        if (status == SAC_OK) break;
+        sac_assert_error(status, SAC_ERROR_MEMORY, &error, NULL);
+        cr_assert_null(s);
+    }
+    float input[1] = {0};
+    sac_result result;
+    error = (sac_error){0};
+    sac_assert_error(sac_student_score_prepared(s, input, &result, &error), SAC_ERROR_UNSUPPORTED,
+                     &error, "pool", NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_student_push_plane(s, NULL, 0, &error), SAC_ERROR_ARGUMENT, &error,
+                     "no plane", NULL);
+    cr_assert(sac_student_pull(s, &result, NULL) == SAC_AGAIN);
+    // Whoever does not pull is stopped, not blocked.
+    int pushed = 0;
+    while (pushed < 1000 && sac_student_push_plane(s, pixels, pushed, NULL) == SAC_OK) pushed++;
+    cr_assert(pushed >= SAC_STUDENT_WAITING && pushed < 100, "%d", pushed);
+    sac_student_close(&s);
+    sac_student_pool_close(&pool);
+}
+
+Test(student_pool, a_score_that_is_not_finite_names_the_frame) {
+    sac_model *model = model_of(0);
+    static const char *const huge[] = {"stem0.norm1.weight", "body.norm.weight"};
+    for (int i = 0; i < 2; i++) {
+        sac_param *p = sac_params_find(model->params, huge[i]);
+        for (int64_t k = 0; k < p->count; k++) p->data[k] = 3e38f;
+    }
+    static uint8_t pixels[W * H];
+    sac_student_pool *pool = NULL;
+    sac_error error = {0};
+    const sac_student_options reference = {.reference = true};
+    const sac_student_pool_options two = {.workers = 2};
+    sac_assert_ok(sac_student_pool_create(&pool, &model, &reference, &two, &error), &error);
+    sac_student *s = open_stream(pool);
+    for (int t = 0; t < 3; t++) {
+        draw(pixels, 0, t);
+        sac_assert_ok(sac_student_push_plane(s, pixels, t, NULL), NULL);
+    }
+    sac_assert_ok(sac_student_finish(s, NULL), NULL);
+    sac_result result;
+    for (int again = 0; again < 2; again++) {
+        error = (sac_error){0};
+        sac_assert_error(sac_student_pull(s, &result, &error), SAC_ERROR_NUMERIC, &error, "frame 0",
+                         NULL);
+        cr_assert_eq(error.position, 0);
+    }
+    sac_student_close(&s);
+    sac_student_pool_close(&pool);
+}
+
+// ---- gate ---------------------------------------------------------------------------------------
+
+// A still scene with sensor noise of a few gray levels, in which a small thing moves from frame
+// `from` until frame `to`.
+static void draw_quiet(uint8_t *pixels, int t, int from, int to) {
+    sac_rng rng;
+    sac_rng_seed(&rng, (uint64_t)t, 4);
+    draw(pixels, 0, 0);
+    for (int i = 0; i < W * H; i++)
+        pixels[i] = (uint8_t)(pixels[i] + (int)sac_rng_below(&rng, 5) - 2);
+    if (t < from || t >= to) return;
+    for (int y = 15; y < 20; y++) {
+        for (int x = 0; x < 5; x++) pixels[y * W + x + (t - from) * 2] = 220;
+    }
+}
+
+static int64_t score_quiet(sac_student *s, int from, int to, scored *out) {
+    static uint8_t pixels[W * H];
+    sac_result result;
+    int64_t got = 0;
+    for (int t = 0; t <= MAX_FRAMES; t++) {
+        draw_quiet(pixels, t, from, to);
+        if (t < MAX_FRAMES) {
+            sac_assert_ok(sac_student_push_plane(s, pixels, t, NULL), NULL);
+        } else {
+            sac_assert_ok(sac_student_finish(s, NULL), NULL);
+        }
+        while (sac_student_pull(s, &result, NULL) == SAC_OK) {
+            keep(&out[got], &result, got);
+            got++;
+        }
+    }
+    cr_assert_eq(got, MAX_FRAMES);
+    return sac_student_reused(s);
+}
+
+Test(student_pool, the_gate_skips_still_frames_and_nothing_else) {
+    for (int kind = 0; kind < 2; kind++) {
+        sac_student *s = NULL;
+        sac_error error = {0};
+        const sac_student_options gated = {.threads = 1, .gate = true}, plain = {.threads = 1};
+        sac_model *model = model_of(kind);
+        sac_assert_ok(sac_student_create(&s, &model, &gated, &error), &error);
+        // All is still: one result is computed.
+        cr_assert_eq(score_quiet(s, 0, 0, actual), MAX_FRAMES - 1);
+        for (int t = 1; t < MAX_FRAMES; t++) cr_assert_eq(actual[t].score, actual[0].score);
+        sac_student_reset(s);
+        cr_assert_eq(sac_student_reused(s), 0);
+        // Ten frames move, and are looked at from three before to three after.
+        const int64_t reused = score_quiet(s, 20, 30, actual);
+        cr_assert(reused >= MAX_FRAMES - 20 && reused <= MAX_FRAMES - 16, "%d", (int)reused);
+        sac_student_close(&s);
+        model = model_of(kind);
+        sac_assert_ok(sac_student_create(&s, &model, &plain, &error), &error);
+        cr_assert_eq(score_quiet(s, 20, 30, expected), 0);
+        double worst = 0, range = 0;
+        for (int t = 0; t < MAX_FRAMES; t++) {
+            worst = fmax(worst, fabs((double)(actual[t].score - expected[t].score)));
+            range = fmax(range, fabs((double)(expected[t].score - expected[0].score)));
+        }
+        cr_assert(worst < 0.5 * range, "the gate moves scores by %g of %g", worst, range);
+        sac_student_close(&s);
+        // The same on a pool, bit by bit.
+        sac_student_pool *pool = open_pool(kind, 2, false, &gated);
+        s = open_stream(pool);
+        cr_assert_eq(score_quiet(s, 20, 30, expected), reused);
+        cr_assert_eq(memcmp(actual, expected, sizeof actual), 0);
+        sac_student_close(&s);
+        sac_student_pool_close(&pool);
+    }
+}
+
+Test(student_pool, the_gate_does_not_follow_slow_change) {
+    static uint8_t pixels[W * H];
+    sac_student *s = NULL;
+    sac_error error = {0};
+    const sac_student_options gated = {.threads = 1, .gate = true};
+    sac_model *model = model_of(0);
+    sac_assert_ok(sac_student_create(&s, &model, &gated, &error), &error);
+    sac_result result;
+    // One corner brightens by one level per frame: never much between neighbours.
+    for (int t = 0; t < 60; t++) {
+        draw(pixels, 0, 0);
+        for (int y = 0; y < 8; y++) {
+            for (int x = 0; x < 8; x++) pixels[y * W + x] = (uint8_t)(pixels[y * W + x] + t);
+        }
+        sac_assert_ok(sac_student_push_plane(s, pixels, t, &error), &error);
+        while (sac_student_pull(s, &result, &error) == SAC_OK) continue;
+    }
+    cr_assert(sac_student_reused(s) < 45, "%d of 57 were taken over", (int)sac_student_reused(s));
+    sac_student_close(&s);
+}

@@ -1,0 +1,159 @@
+// Cutting a student into stem and body: the parts give what the whole gives, and networks that are
+// not built for it are left whole.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "helper.h"
+#include "nn/infer.h"
+#include "stem_make.h"
+#include "student/split.h"
+
+static sac_infer *plan_on_reference(const sac_net *net, const sac_params *params) {
+    const sac_plan_options options = {.batch = 1, .backend = SAC_BACKEND_REF};
+    sac_infer *infer = NULL;
+    sac_error error = {0};
+    sac_nn_set_threads(1);
+    sac_assert_ok(sac_infer_create(&infer, net, params, &options, &error), &error);
+    return infer;
+}
+
+static void assert_parts_equal_whole(const sac_model *model) {
+    const int64_t plane = (int64_t)model->preprocess.width * model->preprocess.height;
+    sac_split *split = NULL;
+    sac_error error = {0};
+    char reason[128];
+    sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+    cr_assert(split != NULL, "%s", reason);
+    cr_assert_str_eq(reason, "");
+    cr_assert_str_eq(split->features[0], "stem0.relu2");
+    cr_assert_str_eq(split->features[2], "stem2.relu2");
+    cr_assert_str_eq(split->join, "join");
+    sac_infer *whole = plan_on_reference(model->net, model->params),
+              *stem = plan_on_reference(split->stem, split->stem_params),
+              *body = plan_on_reference(split->body, split->body_params);
+    sac_rng rng;
+    sac_rng_seed(&rng, 3, 0);
+    float *input = sac_infer_input(whole, "frames"), *features = sac_infer_input(body, "features");
+    for (int64_t i = 0; i < 3 * plane; i++) input[i] = (float)sac_rng_uniform(&rng);
+    const int64_t size = split->shape.dims[1] * split->shape.dims[2] * split->shape.dims[3];
+    for (int f = 0; f < 3; f++) {
+        memcpy(sac_infer_input(stem, "frame"), input + f * plane, (size_t)plane * sizeof *input);
+        sac_assert_ok(sac_infer_run(stem, &error), &error);
+        memcpy(features + f * size, sac_infer_output(stem, split->features[0]),
+               (size_t)size * sizeof *features);
+    }
+    sac_assert_ok(sac_infer_run(whole, &error), &error);
+    sac_assert_ok(sac_infer_run(body, &error), &error);
+    static const char *const names[] = {"map16", "map4", "map1"};
+    static const size_t values[] = {256, 16, 1};
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(memcmp(sac_infer_output(whole, names[i]), sac_infer_output(body, names[i]),
+                            values[i] * sizeof(float)),
+                     0, "%s differs", names[i]);
+    }
+    const float *map = sac_infer_output(whole, "map16");
+    float low = 1, high = 0;
+    for (int i = 0; i < 256; i++) {
+        low = fminf(low, map[i]);
+        high = fmaxf(high, map[i]);
+    }
+    cr_assert_gt(high - low, 1e-3f, "a constant map checks nothing");
+    sac_infer_close(&whole);
+    sac_infer_close(&stem);
+    sac_infer_close(&body);
+    sac_split_close(&split);
+    cr_assert_null(split);
+    sac_split_close(&split);
+}
+
+Test(student_split, parts_give_bit_by_bit_what_the_whole_gives) {
+    static const int sizes[][2] = {{16, 16}, {24, 20}, {33, 17}};
+    for (int i = 0; i < 3; i++) {
+        sac_model *model = make_stem_model(sizes[i][0], sizes[i][1], STEM_SOUND, 7);
+        assert_parts_equal_whole(model);
+        sac_model_close(&model);
+    }
+}
+
+static void copy_stem_parameters(sac_model *model) {
+    for (int64_t i = 0; i < sac_params_count(model->params); i++) {
+        sac_param *p = sac_params_at(model->params, i);
+        if (strncmp(p->name, "stem0.", 6) != 0) continue;
+        for (int f = 1; f < 3; f++) {
+            char name[128];
+            snprintf(name, sizeof name, "stem%d.%s", f, p->name + 6);
+            sac_param *q = sac_params_find(model->params, name);
+            cr_assert_not_null(q, "%s", name);
+            memcpy(q->data, p->data, (size_t)p->count * sizeof *p->data);
+        }
+    }
+}
+
+Test(student_split, stems_with_equal_parameters_of_their_own_are_one_stem) {
+    sac_model *model = make_stem_model(16, 16, STEM_OWN_PARAMETERS, 7);
+    sac_split *split = NULL;
+    sac_error error = {0};
+    char reason[128];
+    sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+    cr_assert_null(split);
+    cr_assert(strstr(reason, "parameters") != NULL, "%s", reason);
+    copy_stem_parameters(model);
+    assert_parts_equal_whole(model);
+    // One bit of one running statistic is enough.
+    sac_param *p = sac_params_find(model->params, "stem2.norm1.running_var");
+    p->data[3] = nextafterf(p->data[3], 10.0f);
+    sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+    cr_assert_null(split);
+    cr_assert(strstr(reason, "stem2.norm1") != NULL, "%s", reason);
+    sac_model_close(&model);
+}
+
+Test(student_split, networks_built_otherwise_stay_whole) {
+    static const struct {
+        stem_flaw flaw;
+        const char *why;
+    } cases[] = {{STEM_OTHER_KERNEL, "differ"},
+                 {STEM_OTHER_ORDER, "join"},
+                 {STEM_SECOND_READER, "output"},
+                 {STEM_LONGER, "nodes"},
+                 {STEM_SEES_ALL, "all frames"}};
+    sac_split *split = NULL;
+    sac_error error = {0};
+    char reason[128];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sac_model *model = make_stem_model(16, 16, cases[i].flaw, 7);
+        sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+        cr_assert_null(split, "case %zu", i);
+        cr_assert(strstr(reason, cases[i].why) != NULL, "case %zu: %s", i, reason);
+        sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, NULL), NULL);
+        cr_assert_null(split);
+        sac_model_close(&model);
+    }
+    sac_model *old = make_model(16, 16, 1);
+    sac_assert_ok(sac_split_create(&split, old->net, old->params, reason, &error), &error);
+    cr_assert(split == NULL && reason[0] != '\0');
+    sac_model_close(&old);
+}
+
+Test(student_split, lack_of_memory_and_foreign_parameters) {
+    sac_model *model = make_stem_model(16, 16, STEM_SOUND, 7), *other = make_model(16, 16, 1);
+    sac_split *split = NULL;
+    sac_error error = {0};
+    sac_assert_error(sac_split_create(&split, model->net, other->params, NULL, &error),
+                     SAC_ERROR_SHAPE, &error, "stem0.conv1", NULL);
+    cr_assert_null(split);
+    for (int64_t fail = 0;; fail++) {
+        error = (sac_error){0};
+        sac_memory_fail_after(fail);
+        const sac_status status = sac_split_create(&split, model->net, model->params, NULL, &error);
+        sac_memory_fail_after(-1);
+        if (status == SAC_OK) break;
+        sac_assert_error(status, SAC_ERROR_MEMORY, &error, NULL);
+        cr_assert_null(split);
+    }
+    cr_assert_not_null(split);
+    sac_split_close(&split);
+    sac_model_close(&model);
+    sac_model_close(&other);
+}
