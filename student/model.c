@@ -250,7 +250,7 @@ static sac_status set_json(sac_safetensors *st, const char *key, const json_t *j
 sac_status sac_model_save(const sac_model *model, const char *path, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
-    json_t *network = NULL, *preprocess = NULL;
+    json_t *network = NULL, *preprocess = NULL, *quant = NULL;
     char version[16];
     SAC_TRY(sac_params_check_finite(model->params, error));
     SAC_TRY(sac_preprocess_check(&model->preprocess, SAC_ERROR_ARGUMENT, path, error));
@@ -266,12 +266,19 @@ sac_status sac_model_save(const sac_model *model, const char *path, sac_error *e
     SAC_TRY(set_json(st, "network", network, error));
     SAC_TRY(set_json(st, "preprocess", preprocess, error));
     SAC_TRY(set_json(st, "provenance", model->provenance, error));
+    if (model->quant != NULL) {
+        quant = sac_quant_to_json(model->quant);
+        SAC_TRY_ALLOC(quant);
+        SAC_TRY(set_json(st, "quantisation", quant, error));
+    }
+    if (model->calibration != NULL) SAC_TRY(set_json(st, "calibration", model->calibration, error));
     SAC_TRY(sac_params_store(model->params, st, NULL, error));
     SAC_TRY(sac_safetensors_write(st, path, error));
 fail:
     sac_safetensors_close(&st);
     json_decref(network);
     json_decref(preprocess);
+    json_decref(quant);
     if (status < 0) {
         sac_error_set(error, status, -1, "%s: the model cannot be written: %s", path,
                       sac_status_name(status));
@@ -300,6 +307,32 @@ static sac_status get_json(const sac_safetensors *st, const char *key, json_t **
         status = sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s is not a JSON object", place);
     }
 fail:
+    sac_free(place);
+    return status;
+}
+
+// The optional parts.
+static sac_status get_options(sac_model *model, const sac_safetensors *st, const char *name,
+                              sac_error *error) {
+    sac_status status = SAC_OK;
+    json_t *json = NULL;
+    char *place = sac_format("%s: metadata \"quantisation\"", name);
+    SAC_TRY_ALLOC(place);
+    if (sac_safetensors_metadata(st, "calibration") != NULL)
+        SAC_TRY(get_json(st, "calibration", &model->calibration, name, error));
+    if (sac_safetensors_metadata(st, "quantisation") != NULL) {
+        SAC_TRY(get_json(st, "quantisation", &json, name, error));
+        SAC_TRY(sac_quant_from_json(&model->quant, json, place, error));
+        bool known = false;
+        for (int i = 0; i < sac_quant_count(model->quant) && !known; i++)
+            known = sac_net_find(model->net, sac_quant_name(model->quant, i)) >= 0;
+        if (!known) {
+            status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                   "%s names no node of the stored network", place);
+        }
+    }
+fail:
+    json_decref(json);
     sac_free(place);
     return status;
 }
@@ -388,6 +421,7 @@ sac_status sac_model_parse(sac_model **out, const void *bytes, size_t size, cons
     SAC_TRY(sac_params_create(&model->params, model->net, error));
     SAC_TRY(check_no_extra(model, st, name, error));
     SAC_TRY(sac_params_load(model->params, st, NULL, name, error));
+    SAC_TRY(get_options(model, st, name, error));
     *out = model;
     model = NULL;
 fail:
@@ -420,6 +454,8 @@ void sac_model_close(sac_model **model) {
     sac_params_close(&(*model)->params);
     sac_net_close(&(*model)->net);
     json_decref((*model)->provenance);
+    json_decref((*model)->calibration);
+    sac_quant_close(&(*model)->quant);
     sac_free((*model)->arch);
     sac_free(*model);
     *model = NULL;

@@ -8,6 +8,7 @@
 
 #include "nn/net.h"
 #include "nn/params.h"
+#include "nn/quant.h"
 #include "saccade/luma.h"
 #include "saccade/status.h"
 
@@ -37,6 +38,10 @@ typedef struct sac_model {
     sac_net *net;
     sac_params *params;
     json_t *provenance; // object: data set, teachers, seed, version, command line, metrics ...
+    // Scales of the activations for int8 plans, or NULL. The network is then meant to run folded
+    // (nn/fold.h); names are those of its activations.
+    sac_quant *quant;
+    json_t *calibration; // object that turns scores into calibrated ones, or NULL
 } sac_model;
 
 // A model of a named architecture with zero parameters (norm weights and variances one) and empty
@@ -48,14 +53,16 @@ SAC_NODISCARD sac_status sac_model_create(sac_model **model, const char *arch,
                                           const sac_preprocess *preprocess, sac_error *error);
 
 // Writes the file atomically. Metadata keys: "format" ("saccade-student"), "format_version",
-// "arch", "network" (JSON), "preprocess" (JSON), "provenance" (JSON).
+// "arch", "network" (JSON), "preprocess" (JSON), "provenance" (JSON) and, where the model has them,
+// "quantisation" (JSON, nn/quant.h) and "calibration" (JSON object).
 // SAC_ERROR_NUMERIC: a parameter is not finite (names it; nothing is written); SAC_ERROR_IO;
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_model_save(const sac_model *model, const char *path, sac_error *error);
 
 // Reads a model. The stored network is what will run, checked beforehand: one input and three
 // outputs of the shapes above, the outputs being sigmoids; sizes that a frame can reasonably cost;
-// every parameter present with its shape and finite; no tensor that the network does not use.
+// every parameter present with its shape and finite; no tensor that the network does not use; a
+// quantisation that names at least one node. Of "calibration" only that it is an object is checked.
 // SAC_ERROR_IO; SAC_ERROR_FORMAT: not a model, damaged, missing or contradicting metadata;
 // SAC_ERROR_UNSUPPORTED: written by a newer version; SAC_ERROR_NUMERIC: a weight is not finite;
 // SAC_ERROR_MEMORY. Messages start with the path.

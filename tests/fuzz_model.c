@@ -42,6 +42,11 @@ size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     model.preprocess.width = model.preprocess.height = 16;
     model.net = small_net(index);
     model.provenance = json_pack("{s:s, s:[i, i]}", "dataset", "sample", "numbers", 1, 2);
+    if (index == 1 && (sac_quant_create(&model.quant) < 0 ||
+                       sac_quant_set(model.quant, "stem.relu", 0.05, NULL) < 0)) {
+        abort();
+    }
+    if (index == 1) model.calibration = json_pack("{s:f}", "scale", 2.0);
     uint8_t *bytes = NULL;
     size_t size = 0;
     char path[] = "/tmp/saccade-fuzz-XXXXXX";
@@ -58,6 +63,8 @@ size_t sac_fuzz_seed(int index, uint8_t *out, size_t capacity) {
     sac_params_close(&model.params);
     sac_net_close(&model.net);
     json_decref(model.provenance);
+    json_decref(model.calibration);
+    sac_quant_close(&model.quant);
     return size;
 }
 

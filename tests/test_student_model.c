@@ -108,6 +108,13 @@ static void assert_equal(const sac_model *a, const sac_model *b) {
     cr_assert_eq(memcmp(a->preprocess.offsets, b->preprocess.offsets, sizeof a->preprocess.offsets),
                  0);
     cr_assert(json_equal(a->provenance, b->provenance));
+    cr_assert((a->calibration == NULL && b->calibration == NULL) ||
+              json_equal(a->calibration, b->calibration));
+    cr_assert_eq(a->quant == NULL, b->quant == NULL);
+    for (int i = 0; a->quant != NULL && i < sac_quant_count(a->quant); i++) {
+        const char *name = sac_quant_name(a->quant, i);
+        cr_assert_eq(sac_quant_scale(a->quant, name), sac_quant_scale(b->quant, name), "%s", name);
+    }
     json_t *x = sac_net_to_json(a->net), *y = sac_net_to_json(b->net);
     cr_assert(json_equal(x, y));
     json_decref(x);
@@ -122,8 +129,18 @@ static void assert_equal(const sac_model *a, const sac_model *b) {
     }
 }
 
+// Scales and a calibration, as finished models have them.
+static void add_options(sac_model *model) {
+    sac_error error = {0};
+    sac_assert_ok(sac_quant_create(&model->quant), NULL);
+    sac_assert_ok(sac_quant_set(model->quant, "stem1.relu", 0.1, &error), &error);
+    sac_assert_ok(sac_quant_set(model->quant, "body3.relu", 1.0 / 3.0, &error), &error);
+    model->calibration = json_pack("{s:[f, f], s:s}", "knots", 0.1, 0.7, "kind", "any");
+}
+
 Test(student_model, round_trip_keeps_every_bit) {
     sac_model *model = make_model(50, 34, 7), *loaded = NULL;
+    add_options(model);
     model->preprocess.mean = 0.1; // not exact in decimal
     sac_free(model->arch);
     model->arch = sac_strdup("tiny-m-variant"); // the description runs, not the name
@@ -265,6 +282,24 @@ Test(student_model, contradictions) {
     sac_assert_error(reload(st, &error), SAC_ERROR_FORMAT, &error, "provenance", NULL);
     sac_assert_ok(sac_safetensors_set_metadata(st, "provenance", "{}", NULL), NULL);
     sac_assert_ok(reload(st, &error), &error);
+    // Parts that may be missing must be right where they are there.
+    static const char *const quants[] = {"{", "[]", "{}",
+                                         "{\"version\": 1, \"activations\": {\"stem1.relu\": -1}}",
+                                         "{\"version\": 1, \"activations\": {\"foreign\": 0.1}}"};
+    for (size_t i = 0; i < sizeof quants / sizeof quants[0]; i++) {
+        sac_safetensors *copy = copy_container(st, NULL);
+        sac_assert_ok(sac_safetensors_set_metadata(copy, "quantisation", quants[i], NULL), NULL);
+        sac_assert_error(reload(copy, &error), SAC_ERROR_FORMAT, &error, "quantisation", NULL);
+        sac_safetensors_close(&copy);
+    }
+    static const char *const calibrations[] = {"", "{", "[1]"};
+    for (size_t i = 0; i < sizeof calibrations / sizeof calibrations[0]; i++) {
+        sac_safetensors *copy = copy_container(st, NULL);
+        sac_assert_ok(sac_safetensors_set_metadata(copy, "calibration", calibrations[i], NULL),
+                      NULL);
+        sac_assert_error(reload(copy, &error), SAC_ERROR_FORMAT, &error, "calibration", NULL);
+        sac_safetensors_close(&copy);
+    }
     // A tensor nobody uses.
     const float one = 1.0f;
     sac_assert_ok(
@@ -433,6 +468,7 @@ Test(student_model, truncated_and_foreign_files) {
 
 Test(student_model, lack_of_memory_is_reported_everywhere) {
     sac_model *model = make_model(16, 16, 1);
+    add_options(model);
     const char *path = sac_test_path("memory.safetensors");
     sac_error error = {0};
     sac_assert_ok(sac_model_save(model, path, &error), &error);
