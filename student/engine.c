@@ -18,7 +18,11 @@ struct sac_engine {
     sac_infer *stem, *body, *whole;
     int64_t places, feature_place_bytes; // split: h * w, bytes of the C values of one place
     char *features;                      // name of the stem's output
+    bool features_u8;
     int64_t macs;
+    float input_scale;  // of the network's input in an int8 plan, 0: it is f32
+    bool pixels;        // with that scale a pixel is its own value
+    uint8_t table[256]; // value of every pixel otherwise
 };
 
 static int64_t macs_of(const sac_net *net) {
@@ -27,14 +31,34 @@ static int64_t macs_of(const sac_net *net) {
     return macs;
 }
 
+// saturate_u8(round_half_even(value / scale)), nn/quant.h. A NaN gives 0.
+static uint8_t quantise(float value, float scale) {
+    float q = value / scale;
+    q = q > 0.0f ? q : 0.0f;
+    q = q < 255.0f ? q : 255.0f;
+    // Adding and taking away 1.5 * 2^23 rounds to an integer, half to even.
+    return (uint8_t)((q + 12582912.0f) - 12582912.0f);
+}
+
+static void fill_table(sac_engine *e) {
+    const sac_preprocess *p = &e->model->preprocess;
+    e->pixels = true;
+    for (int x = 0; x < 256; x++) {
+        const float value = ((float)x - (float)p->mean) / (float)p->scale;
+        e->table[x] = quantise(value, e->input_scale);
+        e->pixels = e->pixels && e->table[x] == x;
+    }
+}
+
 static sac_status plan(sac_infer **infer, const sac_engine *e, const sac_net *net,
-                       const sac_params *params, sac_error *error) {
-    const sac_plan_options options = {.batch = 1,
-                                      .backend = e->options.reference ? SAC_BACKEND_REF
-                                                                      : SAC_BACKEND_ONEDNN,
-                                      .channels_last = true,
-                                      // The outputs of the heads have one channel.
-                                      .channels_last_outputs = true};
+                       const sac_params *params, const sac_quant *quant, sac_error *error) {
+    const sac_plan_options options = {
+        .batch = 1,
+        .backend = e->options.reference ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
+        .channels_last = true,
+        .channels_last_outputs = true, // the outputs of the heads have one channel
+        .quant = quant,
+        .outputs_u8 = e->features_u8 && net != e->model->net};
     // The backend splits its work when the plan is made, so the thread count is set before that.
     sac_nn_set_threads(e->options.threads);
     return sac_infer_create(infer, net, params, &options, error);
@@ -52,11 +76,52 @@ static sac_status check_outputs(const sac_infer *infer, sac_error *error) {
 
 static sac_status plan_whole(sac_engine *e, sac_error *error) {
     sac_status status = SAC_OK;
-    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, error));
-    if (sac_infer_input(e->whole, "frames") == NULL)
+    const sac_quant *quant = e->options.int8 ? e->model->quant : NULL;
+    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, quant, error));
+    if (sac_infer_input(e->whole, "frames") == NULL &&
+        sac_infer_input_u8(e->whole, "frames") == NULL) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'");
+    }
     SAC_TRY(check_outputs(e->whole, error));
 fail:
+    return status;
+}
+
+// The table with one more name, for an input that stands for another node.
+static sac_status extend(sac_quant **out, const sac_quant *quant, const char *name, float scale,
+                         sac_error *error) {
+    sac_status status = sac_quant_copy(out, quant);
+    if (status == SAC_OK && scale > 0.0f) status = sac_quant_set(*out, name, (double)scale, error);
+    return status;
+}
+
+static sac_status plan_split(sac_engine *e, const sac_split *split, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_quant *stem = NULL, *body = NULL;
+    if (e->options.int8) {
+        const sac_quant *quant = e->model->quant;
+        const float scale = sac_quant_scale(quant, split->features[0]);
+        e->features_u8 = scale > 0.0f;
+        SAC_TRY(extend(&stem, quant, "frame", e->input_scale, error));
+        SAC_TRY(extend(&body, quant, "features", scale, error));
+    }
+    e->features = sac_strdup(split->features[0]);
+    SAC_TRY_ALLOC(e->features);
+    SAC_TRY(plan(&e->stem, e, split->stem, split->stem_params, stem, error));
+    SAC_TRY(plan(&e->body, e, split->body, split->body_params, body, error));
+    SAC_TRY(check_outputs(e->body, error));
+    e->macs = macs_of(split->stem) + macs_of(split->body);
+    e->places = split->shape.dims[2] * split->shape.dims[3];
+    e->feature_place_bytes = split->shape.dims[1] * (e->features_u8 ? 1 : (int64_t)sizeof(float));
+    // What the plans made of the table must be what the copies between them assume.
+    if ((sac_infer_output_u8(e->stem, e->features) != NULL) != e->features_u8 ||
+        (sac_infer_input_u8(e->body, "features") != NULL) != e->features_u8) {
+        status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                               "the features of '%s' are quantised on one side only", e->features);
+    }
+fail:
+    sac_quant_close(&stem);
+    sac_quant_close(&body);
     return status;
 }
 
@@ -70,19 +135,23 @@ sac_status sac_engine_create(sac_engine **out, const sac_model *model,
     e->options = *options;
     e->model = model;
     e->plane_size = (int64_t)model->preprocess.width * model->preprocess.height;
-    if (!options->whole) SAC_TRY(sac_split_create(&split, model->net, model->params, NULL, error));
-    if (split == NULL) {
+    if (options->int8) {
+        if (model->quant == NULL) {
+            status =
+                sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the model holds no scales for int8");
+            goto fail;
+        }
+        e->input_scale = sac_quant_scale(model->quant, "frames");
+        if (e->input_scale > 0.0f) fill_table(e);
+    }
+    if (!options->whole)
+        SAC_TRY(sac_split_create(&split, model->net, model->params,
+                                 options->int8 ? model->quant : NULL, NULL, error));
+    if (split != NULL) {
+        SAC_TRY(plan_split(e, split, error));
+    } else {
         SAC_TRY(plan_whole(e, error));
         e->macs = macs_of(model->net);
-    } else {
-        e->features = sac_strdup(split->features[0]);
-        SAC_TRY_ALLOC(e->features);
-        SAC_TRY(plan(&e->stem, e, split->stem, split->stem_params, error));
-        SAC_TRY(plan(&e->body, e, split->body, split->body_params, error));
-        SAC_TRY(check_outputs(e->body, error));
-        e->macs = macs_of(split->stem) + macs_of(split->body);
-        e->places = split->shape.dims[2] * split->shape.dims[3];
-        e->feature_place_bytes = split->shape.dims[1] * (int64_t)sizeof(float);
     }
     *out = e;
     e = NULL;
@@ -97,14 +166,9 @@ sac_status sac_engine_clone(sac_engine **out, const sac_engine *donor, sac_error
     *out = NULL;
     sac_engine *e = sac_calloc(1, sizeof *e);
     SAC_TRY_ALLOC(e);
-    e->options = donor->options;
-    e->model = donor->model;
+    *e = *donor;
     e->donor = donor;
-    e->plane_size = donor->plane_size;
-    e->places = donor->places;
-    e->feature_place_bytes = donor->feature_place_bytes;
-    e->features = donor->features;
-    e->macs = donor->macs;
+    e->stem = e->body = e->whole = NULL;
     if (donor->stem != NULL) SAC_TRY(sac_infer_clone(&e->stem, donor->stem, error));
     if (donor->body != NULL) SAC_TRY(sac_infer_clone(&e->body, donor->body, error));
     if (donor->body == NULL) SAC_TRY(sac_infer_clone(&e->whole, donor->whole, error));
@@ -147,6 +211,15 @@ int64_t sac_engine_bytes(const sac_engine *e) {
     return bytes;
 }
 
+// count pixels to the values of an int8 input.
+static void take_pixels(const sac_engine *e, uint8_t *dst, const uint8_t *src, int64_t count) {
+    if (e->pixels) {
+        memcpy(dst, src, (size_t)count);
+    } else {
+        for (int64_t i = 0; i < count; i++) dst[i] = e->table[src[i]];
+    }
+}
+
 sac_status sac_engine_stem(sac_engine *e, void *features, const uint8_t *plane, sac_error *error) {
     sac_status status = SAC_OK;
     if (e->stem == NULL) {
@@ -154,10 +227,16 @@ sac_status sac_engine_stem(sac_engine *e, void *features, const uint8_t *plane, 
         return SAC_OK;
     }
     sac_nn_set_threads(e->options.threads);
-    sac_preprocess_plane(sac_infer_input(e->stem, "frame"), plane, &e->model->preprocess);
+    uint8_t *input = sac_infer_input_u8(e->stem, "frame");
+    if (input != NULL) {
+        take_pixels(e, input, plane, e->plane_size);
+    } else {
+        sac_preprocess_plane(sac_infer_input(e->stem, "frame"), plane, &e->model->preprocess);
+    }
     SAC_TRY(sac_infer_run(e->stem, error));
-    memcpy(features, sac_infer_output(e->stem, e->features),
-           (size_t)(e->places * e->feature_place_bytes));
+    const void *output = e->features_u8 ? (const void *)sac_infer_output_u8(e->stem, e->features)
+                                        : (const void *)sac_infer_output(e->stem, e->features);
+    memcpy(features, output, (size_t)(e->places * e->feature_place_bytes));
 fail:
     return status;
 }
@@ -181,6 +260,13 @@ static void interleave(uint8_t *dst, const uint8_t *const features[3], int64_t p
         INTERLEAVE(8)
     } else if (bytes % 4 == 0) {
         INTERLEAVE(4)
+    } else if (bytes == 1) {
+        const uint8_t *a = features[0], *b = features[1], *c = features[2];
+        for (int64_t i = 0; i < places; i++) {
+            dst[3 * i] = a[i];
+            dst[3 * i + 1] = b[i];
+            dst[3 * i + 2] = c[i];
+        }
     } else {
         INTERLEAVE(1)
     }
@@ -199,8 +285,13 @@ sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const feat
     sac_infer *infer = e->body != NULL ? e->body : e->whole;
     sac_nn_set_threads(e->options.threads);
     if (e->body != NULL) {
-        interleave((uint8_t *)sac_infer_input(infer, "features"), bytes, e->places,
-                   e->feature_place_bytes);
+        uint8_t *input = e->features_u8 ? sac_infer_input_u8(infer, "features")
+                                        : (uint8_t *)sac_infer_input(infer, "features");
+        interleave(input, bytes, e->places, e->feature_place_bytes);
+    } else if (sac_infer_input_u8(infer, "frames") != NULL) {
+        uint8_t *input = sac_infer_input_u8(infer, "frames");
+        interleave(input, bytes, e->plane_size, 1);
+        if (!e->pixels) take_pixels(e, input, input, 3 * e->plane_size);
     } else {
         sac_preprocess_stack(sac_infer_input(infer, "frames"), bytes, &e->model->preprocess);
     }
@@ -215,7 +306,13 @@ sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input
     sac_status status = SAC_OK;
     sac_nn_set_threads(e->options.threads);
     if (e->whole == NULL) SAC_TRY(plan_whole(e, error));
-    memcpy(sac_infer_input(e->whole, "frames"), input, (size_t)e->plane_size * 3 * sizeof *input);
+    uint8_t *u8 = sac_infer_input_u8(e->whole, "frames");
+    const int64_t count = e->plane_size * 3;
+    if (u8 != NULL) {
+        for (int64_t i = 0; i < count; i++) u8[i] = quantise(input[i], e->input_scale);
+    } else {
+        memcpy(sac_infer_input(e->whole, "frames"), input, (size_t)count * sizeof *input);
+    }
     SAC_TRY(sac_infer_run(e->whole, error));
     take_maps(maps, e->whole);
 fail:

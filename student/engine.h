@@ -17,12 +17,14 @@ typedef struct sac_engine_options {
     int threads;    // of each run, 0: all cores; the plan is made for them
     bool reference; // the plain reference instead of oneDNN
     bool whole;     // never cut into stem and body
+    bool int8;      // with the scales of the model, which must have some
 } sac_engine_options;
 
 typedef struct sac_engine sac_engine;
 
 // Plans a model's network. The model is borrowed and must outlive the engine.
-// SAC_ERROR_FORMAT: not a student's inputs and outputs; SAC_ERROR_BACKEND, SAC_ERROR_MEMORY.
+// SAC_ERROR_FORMAT: not a student's inputs and outputs; SAC_ERROR_ARGUMENT: int8 without scales;
+// SAC_ERROR_BACKEND, SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_engine_create(sac_engine **engine, const sac_model *model,
                                            const sac_engine_options *options, sac_error *error);
 // The same engine for another thread; `donor` must outlive it. Scores are bit-identical.
@@ -45,8 +47,8 @@ SAC_NODISCARD sac_status sac_engine_stem(sac_engine *engine, void *features, con
 // Maps of three frames' features. The maps may be anything, also not finite.
 SAC_NODISCARD sac_status sac_engine_body(sac_engine *engine, sac_maps *maps,
                                          const void *const features[3], sac_error *error);
-// Maps of a prepared f32 input [H][W][3] through the whole network. The first call of an engine
-// that is split plans that network.
+// Maps of a prepared f32 input [H][W][3] through the whole network; int8 rounds it to the scale of
+// the input first. The first call of an engine that is split plans that network.
 SAC_NODISCARD sac_status sac_engine_prepared(sac_engine *engine, sac_maps *maps, const float *input,
                                              sac_error *error);
 

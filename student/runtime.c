@@ -46,6 +46,12 @@ sac_student_options sac_student_default_options(void) {
     return (sac_student_options){0};
 }
 
+const char *sac_precision_name(sac_precision precision) {
+    return precision == SAC_PRECISION_AUTO  ? "auto"
+           : precision == SAC_PRECISION_F32 ? "f32"
+                                            : "int8";
+}
+
 // ---- what students share ------------------------------------------------------------------------
 
 static void fill_info(base *b) {
@@ -84,9 +90,23 @@ static sac_status base_create(base *b, sac_model **model, const sac_student_opti
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%d threads, 0..1024 expected",
                              b->options.threads);
     }
+    const sac_precision wanted = b->options.precision;
+    if (wanted < SAC_PRECISION_AUTO || wanted > SAC_PRECISION_INT8)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "precision %d is not known",
+                             (int)wanted);
+    if (wanted == SAC_PRECISION_INT8 && b->model->quant == NULL) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "the model holds no scales for int8: distill quantises one, or choose "
+                             "precision f32 or auto");
+    }
+    const bool int8 =
+        wanted == SAC_PRECISION_INT8 ||
+        (wanted == SAC_PRECISION_AUTO && b->model->quant != NULL && sac_quant_cpu_is_fast());
+    b->info.precision = int8 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32;
     const double start = sac_time_s();
     const sac_engine_options engine = {.threads = threads >= 0 ? threads : b->options.threads,
-                                       .reference = b->options.reference};
+                                       .reference = b->options.reference,
+                                       .int8 = int8};
     SAC_TRY(sac_engine_create(&b->engine, b->model, &engine, error));
     b->info.plan_ms = (sac_time_s() - start) * 1e3;
     fill_info(b);

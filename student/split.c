@@ -14,7 +14,8 @@ enum { FRAMES = 3, BODY = FRAMES, SOURCE }; // labels: stem of frame 0..2, body,
 typedef struct cut {
     const sac_net *net;
     const sac_params *params;
-    json_t *nodes; // descriptions of all nodes
+    const sac_quant *quant; // or NULL
+    json_t *nodes;          // descriptions of all nodes
     int count;
     int *label;        // [count]
     int *stem[FRAMES]; // [count] indices of the stem's nodes, in order
@@ -177,10 +178,16 @@ static void compare(cut *c) {
             if (!same) REFUSE(c, "'%.40s' and '%.40s' differ", a->name, b->name);
             if (!same_parameters(c, a, b))
                 REFUSE(c, "'%.40s' and '%.40s' have different parameters", a->name, b->name);
+            if (sac_quant_scale(c->quant, a->name) != sac_quant_scale(c->quant, b->name))
+                REFUSE(c, "'%.40s' and '%.40s' have different scales", a->name, b->name);
         }
         if (position(c, 0, c->last[0]) != position(c, f, c->last[f]))
             REFUSE(c, "the features of frames 0 and %d come from different nodes", f);
     }
+    const char *join = sac_net_node(c->net, c->join)->name,
+               *last = sac_net_node(c->net, c->last[0])->name;
+    if (sac_quant_scale(c->quant, join) != sac_quant_scale(c->quant, last))
+        REFUSE(c, "'%.40s' and '%.40s' have different scales", last, join);
 }
 
 // ---- the two networks ---------------------------------------------------------------------------
@@ -274,9 +281,9 @@ fail:
 }
 
 sac_status sac_split_create(sac_split **out, const sac_net *net, const sac_params *params,
-                            char *reason, sac_error *error) {
+                            const sac_quant *quant, char *reason, sac_error *error) {
     sac_status status = SAC_OK;
-    cut c = {.net = net, .params = params, .count = sac_net_count(net)};
+    cut c = {.net = net, .params = params, .quant = quant, .count = sac_net_count(net)};
     json_t *json = NULL;
     *out = NULL;
     c.label = sac_calloc(c.count, sizeof *c.label);

@@ -8,6 +8,7 @@
 
 #include "nn/net.h"
 #include "nn/params.h"
+#include "nn/quant.h"
 #include "saccade/status.h"
 
 // body(concat(stem(frame 0), stem(frame 1), stem(frame 2))) equals the whole network.
@@ -28,9 +29,11 @@ typedef struct sac_split {
 //   *split  NULL with SAC_OK: the network is not built so and must run whole; `reason` [128] says
 //           why, for people (may be NULL)
 //   params  of `net`, read now
+//   quant   scales of an int8 plan, which must be the same for the three stems too; NULL: f32
 // SAC_ERROR_SHAPE: params are not those of net; SAC_ERROR_MEMORY. The caller closes it.
 SAC_NODISCARD sac_status sac_split_create(sac_split **split, const sac_net *net,
-                                          const sac_params *params, char *reason, sac_error *error);
+                                          const sac_params *params, const sac_quant *quant,
+                                          char *reason, sac_error *error);
 void sac_split_close(sac_split **split); // NULL-safe
 
 #endif

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "nn/calibrate.h"
+#include "nn/infer.h"
 #include "student_make.h"
 
 typedef enum stem_flaw {
@@ -91,6 +93,31 @@ static inline sac_model *make_stem_model(int width, int height, stem_flaw flaw, 
     cr_assert(sac_params_create(&model->params, model->net, &error) == SAC_OK, "%s", error.message);
     randomise(model, seed);
     return model;
+}
+
+// Gives a model scales, measured on random pictures.
+static inline void quantise_model(sac_model *model) {
+    sac_error error = {0};
+    sac_calibrate *c = NULL;
+    const sac_plan_options plan = {.batch = 1};
+    const sac_calibrate_options options = sac_calibrate_defaults();
+    sac_rng rng;
+    sac_rng_seed(&rng, 21, 0);
+    sac_nn_set_threads(1);
+    cr_assert(sac_calibrate_create(&c, model->net, model->params, &plan, &options, &error) ==
+                  SAC_OK,
+              "%s", error.message);
+    for (int run = 0; run < 4; run++) {
+        float *x = sac_calibrate_input(c, "frames");
+        const int64_t plane = (int64_t)model->preprocess.width * model->preprocess.height;
+        for (int64_t i = 0; i < 3 * plane; i++)
+            x[i] = (float)(40 + 2 * run + (i * 7 + i / 40 * 13) % 100 +
+                           (int64_t)sac_rng_below(&rng, 60)) /
+                   255.0f;
+        cr_assert(sac_calibrate_run(c, &error) == SAC_OK, "%s", error.message);
+    }
+    cr_assert(sac_calibrate_finish(c, &model->quant, &error) == SAC_OK, "%s", error.message);
+    sac_calibrate_close(&c);
 }
 
 #endif

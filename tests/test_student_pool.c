@@ -27,8 +27,31 @@ static void draw(uint8_t *pixels, int stream, int t) {
     }
 }
 
+enum { SPLIT, WHOLE, SPLIT_INT8, WHOLE_INT8, KINDS };
+
+static bool is_split(int kind) {
+    return kind == SPLIT || kind == SPLIT_INT8;
+}
+
+static bool is_int8(int kind) {
+    return kind == SPLIT_INT8 || kind == WHOLE_INT8;
+}
+
+// The networks that are not cut: an old one, whose pixels have another mean, and one whose stems
+// share nothing.
 static sac_model *model_of(int kind) {
-    return kind == 0 ? make_stem_model(W, H, STEM_SOUND, 5) : make_model(W, H, 5);
+    sac_model *model =
+        kind == WHOLE
+            ? make_model(W, H, 5)
+            : make_stem_model(W, H, kind == WHOLE_INT8 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
+    if (is_int8(kind)) quantise_model(model);
+    return model;
+}
+
+// Int8 is asked for where there is one, so that the tests run it on every CPU.
+static sac_student_options options_of(int kind) {
+    return (sac_student_options){
+        .threads = 1, .precision = is_int8(kind) ? SAC_PRECISION_INT8 : SAC_PRECISION_AUTO};
 }
 
 static void keep(scored *out, const sac_result *r, int64_t expected) {
@@ -67,13 +90,14 @@ static void score_alone(int kind, int stream, int frames, scored *out) {
     sac_model *model = model_of(kind);
     sac_student *s = NULL;
     sac_error error = {0};
-    const sac_student_options options = {.threads = 1};
+    const sac_student_options options = options_of(kind);
     sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
     sac_student_info info;
     sac_student_get_info(s, &info);
-    cr_assert_eq(info.split, kind == 0);
-    cr_assert(info.macs_per_frame > 0 &&
-              (kind == 0 ? info.macs_per_frame < info.macs : info.macs_per_frame == info.macs));
+    cr_assert_eq(info.split, is_split(kind));
+    cr_assert_str_eq(sac_precision_name(info.precision), is_int8(kind) ? "int8" : "f32");
+    cr_assert(info.macs_per_frame > 0 && (is_split(kind) ? info.macs_per_frame < info.macs
+                                                         : info.macs_per_frame == info.macs));
     cr_assert(info.plan_bytes > 0 && strlen(info.isa) > 2 && strstr(info.backend, "oneDNN"));
     (void)score(s, stream, frames, out, false);
     sac_student_close(&s);
@@ -85,7 +109,10 @@ static sac_student_pool *open_pool(int kind, int workers, bool pin,
     sac_student_pool *pool = NULL;
     sac_error error = {0};
     const sac_student_pool_options wanted = {.workers = workers, .pin = pin};
-    sac_assert_ok(sac_student_pool_create(&pool, &model, options, &wanted, &error), &error);
+    const sac_student_options usual = options_of(kind);
+    sac_assert_ok(
+        sac_student_pool_create(&pool, &model, options != NULL ? options : &usual, &wanted, &error),
+        &error);
     cr_assert_null(model);
     cr_assert_eq(sac_student_pool_workers(pool), workers);
     return pool;
@@ -100,36 +127,100 @@ static sac_student *open_stream(sac_student_pool *pool) {
 
 static scored expected[MAX_FRAMES], actual[MAX_FRAMES];
 
-// A split student on one thread equals the whole network, frame by frame.
-Test(student_pool, a_split_student_scores_like_its_whole_network) {
-    sac_student *s = NULL;
-    sac_error error = {0};
-    const sac_student_options options = {.threads = 1};
+// The whole network from prepared f32 inputs, frame by frame, as a yardstick.
+static void score_prepared(int kind, const sac_student_options *options, int frames, scored *out) {
     static uint8_t pixels[W * H];
     static float planes[3][W * H], input[W * H * 3];
-    score_alone(0, 1, 20, actual);
-    sac_model *model = model_of(0);
-    sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
-    for (int t = 0; t < 20; t++) {
+    sac_student *s = NULL;
+    sac_error error = {0};
+    sac_model *model = model_of(kind);
+    sac_assert_ok(sac_student_create(&s, &model, options, &error), &error);
+    for (int t = 0; t < frames; t++) {
         sac_result result;
         for (int c = 0; c < 3; c++) {
-            int frame = t + 3 * (c - 1);
-            frame = frame < 0 ? 0 : frame > 19 ? 19 : frame;
-            draw(pixels, 1, frame);
+            int at = t + 3 * (c - 1);
+            at = at < 0 ? 0 : at > frames - 1 ? frames - 1 : at;
+            draw(pixels, 1, at);
             sac_assert_ok(sac_student_prepare(s, planes[c], pixels, W, H, 1, &error), &error);
             for (int i = 0; i < W * H; i++) input[3 * i + c] = planes[c][i];
         }
         sac_assert_ok(sac_student_score_prepared(s, input, &result, &error), &error);
-        sac_assert_close(actual[t].map16, result.map16, 2, (const int64_t[]){16, 16}, 1e-5,
-                         "map16");
-        sac_assert_close(&actual[t].score, &result.score, 1, (const int64_t[]){1}, 1e-5, "score");
+        keep(&out[t], &result, 0);
     }
     sac_student_close(&s);
 }
 
+static double worst_difference(const scored *a, const scored *b, int frames) {
+    double worst = 0;
+    for (int t = 0; t < frames; t++) {
+        for (int i = 0; i < 256; i++)
+            worst = fmax(worst, fabs((double)(a[t].map16[i] - b[t].map16[i])));
+        worst = fmax(worst, fabs((double)(a[t].map1 - b[t].map1)));
+    }
+    return worst;
+}
+
+Test(student_pool, a_student_scores_like_its_whole_network) {
+    enum { FRAMES = 12 };
+    for (int kind = 0; kind < KINDS; kind++) {
+        sac_student_options options = options_of(kind);
+        score_alone(kind, 1, FRAMES, actual);
+        score_prepared(kind, &options, FRAMES, expected);
+        // The int8 plans of the parts and of the whole hold the same integers.
+        const double own = worst_difference(actual, expected, FRAMES);
+        cr_assert(own <= (is_int8(kind) ? 0.0 : 1e-5), "kind %d: %g", kind, own);
+        double range = 0;
+        for (int t = 0; t < FRAMES; t++)
+            range = fmax(range, fabs((double)(actual[t].map16[0] - actual[t].map16[200])));
+        cr_assert_gt(range, 1e-3, "a constant map checks nothing");
+        options.reference = true;
+        score_prepared(kind, &options, FRAMES, expected);
+        const double reference = worst_difference(actual, expected, FRAMES);
+        cr_assert(reference <= (is_int8(kind) ? 0.01 : 1e-5), "kind %d, reference: %g", kind,
+                  reference);
+        if (!is_int8(kind)) continue;
+        options.reference = false;
+        options.precision = SAC_PRECISION_F32;
+        score_prepared(kind, &options, FRAMES, expected);
+        const double f32 = worst_difference(actual, expected, FRAMES);
+        cr_assert(f32 > 0 && f32 < 0.1, "kind %d, f32: %g", kind, f32);
+    }
+}
+
+Test(student_pool, precision_is_chosen_and_may_be_forced) {
+    sac_error error = {0};
+    sac_student_info info;
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int wanted = SAC_PRECISION_AUTO; wanted <= SAC_PRECISION_INT8 + 1; wanted++) {
+            sac_student *s = NULL;
+            sac_model *model = model_of(kind);
+            const sac_student_options options = {.threads = 1, .precision = (sac_precision)wanted};
+            error = (sac_error){0};
+            const sac_status status = sac_student_create(&s, &model, &options, &error);
+            cr_assert_null(model);
+            if (wanted > SAC_PRECISION_INT8) {
+                sac_assert_error(status, SAC_ERROR_ARGUMENT, &error, "precision", NULL);
+                continue;
+            }
+            if (wanted == SAC_PRECISION_INT8 && !is_int8(kind)) {
+                sac_assert_error(status, SAC_ERROR_ARGUMENT, &error, "no scales for int8", NULL);
+                cr_assert_null(s);
+                continue;
+            }
+            sac_assert_ok(status, &error);
+            sac_student_get_info(s, &info);
+            const bool int8 =
+                wanted == SAC_PRECISION_INT8 ||
+                (wanted == SAC_PRECISION_AUTO && is_int8(kind) && sac_quant_cpu_is_fast());
+            cr_assert_eq(info.precision, int8 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32);
+            sac_student_close(&s);
+        }
+    }
+}
+
 Test(student_pool, streams_are_bit_identical_to_one_thread) {
     static const int lengths[] = {1, 2, 5, 8, 60};
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         for (int workers = 1; workers <= 3; workers++) {
             sac_student_pool *pool = open_pool(kind, workers, workers == 2, NULL);
             sac_student *s = open_stream(pool);

@@ -23,7 +23,8 @@ static void assert_parts_equal_whole(const sac_model *model) {
     sac_split *split = NULL;
     sac_error error = {0};
     char reason[128];
-    sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+    sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, reason, &error),
+                  &error);
     cr_assert(split != NULL, "%s", reason);
     cr_assert_str_eq(reason, "");
     cr_assert_str_eq(split->features[0], "stem0.relu2");
@@ -95,7 +96,8 @@ Test(student_split, stems_with_equal_parameters_of_their_own_are_one_stem) {
     sac_split *split = NULL;
     sac_error error = {0};
     char reason[128];
-    sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+    sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, reason, &error),
+                  &error);
     cr_assert_null(split);
     cr_assert(strstr(reason, "parameters") != NULL, "%s", reason);
     copy_stem_parameters(model);
@@ -103,7 +105,8 @@ Test(student_split, stems_with_equal_parameters_of_their_own_are_one_stem) {
     // One bit of one running statistic is enough.
     sac_param *p = sac_params_find(model->params, "stem2.norm1.running_var");
     p->data[3] = nextafterf(p->data[3], 10.0f);
-    sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+    sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, reason, &error),
+                  &error);
     cr_assert_null(split);
     cr_assert(strstr(reason, "stem2.norm1") != NULL, "%s", reason);
     sac_model_close(&model);
@@ -123,15 +126,16 @@ Test(student_split, networks_built_otherwise_stay_whole) {
     char reason[128];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sac_model *model = make_stem_model(16, 16, cases[i].flaw, 7);
-        sac_assert_ok(sac_split_create(&split, model->net, model->params, reason, &error), &error);
+        sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, reason, &error),
+                      &error);
         cr_assert_null(split, "case %zu", i);
         cr_assert(strstr(reason, cases[i].why) != NULL, "case %zu: %s", i, reason);
-        sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, NULL), NULL);
+        sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, NULL, NULL), NULL);
         cr_assert_null(split);
         sac_model_close(&model);
     }
     sac_model *old = make_model(16, 16, 1);
-    sac_assert_ok(sac_split_create(&split, old->net, old->params, reason, &error), &error);
+    sac_assert_ok(sac_split_create(&split, old->net, old->params, NULL, reason, &error), &error);
     cr_assert(split == NULL && reason[0] != '\0');
     sac_model_close(&old);
 }
@@ -140,13 +144,14 @@ Test(student_split, lack_of_memory_and_foreign_parameters) {
     sac_model *model = make_stem_model(16, 16, STEM_SOUND, 7), *other = make_model(16, 16, 1);
     sac_split *split = NULL;
     sac_error error = {0};
-    sac_assert_error(sac_split_create(&split, model->net, other->params, NULL, &error),
+    sac_assert_error(sac_split_create(&split, model->net, other->params, NULL, NULL, &error),
                      SAC_ERROR_SHAPE, &error, "stem0.conv1", NULL);
     cr_assert_null(split);
     for (int64_t fail = 0;; fail++) {
         error = (sac_error){0};
         sac_memory_fail_after(fail);
-        const sac_status status = sac_split_create(&split, model->net, model->params, NULL, &error);
+        const sac_status status =
+            sac_split_create(&split, model->net, model->params, NULL, NULL, &error);
         sac_memory_fail_after(-1);
         if (status == SAC_OK) break;
         sac_assert_error(status, SAC_ERROR_MEMORY, &error, NULL);

@@ -94,8 +94,19 @@ static void frame(uint8_t *pixels, int64_t size, int64_t t) {
     for (int64_t i = t % 13; i < size; i += 13) pixels[i] = (uint8_t)((i * 7 + t * 5) & 127);
 }
 
+// Cut or whole, f32 or int8.
+enum { KINDS = 4 };
+
 static sac_model *model_of(int kind) {
-    return kind == 0 ? make_stem_model(W, H, STEM_SOUND, 5) : make_model(W, H, 5);
+    sac_model *model = kind == 1
+                           ? make_model(W, H, 5)
+                           : make_stem_model(W, H, kind == 3 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
+    if (kind >= 2) quantise_model(model);
+    return model;
+}
+
+static sac_precision precision_of(int kind) {
+    return kind >= 2 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32;
 }
 
 // Pushes and pulls frames first..last, through every way in.
@@ -128,11 +139,12 @@ Test(student_steady, counting_works) {
 
 Test(student_steady, nothing_is_allocated_per_frame) {
     if (!CAN_COUNT) cr_skip_test("SKIPPED: allocations cannot be counted in this build");
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         for (int gate = 0; gate < 2; gate++) {
             sac_error error = {0};
             sac_model *model = model_of(kind);
-            const sac_student_options options = {.threads = 1, .gate = gate == 1};
+            const sac_student_options options = {
+                .threads = 1, .precision = precision_of(kind), .gate = gate == 1};
             sac_student *s = NULL;
             sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
             (void)stream(s, 0, 20);
@@ -151,13 +163,14 @@ Test(student_steady, nothing_is_allocated_per_frame) {
 
 Test(student_steady, nothing_is_allocated_per_frame_of_a_pool) {
     if (!CAN_COUNT) cr_skip_test("SKIPPED: allocations cannot be counted in this build");
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         sac_error error = {0};
         sac_model *model = model_of(kind);
         const sac_student_pool_options two = {.workers = 2};
+        const sac_student_options options = {.precision = precision_of(kind)};
         sac_student_pool *pool = NULL;
         sac_student *s = NULL;
-        sac_assert_ok(sac_student_pool_create(&pool, &model, NULL, &two, &error), &error);
+        sac_assert_ok(sac_student_pool_create(&pool, &model, &options, &two, &error), &error);
         sac_assert_ok(sac_student_pool_stream(pool, &s, &error), &error);
         // Both workers must have met both kinds of work.
         (void)stream(s, 0, 400);

@@ -19,9 +19,16 @@ extern "C" {
 // Results that may wait to be pulled; see sac_student_push.
 #define SAC_STUDENT_WAITING 16
 
+typedef enum sac_precision {
+    SAC_PRECISION_AUTO, // int8 where the model holds scales for it and this CPU gains by it, else f32
+    SAC_PRECISION_F32,
+    SAC_PRECISION_INT8 // a model without scales is an error; slow, but equal, on CPUs without VNNI
+} sac_precision;
+
 typedef struct sac_student_options {
-    int threads;            // compute threads, 0..1024; 0: all cores
-    bool reference;         // run on the plain reference instead of oneDNN (slow; for checking)
+    int threads;    // compute threads, 0..1024; 0: all cores
+    bool reference; // run on the plain reference instead of oneDNN (slow; for checking)
+    sac_precision precision;
     double smoothing_sigma; // causal smoothing of the scores, frames; 0: the default of sac_smooth
     int smoothing_taps;     // 0: default
     // Frames in which nothing moved beyond sensor noise are replaced by the last one in which
@@ -32,7 +39,8 @@ typedef struct sac_student_options {
     sac_logger logger;
 } sac_student_options;
 
-SAC_API sac_student_options sac_student_default_options(void); // everything 0: all cores, oneDNN
+SAC_API sac_student_options sac_student_default_options(void);   // everything 0: all cores, oneDNN
+SAC_API const char *sac_precision_name(sac_precision precision); // "auto", "f32", "int8"
 
 typedef struct sac_student_info {
     const char *arch;         // "tiny-m"
@@ -43,6 +51,7 @@ typedef struct sac_student_info {
     int64_t parameters, macs; // trained parameters; multiply-accumulates of the whole network
     int64_t macs_per_frame;   // the same as run in a stream: a stem per frame counts once
     bool split;               // the stem is computed once per frame, apart from the body
+    sac_precision precision;  // chosen: F32 or INT8
     const char *backend;      // "oneDNN 3.2.0", "plain reference"
     const char *isa;          // instruction set the backend uses here, "avx512_core_vnni"
     double load_ms, plan_ms;  // reading and checking the model file (0: from memory); planning
@@ -67,7 +76,7 @@ typedef struct sac_student sac_student;
 //   options  NULL: the defaults
 // SAC_ERROR_IO, SAC_ERROR_FORMAT (not a model, damaged, missing or contradicting metadata),
 // SAC_ERROR_UNSUPPORTED (newer format version), SAC_ERROR_NUMERIC (a weight is not finite; the
-// message names it), SAC_ERROR_ARGUMENT (options out of range),
+// message names it), SAC_ERROR_ARGUMENT (options out of range, int8 of a model without scales),
 // SAC_ERROR_BACKEND, SAC_ERROR_MEMORY. *student is NULL on failure.
 SAC_API SAC_NODISCARD sac_status sac_student_open(sac_student **student, const char *path,
                                                   const sac_student_options *options,
@@ -100,8 +109,9 @@ SAC_API SAC_NODISCARD sac_status sac_student_push_plane(sac_student *student, co
 // SAC_OK; SAC_AGAIN: push more first; SAC_EOF: all frames of a finished stream were handed out;
 // SAC_ERROR_NUMERIC: a score is not finite (position and message name the frame, which stays the
 // next one); SAC_ERROR_BACKEND.
-// Numerics: equal frames give bit-equal results for one thread count; between thread counts and
-// against the reference the maps agree within 1e-4.
+// Numerics: equal frames give bit-equal results for one thread count. In f32 the maps agree within
+// 1e-4 between thread counts and with the reference. In int8 they do not depend on the number of
+// threads, and each activation agrees with the reference within one step of its scale.
 SAC_API SAC_NODISCARD sac_status sac_student_pull(sac_student *student, sac_result *result,
                                                   sac_error *error);
 // Forgets the stream (frames, smoothing) and starts at frame 0 again.
