@@ -51,10 +51,8 @@ Test(student_model, every_architecture_has_its_size_and_cost) {
         int width, height;
         int64_t parameters, macs;
     } known[] = {
-        {"tiny-s", 192, 128, 40691, 27838464},
-        {"tiny-m", 240, 160, 146835, 122169600},
-        {"tiny-l", 288, 192, 304947, 312173568},
-        {"tiny-s*0.5", 192, 128, 10299, 7627776},
+        {"tiny-s", 192, 128, 40691, 27838464},    {"tiny-m", 240, 160, 146835, 122169600},
+        {"tiny-l", 288, 192, 304947, 312173568},  {"tiny-s*0.5", 192, 128, 10299, 7627776},
         {"paper", 640, 360, 5061395, 5965660160},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -133,8 +131,8 @@ static void assert_equal(const sac_model *a, const sac_model *b) {
 static void add_options(sac_model *model) {
     sac_error error = {0};
     sac_assert_ok(sac_quant_create(&model->quant), NULL);
-    sac_assert_ok(sac_quant_set(model->quant, "stem1.relu", 0.1, &error), &error);
-    sac_assert_ok(sac_quant_set(model->quant, "body3.relu", 1.0 / 3.0, &error), &error);
+    sac_assert_ok(sac_quant_set(model->quant, "frames", 0.1, &error), &error);
+    sac_assert_ok(sac_quant_set(model->quant, "body.relu", 1.0 / 3.0, &error), &error);
     model->calibration = json_pack("{s:[f, f], s:s}", "knots", 0.1, 0.7, "kind", "any");
 }
 
@@ -284,7 +282,7 @@ Test(student_model, contradictions) {
     sac_assert_ok(reload(st, &error), &error);
     // Parts that may be missing must be right where they are there.
     static const char *const quants[] = {"{", "[]", "{}",
-                                         "{\"version\": 1, \"activations\": {\"stem1.relu\": -1}}",
+                                         "{\"version\": 1, \"activations\": {\"frames\": -1}}",
                                          "{\"version\": 1, \"activations\": {\"foreign\": 0.1}}"};
     for (size_t i = 0; i < sizeof quants / sizeof quants[0]; i++) {
         sac_safetensors *copy = copy_container(st, NULL);

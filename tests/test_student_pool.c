@@ -37,13 +37,14 @@ static bool is_int8(int kind) {
     return kind == SPLIT_INT8 || kind == WHOLE_INT8;
 }
 
-// The networks that are not cut: an old one, whose pixels have another mean, and one whose stems
-// share nothing.
+// The stems of the networks that are not cut have parameters of their own. One has the pixels of an
+// old model.
 static sac_model *model_of(int kind) {
-    sac_model *model =
-        kind == WHOLE
-            ? make_model(W, H, 5)
-            : make_stem_model(W, H, kind == WHOLE_INT8 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
+    sac_model *model = make_stem_model(W, H, is_split(kind) ? STEM_SOUND : STEM_OWN_PARAMETERS, 5);
+    if (kind == WHOLE) {
+        model->preprocess.mean = 127;
+        model->preprocess.scale = 128;
+    }
     if (is_int8(kind)) quantise_model(model);
     return model;
 }

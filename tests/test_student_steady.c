@@ -98,9 +98,7 @@ static void frame(uint8_t *pixels, int64_t size, int64_t t) {
 enum { KINDS = 4 };
 
 static sac_model *model_of(int kind) {
-    sac_model *model = kind == 1
-                           ? make_model(W, H, 5)
-                           : make_stem_model(W, H, kind == 3 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
+    sac_model *model = make_stem_model(W, H, kind % 2 == 1 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
     if (kind >= 2) quantise_model(model);
     return model;
 }
