@@ -261,6 +261,14 @@ fail:
                          sac_status_name(status));
 }
 
+const sac_model *sac_student_pool_model(const sac_student_pool *pool) {
+    return pool->base.model;
+}
+
+void sac_student_pool_get_info(const sac_student_pool *pool, sac_student_info *info) {
+    *info = pool->base.info;
+}
+
 int sac_student_pool_workers(const sac_student_pool *pool) {
     return sac_pool_workers(pool->workers);
 }
@@ -333,6 +341,30 @@ sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, in
     uint8_t *plane = NULL;
     SAC_TRY(begin_push(s, &plane, time_s, error));
     SAC_TRY(prepare_gray(s, plane, pixels, width, height, channels, error));
+    end_push(s, time_s);
+fail:
+    return status;
+}
+
+sac_status sac_student_push_luma(sac_student *s, const sac_luma *luma, double time_s,
+                                 sac_error *error) {
+    sac_status status = SAC_OK;
+    uint8_t *plane = NULL;
+    SAC_TRY(begin_push(s, &plane, time_s, error));
+    status = sac_preprocessor_luma(s->preprocessor, plane, luma);
+    if (status == SAC_ERROR_ARGUMENT) {
+        return sac_error_set(error, status, s->pushed,
+                             "frame %lld: a luma plane of %dx%d with %lld bytes from row to row; "
+                             "sides of 1..16384 and rows that do not overlap expected",
+                             (long long)s->pushed, luma != NULL ? luma->width : 0,
+                             luma != NULL ? luma->height : 0,
+                             luma != NULL ? (long long)luma->stride : 0);
+    }
+    if (status < 0) {
+        return sac_error_set(error, status, s->pushed, "frame %lld of %dx%d cannot be scaled: %s",
+                             (long long)s->pushed, luma->width, luma->height,
+                             sac_status_name(status));
+    }
     end_push(s, time_s);
 fail:
     return status;

@@ -16,5 +16,6 @@ SAC_NODISCARD sac_status sac_student_pool_create(sac_student_pool **pool, sac_mo
                                                  const sac_student_pool_options *pool_options,
                                                  sac_error *error);
 const sac_model *sac_student_model(const sac_student *student); // borrowed
+const sac_model *sac_student_pool_model(const sac_student_pool *pool);
 
 #endif

@@ -85,6 +85,37 @@ run clip.mkv 2> /dev/null > out && cmp a.csv out || fail "CSV on standard output
 run clip.mkv --jsonl - --quiet > out && cmp g.jsonl out || fail "JSON lines on standard output"
 run clip.mkv lossy.mp4 --json --threshold 0.9999 > out 2> err
 grep -q '"events": \[\]' out && [ "$(grep -c '"frames": 23' out)" = 2 ] || fail "JSON summary: $(cat out)"
+# Sources at the same time: the same files; on standard output they would mix.
+run clip.mkv lossy.mp4 odd.mkv --csv 'jobs-{}.csv' --jobs 3 -t 2 --json --progress always > out 2> err
+cmp a.csv jobs-clip.csv && cmp f.csv jobs-lossy.csv || fail "sources at the same time"
+[ "$(grep '"source"' out | tr -d ' ,\n')" = '"source":"clip.mkv""source":"lossy.mp4""source":"odd.mkv"' ] ||
+    fail "order of the results: $(grep '"source"' out)"
+code=0
+run clip.mkv lossy.mp4 --jobs 2 > out 2> err || code=$?
+[ $code = 2 ] && grep -q 'standard output' err || fail "jobs on standard output: $code $(cat err)"
+# What ran is reported; other precisions and decoding less are asked for.
+run clip.mkv --csv j.csv --json --precision f32 --gate --pin > out
+for word in '"precision": "f32"' '"backend": "oneDNN' '"isa": "' '"load_ms": ' '"plan_ms": ' '"start_to_first_score_ms": ' \
+    '"frames_reused_by_gate": '; do
+    grep -qF "$word" out || fail "no $word in the summary: $(cat out)"
+done
+code=0
+run clip.mkv --csv j.csv --precision int8 2> err || code=$?
+[ $code = 2 ] && grep -q 'no scales for int8' err || fail "int8 without scales: $code $(cat err)"
+ffmpeg -v error -loop 1 -i clip/1.png -t 2 -r 10 -pix_fmt gray -c:v ffv1 still.mkv
+run still.mkv --csv j.csv --gate --json > out
+grep -q '"frames_reused_by_gate": 19,' out || fail "the gate: $(grep gate out)"
+if ffmpeg -v error -y -i clip.mkv -c:v libx264 -g 12 -bf 2 -pix_fmt yuv420p h264.mp4 2> /dev/null; then
+    run h264.mp4 --csv j.csv --quiet --json > out
+    for saving in '--skip-loop-filter nonref' '--skip-loop-filter all' '--skip-frames nonref'; do
+        run h264.mp4 --csv k.csv --quiet $saving
+        [ "$(rows k.csv)" = $n ] || fail "$saving: $(rows k.csv) rows"
+        cmp -s j.csv k.csv && fail "$saving changes nothing"
+    done
+fi
+code=0
+run clip.mkv --csv k.csv --lowres 1 2> err || code=$?
+[ $code = 1 ] && grep -q 'ffv1' err || fail "a codec without lower resolutions: $code $(cat err)"
 # One bad source does not spoil the others, but the exit code tells.
 code=0
 run absent.mp4 clip.mkv --csv many/ --json > out 2> err || code=$?

@@ -15,6 +15,7 @@
 #include "core/tool.h"
 #include "nn/infer.h"
 #include "saccade/version.h"
+#include "student/engine.h"
 #include "student/model.h"
 #include "student/onnx_file.h"
 
@@ -31,8 +32,9 @@ static const sac_option options[] = {
     {.name = "verify",
      .type = SAC_OPTION_BOOL,
      .offset = offsetof(settings, verify),
-     .help = "also check every weight, run random frames through oneDNN and the plain reference, "
-             "and compare"},
+     .help =
+         "also check every weight, run random frames through oneDNN and the plain reference, in "
+         "f32 and, with scales, in int8, and compare"},
     {.name = "kernels",
      .type = SAC_OPTION_BOOL,
      .offset = offsetof(settings, kernels),
@@ -132,67 +134,136 @@ fail:
 
 // ---- verification -------------------------------------------------------------------------------
 
-static const struct {
-    const char *name;
-    int64_t values;
-} outputs[3] = {{"map16", 256}, {"map4", 16}, {"map1", 1}};
-
+// One precision: f32, or int8 with the model's scales.
 typedef struct verification {
+    bool ran, split;
     double worst[3]; // largest |oneDNN - reference| per output
-    double reference_s, onednn_s;
+    double limit;
+    double reference_s, onednn_s; // of one frame
     bool finite, passed;
 } verification;
 
-// Accumulation order differs between the backends; outputs are probabilities, so an absolute limit
-// is right.
-static const double verify_limit = 1e-4;
+typedef struct verifications {
+    verification of[2]; // f32, int8
+    double int8_off;    // largest |int8 - f32| of all maps, for information
+    bool passed;
+} verifications;
 
-static sac_status verify(verification *v, const sac_model *model, const settings *s,
-                         sac_error *error) {
+// Outputs are probabilities, so absolute limits are right. f32: the order of sums differs. int8: an
+// activation right between two steps may be rounded to either (nn/quant.h), and what follows sees
+// the difference of one step.
+static const double verify_limits[2] = {1e-4, 0.02};
+
+// Features of three planes and the maps of the body: what a stream does for one frame.
+static sac_status run_engine(sac_engine *engine, sac_maps *maps, uint8_t *const features[3],
+                             uint8_t *const planes[3], sac_error *error) {
     sac_status status = SAC_OK;
-    sac_infer *plans[2] = {NULL, NULL};
-    const int64_t values = (int64_t)model->preprocess.width * model->preprocess.height * 3;
-    const int frames = 3;
+    const void *seen[3] = {features[0], features[1], features[2]};
+    for (int i = 0; i < 3; i++) SAC_TRY(sac_engine_stem(engine, features[i], planes[i], error));
+    SAC_TRY(sac_engine_body(engine, maps, seen, error));
+fail:
+    return status;
+}
+
+static void compare_maps(double worst[3], bool *finite, const sac_maps *a, const sac_maps *b) {
+    const struct {
+        const float *a, *b;
+        int count;
+    } maps[3] = {{a->map16, b->map16, SAC_MAP_FINE * SAC_MAP_FINE},
+                 {a->map4, b->map4, SAC_MAP_COARSE * SAC_MAP_COARSE},
+                 {&a->map1, &b->map1, 1}};
+    for (int m = 0; m < 3; m++) {
+        for (int i = 0; i < maps[m].count; i++) {
+            const float x = maps[m].a[i], y = maps[m].b[i];
+            *finite = *finite && isfinite(x) && isfinite(y);
+            worst[m] = fmax(worst[m], fabs((double)x - (double)y));
+        }
+    }
+}
+
+enum { VERIFY_FRAMES = 3 };
+
+static sac_status verify_one(verification *v, sac_maps kept[VERIFY_FRAMES], const sac_model *model,
+                             bool int8, const settings *s, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_engine *engines[2] = {NULL, NULL};
+    uint8_t *planes[3] = {NULL, NULL, NULL}, *features[3] = {NULL, NULL, NULL};
+    const int64_t size = (int64_t)model->preprocess.width * model->preprocess.height;
     sac_rng rng;
     sac_rng_seed(&rng, (uint64_t)s->tool.seed, 0);
-    SAC_TRY(sac_params_check_finite(model->params, error));
-    sac_nn_set_threads((int)s->tool.threads);
     for (int i = 0; i < 2; i++) {
-        const sac_plan_options plan = {.batch = 1,
-                                       .backend = i == 0 ? SAC_BACKEND_ONEDNN : SAC_BACKEND_REF,
-                                       .channels_last = true};
-        SAC_TRY(sac_infer_create(&plans[i], model->net, model->params, &plan, error));
+        const sac_engine_options engine = {
+            .threads = (int)s->tool.threads, .reference = i == 1, .int8 = int8};
+        SAC_TRY(sac_engine_create(&engines[i], model, &engine, error));
     }
-    v->finite = true;
-    for (int frame = 0; frame < frames; frame++) {
-        float *first = sac_infer_input(plans[0], "frames"),
-              *second = sac_infer_input(plans[1], "frames");
-        for (int64_t i = 0; i < values; i++) {
-            double pixel = (double)sac_rng_below(&rng, 256);
-            first[i] = second[i] =
-                (float)((pixel - model->preprocess.mean) / model->preprocess.scale);
+    for (int i = 0; i < 3; i++) {
+        planes[i] = sac_calloc(size, 1);
+        features[i] = sac_calloc(sac_engine_feature_bytes(engines[0]), 1);
+        SAC_TRY_ALLOC(planes[i]);
+        SAC_TRY_ALLOC(features[i]);
+    }
+    *v = (verification){.ran = true,
+                        .split = sac_engine_split(engines[0]),
+                        .finite = true,
+                        .limit = verify_limits[int8]};
+    for (int frame = 0; frame < VERIFY_FRAMES; frame++) {
+        sac_maps reference;
+        for (int i = 0; i < 3; i++) {
+            for (int64_t k = 0; k < size; k++) planes[i][k] = (uint8_t)sac_rng_below(&rng, 256);
         }
         double start = sac_time_s();
-        SAC_TRY(sac_infer_run(plans[0], error));
+        SAC_TRY(run_engine(engines[0], &kept[frame], features, planes, error));
         double middle = sac_time_s();
-        SAC_TRY(sac_infer_run(plans[1], error));
+        SAC_TRY(run_engine(engines[1], &reference, features, planes, error));
         v->onednn_s = middle - start; // of the last frame, when caches are warm
         v->reference_s = sac_time_s() - middle;
-        for (int o = 0; o < 3; o++) {
-            const float *a = sac_infer_output(plans[0], outputs[o].name);
-            const float *b = sac_infer_output(plans[1], outputs[o].name);
-            for (int64_t i = 0; i < outputs[o].values; i++) {
-                v->finite = v->finite && isfinite(a[i]) && isfinite(b[i]);
-                v->worst[o] = fmax(v->worst[o], fabs((double)a[i] - (double)b[i]));
-            }
-        }
+        compare_maps(v->worst, &v->finite, &kept[frame], &reference);
     }
     v->passed = v->finite;
-    for (int o = 0; o < 3; o++) v->passed = v->passed && v->worst[o] <= verify_limit;
+    for (int o = 0; o < 3; o++) v->passed = v->passed && v->worst[o] <= v->limit;
 fail:
-    sac_infer_close(&plans[0]);
-    sac_infer_close(&plans[1]);
+    for (int i = 0; i < 3; i++) {
+        sac_free(planes[i]);
+        sac_free(features[i]);
+    }
+    sac_engine_close(&engines[0]);
+    sac_engine_close(&engines[1]);
     return status;
+}
+
+static sac_status verify(verifications *all, const sac_model *model, const settings *s,
+                         sac_error *error) {
+    sac_status status = SAC_OK;
+    static sac_maps maps[2][VERIFY_FRAMES];
+    SAC_TRY(sac_params_check_finite(model->params, error));
+    SAC_TRY(verify_one(&all->of[0], maps[0], model, false, s, error));
+    all->passed = all->of[0].passed;
+    if (model->quant == NULL) return SAC_OK;
+    SAC_TRY(verify_one(&all->of[1], maps[1], model, true, s, error));
+    all->passed = all->passed && all->of[1].passed;
+    for (int frame = 0; frame < VERIFY_FRAMES; frame++) {
+        double worst[3] = {0, 0, 0};
+        bool finite = true;
+        compare_maps(worst, &finite, &maps[0][frame], &maps[1][frame]);
+        for (int o = 0; o < 3; o++) all->int8_off = fmax(all->int8_off, worst[o]);
+    }
+fail:
+    return status;
+}
+
+static json_t *verification_json(const verification *v) {
+    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:b}", "passed", v->passed, "finite",
+                     v->finite, "max_error_map16", sac_json_number(v->worst[0]), "max_error_map4",
+                     sac_json_number(v->worst[1]), "max_error_map1", sac_json_number(v->worst[2]),
+                     "limit", sac_json_number(v->limit), "stem_apart", v->split);
+}
+
+static void print_verification(const char *precision, const verification *v) {
+    printf("verify %-4s                %s: %s%s against the reference: largest error map16 %.2e, "
+           "map4 %.2e, map1 %.2e (limit %.0e); %.2f ms against %.0f ms\n",
+           precision, v->passed ? "passed" : "FAILED", sac_nn_backend_version(),
+           v->split ? ", stem apart," : "", v->worst[0], v->worst[1], v->worst[2], v->limit,
+           v->onednn_s * 1e3, v->reference_s * 1e3);
 }
 
 static sac_status describe_kernels(char **text, const sac_model *model, const settings *s,
@@ -237,6 +308,11 @@ static void print_value(const char *prefix, const json_t *object, int depth) {
     }
 }
 
+// What a runtime on this machine chooses by itself.
+static const char *automatic_precision(const sac_model *model) {
+    return model->quant != NULL && sac_quant_cpu_is_fast() ? "int8" : "f32";
+}
+
 static void print_text(const sac_model *model, const char *path, const summary *sum) {
     const sac_preprocess *p = &model->preprocess;
     char *clean = sac_text_utf8(path);
@@ -248,6 +324,12 @@ static void print_text(const sac_model *model, const char *path, const summary *
     printf("  parameters               %" PRId64 " (and %" PRId64 " running statistics)\n",
            sum->parameters, sum->statistics);
     printf("  work per frame           %.2f MMAC\n", (double)sum->macs / 1e6);
+    if (model->quant != NULL)
+        printf("  int8                     scales of %d activations\n",
+               sac_quant_count(model->quant));
+    if (model->calibration != NULL) printf("  calibration              stored\n");
+    printf("  here                     runs in %s, instruction set %s\n",
+           automatic_precision(model), sac_nn_isa());
     if (json_object_size(model->provenance) > 0) {
         printf("provenance\n");
         print_value("", model->provenance, 0);
@@ -292,7 +374,7 @@ static json_t *layers_json(const sac_model *model, const summary *sum) {
 }
 
 static sac_status print_json(const sac_model *model, const char *path, const summary *sum,
-                             const verification *v, const char *kernels, sac_error *error) {
+                             const verifications *v, const char *kernels, sac_error *error) {
     char *clean = sac_text_utf8(path), *text = NULL;
     json_t *json = NULL;
     if (clean != NULL) {
@@ -305,13 +387,23 @@ static sac_status print_json(const sac_model *model, const char *path, const sum
     }
     bool ok = json != NULL;
     if (ok && v != NULL) {
+        json_t *item = verification_json(&v->of[0]);
+        ok = json_object_set_new(json, "verify", item) == 0 &&
+             json_object_set_new(item, "backend", json_string(sac_nn_backend_version())) == 0;
+        if (ok && v->of[1].ran) {
+            ok = json_object_set_new(json, "verify_int8", verification_json(&v->of[1])) == 0 &&
+                 json_object_set_new(json, "max_int8_from_f32", sac_json_number(v->int8_off)) == 0;
+        }
+    }
+    if (ok) {
         ok = json_object_set_new(
-                 json, "verify",
-                 json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:s}", "passed", v->passed, "finite",
-                           v->finite, "max_error_map16", sac_json_number(v->worst[0]),
-                           "max_error_map4", sac_json_number(v->worst[1]), "max_error_map1",
-                           sac_json_number(v->worst[2]), "limit", sac_json_number(verify_limit),
-                           "backend", sac_nn_backend_version())) == 0;
+                 json, "quantised_activations",
+                 json_integer(model->quant != NULL ? sac_quant_count(model->quant) : 0)) == 0 &&
+             json_object_set_new(json, "automatic_precision",
+                                 json_string(automatic_precision(model))) == 0 &&
+             json_object_set_new(json, "isa", json_string(sac_nn_isa())) == 0;
+        if (ok && model->calibration != NULL)
+            ok = json_object_set(json, "calibration", model->calibration) == 0;
     }
     if (ok && kernels != NULL) ok = json_object_set_new(json, "kernels", json_string(kernels)) == 0;
     if (ok) text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
@@ -335,7 +427,7 @@ int main(int argc, char **argv) {
     sac_status status = SAC_OK;
     sac_model *model = NULL;
     summary sum = {0};
-    verification v = {0};
+    verifications v = {0};
     char *kernels = NULL;
     const char *path = parsed.positional[0];
     SAC_TRY(sac_model_load(&model, path, &error));
@@ -352,18 +444,22 @@ int main(int argc, char **argv) {
         print_text(model, path, &sum);
         if (kernels != NULL) printf("steps on %s\n%s", sac_nn_backend_version(), kernels);
         if (s.verify) {
-            printf("verify                     %s: every weight is finite; %s against the "
-                   "reference: largest error map16 "
-                   "%.2e, map4 %.2e, map1 %.2e (limit %.0e); %.2f ms against %.0f ms a frame\n",
-                   v.passed ? "passed" : "FAILED", sac_nn_backend_version(), v.worst[0], v.worst[1],
-                   v.worst[2], verify_limit, v.onednn_s * 1e3, v.reference_s * 1e3);
+            print_verification("f32", &v.of[0]);
+            if (v.of[1].ran) {
+                print_verification("int8", &v.of[1]);
+                printf("                           int8 differs from f32 by at most %.2e on these "
+                       "random frames\n",
+                       v.int8_off);
+            }
         }
     }
     if (s.verify && !v.passed) {
+        const verification *bad = v.of[0].passed ? &v.of[1] : &v.of[0];
         status = sac_error_set(&error, SAC_ERROR_NUMERIC, -1,
-                               "%s: the backends disagree: largest error %.3g%s", path,
-                               fmax(v.worst[0], fmax(v.worst[1], v.worst[2])),
-                               v.finite ? "" : ", and an output is not finite");
+                               "%s: the backends disagree in %s: largest error %.3g%s", path,
+                               v.of[0].passed ? "int8" : "f32",
+                               fmax(bad->worst[0], fmax(bad->worst[1], bad->worst[2])),
+                               bad->finite ? "" : ", and an output is not finite");
         goto fail;
     }
     SAC_TRY(sac_tool_flush(&error));

@@ -17,7 +17,6 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "core/tool.h"
-#include "nn/infer.h"
 #include "saccade/version.h"
 #include "saccade/video.h"
 #include "student/events.h"
@@ -29,8 +28,10 @@ typedef struct settings {
     const char *model, *size, *format;
     const char *csv, *jsonl, *maps, *overlay, *report;
     double threshold, smoothing_sigma, frame_rate, overlay_high, timeout_s;
-    int64_t smoothing_taps, max_frames, moments, decode_threads, queue;
-    int backend; // 0 onednn, 1 ref
+    int64_t smoothing_taps, max_frames, moments, decode_threads, queue, jobs, lowres;
+    int backend;                                  // 0 onednn, 1 ref
+    int precision, skip_loop_filter, skip_frames; // as the enumerations count
+    bool gate, pin;
 } settings;
 
 #define TEXT_OPTION(member_, letter_, argument_, help_)                                            \
@@ -114,11 +115,50 @@ static const sac_option options[] = {
      .min = 0,
      .max = SAC_SMOOTHING_CAUSAL_TAPS,
      .help = "frames the smoothing looks at; 0: its default"},
+    {.name = "precision",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, precision),
+     .choices = "auto|f32|int8",
+     .help = "auto: int8 where the model holds scales for it and this CPU gains by it"},
+    {.name = "gate",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(settings, gate),
+     .help = "score frames in which nothing moved beyond sensor noise like the ones before; "
+             "changes scores a little"},
     {.name = "backend",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(settings, backend),
      .choices = "onednn|ref",
      .help = "ref repeats the run on the plain reference, slowly"},
+    {.name = "jobs",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, jobs),
+     .min = 0,
+     .max = 256,
+     .help = "sources scored at the same time; 0: one per core, or one if something goes to "
+             "standard output"},
+    {.name = "pin",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(settings, pin),
+     .help = "keep each compute thread on one core"},
+    {.name = "", .help = "Decoding"},
+    {.name = "skip-loop-filter",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, skip_loop_filter),
+     .choices = "none|nonref|all",
+     .help = "leave the codec's deblocking out: of frames nothing is predicted from, or of all; "
+             "changes pixels and so scores"},
+    {.name = "skip-frames",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, skip_frames),
+     .choices = "none|nonref",
+     .help = "do not decode frames nothing is predicted from; the frame before stands in for each"},
+    {.name = "lowres",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(settings, lowres),
+     .min = 0,
+     .max = 3,
+     .help = "decode at half, a quarter or an eighth of both sides, where the codec can"},
     {.name = "decode-threads",
      .type = SAC_OPTION_INT,
      .offset = offsetof(settings, decode_threads),
@@ -144,9 +184,9 @@ static const sac_command command = {
         "or a device.\n"
         "Frames count from 0; scores lie in [0,1]; peak_x and peak_y are pixels of the source. "
         "Clips may be as short\n"
-        "as one frame: the border frames stand in for those that are missing. With --threads 0 and "
-        "a queue one core\n"
-        "decodes and the others compute.\n\n"
+        "as one frame: the border frames stand in for those that are missing. Each of --threads "
+        "computes frames of its\n"
+        "own; scores do not depend on how many there are.\n\n"
         "  student-run -m ped2.safetensors clip.mp4 --csv scores.csv --quiet\n"
         "  student-run -m ped2.safetensors Test/Test001 --report report.html --threshold 0.4\n"
         "  student-run -m ped2.safetensors *.mp4 --csv out/{}.csv --overlay out/\n"
@@ -160,12 +200,18 @@ static const sac_command command = {
 
 // A camera or a stalled pipe can block a read for long; this thread wakes it up when Ctrl-C comes.
 // Opening and closing a source may block inside the operating system, where nothing can wake them:
-// as no output is open then, the process just ends.
+// when nothing but that is going on, so that no output is open, the process just ends.
+typedef struct watched {
+    sac_video *video; // the source being read, or NULL
+    bool active;      // a source is being worked on
+    bool may_exit;    // no output of it is open
+} watched;
+
 typedef struct watcher {
     pthread_t thread;
     pthread_mutex_t lock;
-    sac_video *video; // the source being read, or NULL
-    bool may_exit;    // no output is open
+    watched *jobs;
+    int64_t job_count;
     bool running, stop;
 } watcher;
 
@@ -178,8 +224,13 @@ static void *watch(void *user) {
         pthread_mutex_lock(&w->lock);
         stop = w->stop;
         if (sac_interrupted()) {
-            if (w->video != NULL) sac_video_interrupt(w->video);
-            if (w->may_exit && !stop && ++waited > 20) {
+            bool active = false, may_exit = true;
+            for (int64_t i = 0; i < w->job_count; i++) {
+                if (w->jobs[i].video != NULL) sac_video_interrupt(w->jobs[i].video);
+                active = active || w->jobs[i].active;
+                may_exit = may_exit && (!w->jobs[i].active || w->jobs[i].may_exit);
+            }
+            if (active && may_exit && !stop && ++waited > 20) {
                 fprintf(stderr, "%s: interrupted while waiting for a source\n", command.name);
                 _exit(SAC_EXIT_INTERRUPTED);
             }
@@ -189,14 +240,16 @@ static void *watch(void *user) {
     return NULL;
 }
 
-static void watcher_set(watcher *w, sac_video *video, bool may_exit) {
+static void watcher_set(watcher *w, int64_t job, watched state) {
     pthread_mutex_lock(&w->lock);
-    w->video = video;
-    w->may_exit = may_exit;
+    w->jobs[job] = state;
     pthread_mutex_unlock(&w->lock);
 }
 
-static sac_status watcher_start(watcher *w, sac_error *error) {
+static sac_status watcher_start(watcher *w, int64_t jobs, sac_error *error) {
+    w->jobs = sac_calloc(jobs, sizeof *w->jobs);
+    if (w->jobs == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for jobs");
+    w->job_count = jobs;
     pthread_mutex_init(&w->lock, NULL);
     int code = pthread_create(&w->thread, NULL, watch, w);
     if (code != 0)
@@ -206,40 +259,73 @@ static sac_status watcher_start(watcher *w, sac_error *error) {
 }
 
 static void watcher_stop(watcher *w) {
-    if (!w->running) return;
-    pthread_mutex_lock(&w->lock);
-    w->stop = true;
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
-    w->running = false;
+    if (w->running) {
+        pthread_mutex_lock(&w->lock);
+        w->stop = true;
+        pthread_mutex_unlock(&w->lock);
+        pthread_join(w->thread, NULL);
+        w->running = false;
+    }
+    sac_free(w->jobs);
+    w->jobs = NULL;
 }
 
 // ---- one source ---------------------------------------------------------------------------------
 
-typedef struct run {
-    const settings *settings;
-    sac_student *student;
-    sac_student_info info;
-    int width, height; // of --size, 0: the source's
-    int threads;       // that compute
-    sac_output_names names;
-    int64_t source_count;
-    json_t *settings_json, *model_json; // for reports and --json
-    watcher watcher;
-    bool csv_on_stdout, text_to_stderr;
-} run;
-
 // What one source came to.
 typedef struct outcome {
-    int64_t frames;
+    sac_status status;
+    sac_error error;
+    bool done;
+    int64_t frames, reused;
     double duration_s, wall_s, score_s, read_s;
+    double first_s; // from the start of the process to the first score
     float max, max_smoothed;
     int64_t max_frame, max_smoothed_frame;
     double max_time_s, max_smoothed_time_s;
     sac_events events;
     bool interrupted;
     sac_video_info video;
+    sac_video_counts counts;
 } outcome;
+
+typedef struct run {
+    const settings *settings;
+    sac_student_pool *pool;
+    sac_student_info info;
+    int width, height; // of --size, 0: the source's
+    int threads;       // that compute
+    int64_t jobs;
+    double start_s;
+    sac_output_names names;
+    const char *const *sources;
+    int64_t source_count;
+    json_t *settings_json, *model_json; // for reports and --json
+    watcher watcher;
+    bool csv_on_stdout, text_to_stderr;
+
+    // Shared by the jobs, under the lock.
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // a source is done
+    outcome *outcomes;      // [source_count]
+    int64_t next;           // source that no job has taken yet
+    int64_t read;           // frames of all sources so far
+    sac_progress *progress; // several jobs: one for all
+} run;
+
+// One source on its way through one job.
+typedef struct job {
+    run *run;
+    int64_t index; // of the job
+    sac_student *student;
+    sac_video *video;
+    sac_outputs *outputs;
+    sac_progress *progress; // one job: of the source
+    outcome *o;
+    const char *source;
+    bool luma; // planes are read where they lie
+    bool live; // frames come when they come: each is scored before the next is waited for
+} job;
 
 // Pixels of the frames that were pushed but not scored yet; overlay and report show them beside
 // their score.
@@ -248,22 +334,26 @@ typedef struct waiting {
     int64_t slots, size;
 } waiting;
 
-static sac_status take_results(run *r, sac_outputs *outputs, const waiting *kept, outcome *o,
-                               sac_error *error) {
+static sac_status take_results(job *j, const waiting *kept, bool all, sac_error *error) {
     sac_status status = SAC_OK;
+    const settings *s = j->run->settings;
+    outcome *o = j->o;
     for (;;) {
         sac_result result;
         double before = sac_time_s();
-        SAC_TRY(sac_student_pull(r->student, &result, error));
-        o->score_s += sac_time_s() - before;
+        if (all) sac_student_wait(j->student);
+        SAC_TRY(sac_student_pull(j->student, &result, error));
+        double now = sac_time_s();
+        o->score_s += now - before;
         if (status != SAC_OK) return SAC_OK; // more input needed, or all taken
         const uint8_t *pixels =
             kept->pixels != NULL ? kept->pixels + result.frame % kept->slots * kept->size : NULL;
-        SAC_TRY(sac_outputs_frame(outputs, &result, pixels, error));
-        if (r->settings->threshold >= 0.0) {
+        SAC_TRY(sac_outputs_frame(j->outputs, &result, pixels, error));
+        if (s->threshold >= 0.0) {
             SAC_TRY(
                 sac_events_push(&o->events, result.frame, result.time_s, result.score_smoothed));
         }
+        if (o->frames == 0) o->first_s = now - j->run->start_s;
         if (o->frames == 0 || result.score > o->max) {
             o->max = result.score;
             o->max_frame = result.frame;
@@ -281,43 +371,73 @@ fail:
     return status;
 }
 
-// Reads, pushes and pulls until the source ends or Ctrl-C comes.
-static sac_status score_all(run *r, const char *source, sac_video *video, sac_outputs *outputs,
-                            waiting *kept, outcome *o, sac_progress *progress, sac_error *error) {
+// Reads the next frame and pushes it; keeps its picture at `picture` if that is not NULL.
+static sac_status read_and_push(job *j, uint8_t *picture, int64_t size, sac_error *error) {
     sac_status status = SAC_OK;
+    sac_frame frame;
+    sac_luma_frame luma;
+    double before = sac_time_s();
+    SAC_TRY(j->luma ? sac_video_read_luma(j->video, &luma, error)
+                    : sac_video_read(j->video, &frame, error));
+    j->o->read_s += sac_time_s() - before;
+    if (status != SAC_OK) return status;
+    if (picture != NULL && j->luma) SAC_TRY(sac_video_picture(j->video, picture, error));
+    if (picture != NULL && !j->luma) memcpy(picture, frame.data, (size_t)size);
+    before = sac_time_s();
+    if (j->luma) {
+        SAC_TRY(sac_student_push_luma(j->student, &luma.luma, luma.time_s, error));
+    } else {
+        SAC_TRY(sac_student_push(j->student, frame.data, frame.width, frame.height, frame.channels,
+                                 frame.time_s, error));
+    }
+    j->o->score_s += sac_time_s() - before;
+fail:
+    return status;
+}
+
+static void show_progress(job *j, int64_t read) {
+    run *r = j->run;
+    if (r->jobs == 1) {
+        sac_progress_update(j->progress, read, NULL);
+        return;
+    }
+    pthread_mutex_lock(&r->lock);
+    sac_progress_update(r->progress, ++r->read, NULL);
+    pthread_mutex_unlock(&r->lock);
+}
+
+// Reads, pushes and pulls until the source ends or Ctrl-C comes.
+static sac_status score_all(job *j, waiting *kept, sac_error *error) {
+    sac_status status = SAC_OK;
+    const settings *s = j->run->settings;
     int64_t read = 0;
-    while (r->settings->max_frames == 0 || read < r->settings->max_frames) {
-        sac_frame frame;
-        double before = sac_time_s();
-        status = sac_interrupted() ? SAC_ERROR_INTERRUPTED : sac_video_read(video, &frame, error);
-        o->read_s += sac_time_s() - before;
+    while (s->max_frames == 0 || read < s->max_frames) {
+        uint8_t *picture =
+            kept->pixels != NULL ? kept->pixels + read % kept->slots * kept->size : NULL;
+        status = sac_interrupted() ? SAC_ERROR_INTERRUPTED
+                                   : read_and_push(j, picture, kept->size, error);
         if (status == SAC_EOF) break;
         if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
             // Rows that would need frames not read any more are left out: what is written equals a
             // full run.
-            o->interrupted = true;
+            j->o->interrupted = true;
+            sac_error none = {0};
+            SAC_TRY(take_results(j, kept, true, &none));
             return SAC_OK;
         }
         if (status < 0) goto fail;
-        if (kept->pixels != NULL) {
-            memcpy(kept->pixels + read % kept->slots * kept->size, frame.data, (size_t)kept->size);
-        }
-        before = sac_time_s();
-        SAC_TRY(sac_student_push(r->student, frame.data, frame.width, frame.height, frame.channels,
-                                 frame.time_s, error));
-        o->score_s += sac_time_s() - before;
         read++;
-        SAC_TRY(take_results(r, outputs, kept, o, error));
-        sac_progress_update(progress, read, NULL);
+        SAC_TRY(take_results(j, kept, j->live, error));
+        show_progress(j, read);
     }
     if (read == 0) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: holds no frames", source);
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: holds no frames", j->source);
     }
-    SAC_TRY(sac_student_finish(r->student, error));
-    SAC_TRY(take_results(r, outputs, kept, o, error));
+    SAC_TRY(sac_student_finish(j->student, error));
+    SAC_TRY(take_results(j, kept, true, error));
     return SAC_OK;
 fail:
-    return sac_error_set(error, status, o->frames, "%s: %s", source, sac_status_name(status));
+    return sac_error_set(error, status, j->o->frames, "%s: %s", j->source, sac_status_name(status));
 }
 
 static json_t *source_json(const char *source, const outcome *o) {
@@ -336,14 +456,17 @@ static double rate(int64_t frames, double seconds) {
 }
 
 static json_t *timing_json(const run *r, const outcome *o) {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:s}", "wall_s",
-                     sac_json_number(o->wall_s), "frames_per_second",
-                     sac_json_number(rate(o->frames, o->wall_s)), "waiting_for_frames_s",
-                     sac_json_number(o->read_s), "scoring_s", sac_json_number(o->score_s),
-                     "scoring_frames_per_second", sac_json_number(rate(o->frames, o->score_s)),
-                     "threads", (json_int_t)r->threads, "backend",
-                     r->settings->backend == 1 ? "plain reference" : sac_nn_backend_version(),
-                     "version", sac_version());
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "wall_s",
+        sac_json_number(o->wall_s), "frames_per_second",
+        sac_json_number(rate(o->frames, o->wall_s)), "waiting_for_frames_s",
+        sac_json_number(o->read_s), "waiting_for_scores_s", sac_json_number(o->score_s),
+        "frames_reused_by_gate", (json_int_t)o->reused, "frames_decoded",
+        (json_int_t)o->counts.decoded, "frames_repeated", (json_int_t)o->counts.repeated, "threads",
+        (json_int_t)r->threads, "precision", sac_precision_name(r->info.precision), "backend",
+        r->info.backend, "isa", r->info.isa, "load_ms", sac_json_number(r->info.load_ms), "plan_ms",
+        sac_json_number(r->info.plan_ms), "start_to_first_score_ms",
+        sac_json_number(o->frames > 0 ? o->first_s * 1e3 : NAN), "version", sac_version());
 }
 
 static sac_status commit(run *r, const char *source, sac_outputs **outputs, const outcome *o,
@@ -387,33 +510,51 @@ static sac_status open_outputs(sac_outputs **outputs, run *r, int64_t index, con
     return sac_outputs_open(outputs, &wanted, info, error);
 }
 
-static sac_status run_source(run *r, int64_t index, const char *source, outcome *o,
-                             sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_video *video = NULL;
-    sac_outputs *outputs = NULL;
-    sac_progress *progress = NULL;
-    waiting kept = {0};
-    double start = sac_time_s();
-    sac_video_options video_options = sac_video_default_options();
+// A source whose frames come at a pace of their own: a device or a network stream.
+static bool is_live(const settings *s, const char *source) {
+    const char *scheme = strstr(source, "://");
+    return s->format != NULL || strncmp(source, "/dev/", 5) == 0 ||
+           (scheme != NULL && strncmp(source, "file:", 5) != 0);
+}
+
+static sac_status open_video(job *j, sac_error *error) {
+    const run *r = j->run;
+    const settings *s = r->settings;
+    sac_video_options video = sac_video_default_options();
     // Always gray: an overlay must not change the scores, and heat colours stand out better on
     // gray.
-    video_options.channels = 1;
-    video_options.width = r->width;
-    video_options.height = r->height;
-    video_options.threads = (int)r->settings->decode_threads;
-    video_options.queue = (int)r->settings->queue;
-    video_options.frame_rate = r->settings->frame_rate;
-    video_options.format = r->settings->format;
-    video_options.timeout_s = r->settings->timeout_s;
-    watcher_set(&r->watcher, NULL, true);
-    SAC_TRY(sac_video_open(&video, source, &video_options, error));
-    watcher_set(&r->watcher, video, false);
-    sac_video_get_info(video, &o->video);
-    SAC_TRY(open_outputs(&outputs, r, index, source, &o->video, error));
-    sac_student_reset(r->student);
-    if (sac_outputs_want_pixels(outputs)) {
-        kept.slots = r->info.lookahead + 1;
+    video.channels = 1;
+    video.width = r->width;
+    video.height = r->height;
+    // Planes are borrowed from the decoder unless they have to be scaled to --size first.
+    video.luma = j->luma;
+    video.threads = (int)s->decode_threads;
+    video.queue = (int)s->queue;
+    video.frame_rate = s->frame_rate;
+    video.format = s->format;
+    video.timeout_s = s->timeout_s;
+    video.skip_loop_filter = (sac_video_skip)s->skip_loop_filter;
+    video.skip_frames = (sac_video_skip)s->skip_frames;
+    video.lowres = (int)s->lowres;
+    return sac_video_open(&j->video, j->source, &video, error);
+}
+
+static sac_status run_source(job *j, int64_t index, sac_error *error) {
+    sac_status status = SAC_OK;
+    run *r = j->run;
+    outcome *o = j->o;
+    waiting kept = {0};
+    double start = sac_time_s();
+    j->luma = r->width == 0;
+    j->live = is_live(r->settings, j->source);
+    watcher_set(&r->watcher, j->index, (watched){.active = true, .may_exit = true});
+    SAC_TRY(open_video(j, error));
+    watcher_set(&r->watcher, j->index, (watched){.active = true, .video = j->video});
+    sac_video_get_info(j->video, &o->video);
+    SAC_TRY(open_outputs(&j->outputs, r, index, j->source, &o->video, error));
+    SAC_TRY(sac_student_pool_stream(r->pool, &j->student, error));
+    if (sac_outputs_want_pixels(j->outputs)) {
+        kept.slots = r->info.lookahead + 2 * SAC_STUDENT_WAITING; // more than can be under way
         kept.size = (int64_t)o->video.width * o->video.height * o->video.channels;
         kept.pixels = sac_calloc(kept.slots * kept.size, 1);
         SAC_TRY_ALLOC(kept.pixels);
@@ -422,20 +563,48 @@ static sac_status run_source(run *r, int64_t index, const char *source, outcome 
     if (r->settings->max_frames > 0 && (total == 0 || total > r->settings->max_frames)) {
         total = r->settings->max_frames;
     }
-    SAC_TRY(sac_progress_open(&progress, source, "frames", total, &r->settings->tool));
-    SAC_TRY(score_all(r, source, video, outputs, &kept, o, progress, error));
-    sac_progress_close(&progress);
+    if (r->jobs == 1)
+        SAC_TRY(sac_progress_open(&j->progress, j->source, "frames", total, &r->settings->tool));
+    SAC_TRY(score_all(j, &kept, error));
+    sac_progress_close(&j->progress);
     o->wall_s = sac_time_s() - start;
-    if (o->frames > 0) SAC_TRY(commit(r, source, &outputs, o, error));
+    o->reused = sac_student_reused(j->student);
+    sac_video_get_counts(j->video, &o->counts);
+    if (o->frames > 0) SAC_TRY(commit(r, j->source, &j->outputs, o, error));
 fail:
-    sac_progress_close(&progress);
-    sac_outputs_close(&outputs);
-    watcher_set(&r->watcher, NULL, true);
-    sac_video_close(&video);
-    watcher_set(&r->watcher, NULL, false);
+    sac_progress_close(&j->progress);
+    sac_outputs_close(&j->outputs);
+    sac_student_close(&j->student);
+    watcher_set(&r->watcher, j->index, (watched){.active = true, .may_exit = true});
+    sac_video_close(&j->video);
+    watcher_set(&r->watcher, j->index, (watched){0});
     sac_free(kept.pixels);
-    if (status < 0) sac_error_set(error, status, -1, "%s: %s", source, sac_status_name(status));
+    if (status < 0) sac_error_set(error, status, -1, "%s: %s", j->source, sac_status_name(status));
     return status;
+}
+
+// Takes one source after the other until none is left or Ctrl-C comes.
+static void *run_job(void *user) {
+    job *j = user;
+    run *r = j->run;
+    pthread_mutex_lock(&r->lock);
+    while (r->next < r->source_count && !sac_interrupted()) {
+        const int64_t index = r->next++;
+        pthread_mutex_unlock(&r->lock);
+        outcome *o = &r->outcomes[index];
+        j->o = o;
+        j->source = r->sources[index];
+        o->events = SAC_EVENTS((float)r->settings->threshold);
+        sac_error error = {0};
+        const sac_status status = run_source(j, index, &error);
+        pthread_mutex_lock(&r->lock);
+        o->status = status;
+        o->error = error;
+        o->done = true;
+        pthread_cond_broadcast(&r->changed);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
 }
 
 // ---- summary ------------------------------------------------------------------------------------
@@ -546,21 +715,26 @@ static int core_count(void) {
     return count > 0 ? count : 1;
 }
 
-// The decoder's thread needs a core of its own: a compute thread that has to share one keeps the
-// others spinning at every barrier, which costs far more than it brings.
+// One compute thread per core, although decoders run, too: workers wait for frames asleep and share
+// a core with a decoder without keeping anybody else waiting.
 static int choose_threads(const settings *s) {
-    if (s->tool.threads > 0) return (int)s->tool.threads;
-    int cores = core_count();
-    return s->queue > 0 && cores > 1 ? cores - 1 : cores;
+    return s->tool.threads > 0 ? (int)s->tool.threads : core_count();
+}
+
+static int64_t choose_jobs(const run *r, bool on_stdout) {
+    int64_t jobs = r->settings->jobs;
+    if (jobs == 0) jobs = on_stdout ? 1 : core_count();
+    return jobs < r->source_count ? jobs : r->source_count;
 }
 
 static json_t *describe_model(const run *r) {
-    const sac_model *model = sac_student_model(r->student);
+    const sac_model *model = sac_student_pool_model(r->pool);
     char *path = sac_text_utf8(r->settings->model);
     if (path == NULL) return NULL;
     json_t *json = json_pack(
-        "{s:s, s:s, s:I, s:I, s:o, s:O}", "file", path, "arch", r->info.arch, "parameters",
-        (json_int_t)r->info.parameters, "macs_per_frame", (json_int_t)r->info.macs, "preprocess",
+        "{s:s, s:s, s:I, s:I, s:s, s:o, s:O}", "file", path, "arch", r->info.arch, "parameters",
+        (json_int_t)r->info.parameters, "macs_per_frame", (json_int_t)r->info.macs_per_frame,
+        "precision", sac_precision_name(r->info.precision), "preprocess",
         sac_preprocess_to_json(&model->preprocess), "provenance", model->provenance);
     sac_free(path);
     return json;
@@ -590,20 +764,32 @@ static sac_status prepare(run *r, const char *const *sources, sac_error *error) 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--json and an output named \"-\" cannot share standard output");
     }
-    const sac_student_options student = {.threads = r->threads,
-                                         .reference = s->backend == 1,
+    bool on_stdout = r->text_to_stderr;
+    if (on_stdout && s->jobs > 1 && r->source_count > 1) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--jobs %" PRId64 ": sources that are scored at the same time cannot "
+                             "share standard output; name files with \"{}\"",
+                             s->jobs);
+    }
+    r->jobs = choose_jobs(r, on_stdout);
+    const sac_student_options student = {.reference = s->backend == 1,
+                                         .precision = (sac_precision)s->precision,
                                          .smoothing_sigma = s->smoothing_sigma,
                                          .smoothing_taps = (int)s->smoothing_taps,
+                                         .gate = s->gate,
                                          .logger = sac_tool_logger(command.name, s->tool.quiet)};
-    SAC_TRY(sac_student_open(&r->student, s->model, &student, error));
-    sac_student_get_info(r->student, &r->info);
+    const sac_student_pool_options workers = {.workers = r->threads, .pin = s->pin};
+    SAC_TRY(sac_student_pool_open(&r->pool, s->model, &student, &workers, error));
+    sac_student_pool_get_info(r->pool, &r->info);
     SAC_TRY(
         sac_output_names_resolve(&r->names, patterns, sources, r->source_count, s->model, error));
     r->settings_json = sac_options_to_json(&command, s);
     SAC_TRY_ALLOC(r->settings_json);
     r->model_json = describe_model(r);
     SAC_TRY_ALLOC(r->model_json);
-    SAC_TRY(watcher_start(&r->watcher, error));
+    r->outcomes = sac_calloc(r->source_count, sizeof *r->outcomes);
+    SAC_TRY_ALLOC(r->outcomes);
+    SAC_TRY(watcher_start(&r->watcher, r->jobs, error));
 fail:
     return status;
 }
@@ -632,14 +818,89 @@ static void note_failure(json_t *failures, const char *source, const sac_error *
     sac_free(message);
 }
 
+// Says what came of a source and adds it to the JSON. Returns the exit code so far.
+static int report(run *r, int64_t i, json_t *results, json_t *failures, int code,
+                  sac_status *status) {
+    const settings *s = r->settings;
+    const char *source = r->sources[i];
+    outcome *o = &r->outcomes[i];
+    if (o->status == SAC_ERROR_INTERRUPTED || (o->status < 0 && sac_interrupted())) {
+        fprintf(stderr, "%s: interrupted; %s: nothing was written\n", command.name, source);
+    } else if (o->status < 0) {
+        // The other sources are still worth scoring.
+        code = sac_tool_fail(command.name, o->status, &o->error);
+        note_failure(failures, source, &o->error);
+    } else {
+        json_t *json = outcome_json(r, i, source, o);
+        if (json == NULL || json_array_append_new(results, json) != 0) *status = SAC_ERROR_MEMORY;
+        if (!s->tool.json && !s->tool.quiet) print_summary(r, i, source, o);
+        if (o->interrupted) {
+            fprintf(stderr, "%s: interrupted; %s: %" PRId64 " frames were scored%s\n", command.name,
+                    source, o->frames, o->frames > 0 ? " and written" : ", nothing was written");
+        }
+    }
+    if (o->status == SAC_ERROR_MEMORY) *status = SAC_ERROR_MEMORY;
+    return code;
+}
+
+// Runs all jobs and reports on their sources in the order of the command line, each as soon as
+// those before it are done.
+static sac_status run_jobs(run *r, json_t *results, json_t *failures, int *code, sac_error *error) {
+    sac_status status = SAC_OK;
+    int64_t started = 0;
+    job *jobs = sac_calloc(r->jobs, sizeof *jobs);
+    pthread_t *threads = sac_calloc(r->jobs, sizeof *threads);
+    SAC_TRY_ALLOC(jobs);
+    SAC_TRY_ALLOC(threads);
+    if (r->jobs > 1)
+        SAC_TRY(sac_progress_open(&r->progress, "all sources", "frames", 0, &r->settings->tool));
+    for (; started < r->jobs; started++) {
+        jobs[started] = (job){.run = r, .index = started};
+        const int failed = pthread_create(&threads[started], NULL, run_job, &jobs[started]);
+        if (failed == 0) continue;
+        if (started > 0) break; // fewer will do
+        status = sac_error_set(error, SAC_ERROR_BACKEND, -1, "no thread: %s", strerror(failed));
+        goto fail;
+    }
+    for (int64_t i = 0; i < r->source_count; i++) {
+        pthread_mutex_lock(&r->lock);
+        // After an interruption sources that nobody has taken stay untouched.
+        while (!r->outcomes[i].done && (i < r->next || !sac_interrupted())) {
+            struct timespec until;
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_sec++;
+            (void)pthread_cond_timedwait(&r->changed, &r->lock, &until);
+        }
+        const bool done = r->outcomes[i].done;
+        pthread_mutex_unlock(&r->lock);
+        if (done) {
+            *code = report(r, i, results, failures, *code, &status);
+        } else {
+            fprintf(stderr, "%s: interrupted; %s: not begun\n", command.name, r->sources[i]);
+        }
+    }
+fail:
+    for (int64_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+    sac_progress_close(&r->progress);
+    sac_free(jobs);
+    sac_free(threads);
+    return status;
+}
+
 int main(int argc, char **argv) {
     settings s;
     sac_options_result parsed;
+    const double start_s = sac_time_s();
     int code = sac_tool_start(&command, &s, argc, argv, &parsed);
     if (code >= 0) return code;
     sac_error error = {0};
     sac_status status = SAC_OK;
-    run r = {.settings = &s, .source_count = parsed.positional_count};
+    run r = {.settings = &s,
+             .start_s = start_s,
+             .sources = parsed.positional,
+             .source_count = parsed.positional_count,
+             .lock = PTHREAD_MUTEX_INITIALIZER,
+             .changed = PTHREAD_COND_INITIALIZER};
     json_t *results = json_array(), *failures = json_array();
     code = SAC_EXIT_OK;
     sac_interrupt_install();
@@ -648,39 +909,17 @@ int main(int argc, char **argv) {
     SAC_TRY_ALLOC(results);
     SAC_TRY_ALLOC(failures);
     SAC_TRY(prepare(&r, parsed.positional, &error));
-    for (int64_t i = 0; i < parsed.positional_count && !sac_interrupted(); i++) {
-        const char *source = parsed.positional[i];
-        sac_error cause = {0};
-        outcome o = {.events = SAC_EVENTS((float)s.threshold)};
-        status = run_source(&r, i, source, &o, &cause);
-        if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
-            fprintf(stderr, "%s: interrupted; %s: nothing was written\n", command.name, source);
-        } else if (status < 0) {
-            // The other sources are still worth scoring.
-            code = sac_tool_fail(command.name, status, &cause);
-            note_failure(failures, source, &cause);
-        } else {
-            json_t *json = outcome_json(&r, i, source, &o);
-            if (json == NULL || json_array_append_new(results, json) != 0)
-                status = SAC_ERROR_MEMORY;
-            if (!s.tool.json && !s.tool.quiet) print_summary(&r, i, source, &o);
-            if (o.interrupted) {
-                fprintf(stderr, "%s: interrupted; %s: %" PRId64 " frames were scored%s\n",
-                        command.name, source, o.frames,
-                        o.frames > 0 ? " and written" : ", nothing was written");
-            }
-        }
-        sac_events_close(&o.events);
-        if (status == SAC_ERROR_MEMORY) goto fail;
-    }
-    status = SAC_OK;
+    SAC_TRY(run_jobs(&r, results, failures, &code, &error));
     if (s.tool.json) SAC_TRY(print_json(results, failures, &r, &error));
     SAC_TRY(sac_tool_flush(&error));
 fail:
     if (status < 0) code = sac_tool_fail(command.name, status, &error);
     if (sac_interrupted()) code = SAC_EXIT_INTERRUPTED;
     watcher_stop(&r.watcher);
-    sac_student_close(&r.student);
+    for (int64_t i = 0; r.outcomes != NULL && i < r.source_count; i++)
+        sac_events_close(&r.outcomes[i].events);
+    sac_free(r.outcomes);
+    sac_student_pool_close(&r.pool);
     sac_output_names_close(&r.names);
     json_decref(r.settings_json);
     json_decref(r.model_json);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "saccade/luma.h"
 #include "saccade/metrics.h"
 #include "saccade/status.h"
 
@@ -98,6 +99,11 @@ SAC_API SAC_NODISCARD sac_status sac_student_push(sac_student *student, const ui
                                                   double time_s, sac_error *error);
 // No more frames: the remaining ones become available to pull. Calling it again changes nothing.
 SAC_API SAC_NODISCARD sac_status sac_student_finish(sac_student *student, sac_error *error);
+// The same from a luma plane where it lies, such as sac_video_read_luma hands out: scaled and, of
+// limited range, stretched in one pass. The plane is free again on return.
+// SAC_ERROR_ARGUMENT: also rows that overlap.
+SAC_API SAC_NODISCARD sac_status sac_student_push_luma(sac_student *student, const sac_luma *luma,
+                                                       double time_s, sac_error *error);
 // The next frame as a network plane, u8 [height][width] of the network: what the preprocessing
 // gives, in streaming order. For benchmarks of the student alone.
 // SAC_ERROR_ARGUMENT as sac_student_push.
@@ -160,6 +166,8 @@ SAC_API SAC_NODISCARD sac_status sac_student_pool_stream(sac_student_pool *pool,
 // Waits until the next result, if its frames are there, has been computed: pull then gives it. For
 // live streams, where the next frame is long in coming. Returns at once without a pool.
 SAC_API void sac_student_wait(sac_student *student);
+// As sac_student_get_info; plan_bytes are those of all workers.
+SAC_API void sac_student_pool_get_info(const sac_student_pool *pool, sac_student_info *info);
 SAC_API int sac_student_pool_workers(const sac_student_pool *pool);
 // All students of the pool must have been closed. NULL-safe.
 SAC_API void sac_student_pool_close(sac_student_pool **pool);
