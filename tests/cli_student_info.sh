@@ -25,6 +25,17 @@ awk '/^total/ {total = $(NF-1); next} /^(stem|fuse|body|head|map)/ {if (/paramet
 grep -q '^forward body2a.conv convolution' kernels || fail "kernels"
 if grep -q ' ref' kernels; then fail "a step fell back to the plain reference: $(grep ' ref' kernels)"; fi
 
+# Scales for int8: verified too, stem apart.
+"$bin/make-model" q.safetensors --width 48 --height 32 --scales
+"$bin/student-info" q.safetensors --verify > text3
+grep -q 'int8  *scales of [1-9]' text3 || fail "scales"
+grep -q '^verify f32 .*passed' text3 && grep -q '^verify int8 .*passed.*stem apart' text3 || fail "int8: $(grep verify text3)"
+"$bin/student-info" q.safetensors --verify --json > json
+jq_like '"verify_int8": {'
+jq_like '"max_int8_from_f32": '
+jq_like '"quantised_activations": [1-9]'
+jq_like '"automatic_precision": "\(int8\|f32\)"'
+
 # Export: equal bytes for equal settings, and the file tells a stranger how to feed it.
 "$bin/student-info" m.safetensors --export-onnx m.onnx > text2
 cmp -s text text2 || fail "exporting changes what is printed"

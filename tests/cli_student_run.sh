@@ -102,6 +102,15 @@ done
 code=0
 run clip.mkv --csv j.csv --precision int8 2> err || code=$?
 [ $code = 2 ] && grep -q 'no scales for int8' err || fail "int8 without scales: $code $(cat err)"
+"$bin/make-model" q.safetensors --width 64 --height 48 --scales
+for precision in int8 f32; do
+    "$bin/student-run" -m q.safetensors clip.mkv --csv q-$precision.csv --json --precision $precision > out
+    grep -q "\"precision\": \"$precision\"" out || fail "precision $precision: $(cat out)"
+done
+near q-int8.csv q-f32.csv 0.05
+cmp -s q-int8.csv q-f32.csv && fail "int8 changes nothing"
+"$bin/student-run" -m q.safetensors clip.mkv --csv q-one.csv -t 1 --quiet --precision int8
+cmp q-int8.csv q-one.csv || fail "int8 scores depend on the threads"
 ffmpeg -v error -loop 1 -i clip/1.png -t 2 -r 10 -pix_fmt gray -c:v ffv1 still.mkv
 run still.mkv --csv j.csv --gate --json > out
 grep -q '"frames_reused_by_gate": 19,' out || fail "the gate: $(grep gate out)"

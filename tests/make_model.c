@@ -6,6 +6,8 @@
 #include "core/number.h"
 #include "core/rng.h"
 #include "core/tool.h"
+#include "nn/calibrate.h"
+#include "nn/infer.h"
 #include "student/arch.h"
 #include "student/model.h"
 
@@ -13,6 +15,7 @@ typedef struct settings {
     sac_tool_settings tool;
     const char *arch;
     int64_t width, height;
+    bool scales;
 } settings;
 
 static const sac_option options[] = {
@@ -35,17 +38,43 @@ static const sac_option options[] = {
      .min = 16,
      .max = 4096,
      .help = "network input height"},
+    {.name = "scales",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(settings, scales),
+     .help = "add scales for int8, measured on random pictures"},
     SAC_TOOL_OPTIONS(settings),
     {.name = NULL},
 };
 
 static const sac_command command = {
     .name = "make-model",
-    .usage = "FILE [--arch NAME] [--width N] [--height N] [--seed N]",
+    .usage = "FILE [--arch NAME] [--width N] [--height N] [--seed N] [--scales]",
     .description = "Writes a randomly initialised student model for tests.",
     .options = options,
     .min_positional = 1,
     .max_positional = 1};
+
+static sac_status add_scales(sac_model *model, sac_rng *rng, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_calibrate *c = NULL;
+    const sac_plan_options plan = {.batch = 1};
+    sac_calibrate_options how = sac_calibrate_defaults();
+    how.input_scale = 1.0 / model->preprocess.scale;
+    const int64_t plane = (int64_t)model->preprocess.width * model->preprocess.height;
+    sac_nn_set_threads(1);
+    SAC_TRY(sac_calibrate_create(&c, model->net, model->params, &plan, &how, error));
+    for (int run = 0; run < 4; run++) {
+        float *x = sac_calibrate_input(c, "frames");
+        for (int64_t i = 0; i < 3 * plane; i++)
+            x[i] = (float)(((double)sac_rng_below(rng, 256) - model->preprocess.mean) /
+                           model->preprocess.scale);
+        SAC_TRY(sac_calibrate_run(c, error));
+    }
+    SAC_TRY(sac_calibrate_finish(c, &model->quant, error));
+fail:
+    sac_calibrate_close(&c);
+    return status;
+}
 
 int main(int argc, char **argv) {
     settings s;
@@ -70,6 +99,7 @@ int main(int argc, char **argv) {
         if (strstr(param->name, ".logit.weight") == NULL) continue;
         for (int64_t k = 0; k < param->count; k++) param->data[k] *= 0.3f;
     }
+    if (s.scales) SAC_TRY(add_scales(model, &rng, &error));
     if (json_object_set_new(model->provenance, "note", json_string("random weights, for tests")) !=
         0) {
         status = SAC_ERROR_MEMORY;
