@@ -85,6 +85,12 @@ code=0
 wait $pid || code=$?
 [ "$code" = 143 ] || fail "second SIGTERM: exit code $code"
 
+# OpenMP's threads sleep between regions unless the person wants otherwise.
+run 0 env -u OMP_WAIT_POLICY "$probe" --act threads
+has out passive
+run 0 env OMP_WAIT_POLICY=active "$probe" --act threads
+has out active
+
 # Without a terminal progress is silent unless asked for; then it is whole lines, at most one per 10 s.
 run 0 "$probe" --act progress
 lacks err "teach"

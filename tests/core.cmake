@@ -4,7 +4,7 @@ endforeach()
 
 add_executable(tool_probe tool_probe.c)
 set_target_properties(tool_probe PROPERTIES OUTPUT_NAME tool-probe RUNTIME_OUTPUT_DIRECTORY "${SACCADE_TEST_BIN}")
-target_link_libraries(tool_probe PRIVATE saccade_core)
+target_link_libraries(tool_probe PRIVATE saccade_tool)
 sac_cli_test(core_tool)
 sac_cli_test(public_headers)
 

@@ -2,7 +2,7 @@
 if(TARGET saccade_student)
     add_executable(tool_make-model make_model.c)
     set_target_properties(tool_make-model PROPERTIES OUTPUT_NAME make-model)
-    target_link_libraries(tool_make-model PRIVATE saccade_student saccade_core)
+    target_link_libraries(tool_make-model PRIVATE saccade_student saccade_tool)
 endif()
 
 sac_test(student_preprocess LIBS saccade_student LABELS student)

@@ -1,6 +1,7 @@
 // A tiny command-line tool for tests/cli_core_tool.sh: it does what real tools do with core/tool.h
 // and nothing else.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,7 +16,7 @@ static const sac_option options[] = {
     {.name = "act",
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(settings, act),
-     .help = "what to do: fail, wait, print, log or progress"},
+     .help = "what to do: fail, wait, ignore, threads, log or progress"},
     SAC_TOOL_OPTIONS(settings),
     {.name = NULL},
 };
@@ -49,6 +50,7 @@ static int act(const settings *s) {
         for (int i = 0; i < 1000; i++) nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
         return SAC_EXIT_FAILED;
     }
+    if (strcmp(s->act, "threads") == 0) printf("%s\n", getenv("OMP_WAIT_POLICY"));
     if (strcmp(s->act, "log") == 0) {
         sac_logger logger = sac_tool_logger(command.name, s->tool.quiet);
         logger.write(logger.user, SAC_LOG_ERROR, "an error");
