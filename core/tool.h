@@ -39,6 +39,14 @@ typedef struct sac_tool_settings {
      .offset = offsetof(owner, tool.quiet), .help = "print results and errors only"}
 // clang-format on
 
+// To be called first in `main` of a tool that computes: begins the program again with
+// OMP_WAIT_POLICY=passive unless the person has set that variable. OpenMP's threads spin for
+// milliseconds behind every parallel region otherwise, and where anything else wants the cores a run
+// takes many times its time. The runtime library reads the variable before `main`, hence the second
+// start (a millisecond); where that cannot be done nothing changes.
+//   argv  as given to `main`
+void sac_tool_wait_passively(char **argv);
+
 // Parses the command line (see sac_options_parse) and answers --help, --version and mistakes.
 // Returns -1 to go on, the caller then owns *result; otherwise the exit code main must return at
 // once. Call it first: the closing line counts from here.

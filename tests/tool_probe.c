@@ -78,6 +78,7 @@ static int act(const settings *s) {
 }
 
 int main(int argc, char **argv) {
+    sac_tool_wait_passively(argv);
     settings s;
     sac_options_result result;
     int code = sac_tool_start(&command, &s, argc, argv, &result);

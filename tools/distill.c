@@ -564,6 +564,7 @@ static sac_status teachers_parse(sac_distill_teacher *teachers, char **copies, c
 }
 
 int main(int argc, char **argv) {
+    sac_tool_wait_passively(argv);
     settings s = {0};
     sac_options_result parsed = {0};
     sac_error error = {0};

@@ -157,6 +157,7 @@ static sac_status teach(screen *s, teach_settings *set, sac_error *error) {
 }
 
 int main(int argc, char **argv) {
+    sac_tool_wait_passively(argv);
     teach_settings set = {0};
     screen s = {.set = &set};
     sac_options_result parsed = {0};
