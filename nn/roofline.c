@@ -1,4 +1,4 @@
-// Measures the f32 matmul rate with the library that also runs the nets. One size, square: a
+// Measures matmul rates with the library that also runs the nets. One size, square: a
 // yardstick, not a benchmark of oneDNN.
 #include "nn/roofline.h"
 
@@ -18,11 +18,11 @@
 typedef struct rate_run {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    dnnl_memory_desc_t plain, any;
+    dnnl_memory_desc_t src_md, any, dst_md;
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t matmul;
     dnnl_memory_t src, weights, dst;
-    float *src_data, *weights_data, *dst_data;
+    void *src_data, *weights_data, *dst_data;
 } rate_run;
 
 static int compare_doubles(const void *a, const void *b) {
@@ -36,8 +36,9 @@ static void close_run(rate_run *run) {
     if (run->dst) dnnl_memory_destroy(run->dst);
     if (run->matmul) dnnl_primitive_destroy(run->matmul);
     if (run->pd) dnnl_primitive_desc_destroy(run->pd);
-    if (run->plain) dnnl_memory_desc_destroy(run->plain);
+    if (run->src_md) dnnl_memory_desc_destroy(run->src_md);
     if (run->any) dnnl_memory_desc_destroy(run->any);
+    if (run->dst_md) dnnl_memory_desc_destroy(run->dst_md);
     if (run->stream) dnnl_stream_destroy(run->stream);
     if (run->engine) dnnl_engine_destroy(run->engine);
     sac_free(run->src_data);
@@ -45,41 +46,64 @@ static void close_run(rate_run *run) {
     sac_free(run->dst_data);
 }
 
-static sac_status open_run(rate_run *run, sac_error *error) {
+// Ordinary numbers: zeros and denormals would be multiplied at another speed on some machines.
+static void fill(rate_run *run, int64_t weights_bytes, bool int8) {
+    uint8_t *u = run->src_data;
+    int8_t *s = run->weights_data;
+    float *src = run->src_data, *weights = run->weights_data;
+    for (int i = 0; i < SIZE * SIZE; i++) {
+        if (int8) {
+            u[i] = (uint8_t)(i % 251);
+        } else {
+            src[i] = (float)(i % 17) / 16 - 0.5f;
+        }
+    }
+    for (int64_t i = 0; i < (int8 ? weights_bytes : weights_bytes / (int64_t)sizeof(float)); i++) {
+        if (int8) {
+            s[i] = (int8_t)(i % 255 - 127);
+        } else {
+            weights[i] = (float)(i % 13) / 12 - 0.5f;
+        }
+    }
+}
+
+static sac_status open_run(rate_run *run, bool int8, sac_error *error) {
     sac_status status = SAC_OK;
     const dnnl_dims_t dims = {SIZE, SIZE};
     SAC_TRY(sac_dnnl_status(dnnl_engine_create(&run->engine, dnnl_cpu, 0), "engine", error));
     SAC_TRY(sac_dnnl_status(
         dnnl_stream_create(&run->stream, run->engine, dnnl_stream_default_flags), "stream", error));
-    SAC_TRY(
-        sac_dnnl_status(dnnl_memory_desc_create_with_tag(&run->plain, 2, dims, dnnl_f32, dnnl_ab),
-                        "matmul layout", error));
+    SAC_TRY(sac_dnnl_status(dnnl_memory_desc_create_with_tag(
+                                &run->src_md, 2, dims, int8 ? dnnl_u8 : dnnl_f32, dnnl_ab),
+                            "matmul layout", error));
     SAC_TRY(sac_dnnl_status(
-        dnnl_memory_desc_create_with_tag(&run->any, 2, dims, dnnl_f32, dnnl_format_tag_any),
+        dnnl_memory_desc_create_with_tag(&run->any, 2, dims, int8 ? dnnl_s8 : dnnl_f32,
+                                         dnnl_format_tag_any),
         "matmul layout", error));
-    SAC_TRY(sac_dnnl_status(dnnl_matmul_primitive_desc_create(&run->pd, run->engine, run->plain,
-                                                              run->any, NULL, run->plain, NULL),
+    SAC_TRY(sac_dnnl_status(dnnl_memory_desc_create_with_tag(
+                                &run->dst_md, 2, dims, int8 ? dnnl_s32 : dnnl_f32, dnnl_ab),
+                            "matmul layout", error));
+    SAC_TRY(sac_dnnl_status(dnnl_matmul_primitive_desc_create(&run->pd, run->engine, run->src_md,
+                                                              run->any, NULL, run->dst_md, NULL),
                             "matmul", error));
     SAC_TRY(sac_dnnl_status(dnnl_primitive_create(&run->matmul, run->pd), "matmul", error));
 
     const_dnnl_memory_desc_t weights_md =
         dnnl_primitive_desc_query_md(run->pd, dnnl_query_weights_md, 0);
-    int64_t weights_count = (int64_t)(dnnl_memory_desc_get_size(weights_md) / sizeof(float));
-    run->src_data = sac_calloc(SIZE * SIZE, sizeof(float));
+    const int64_t weights_bytes = (int64_t)dnnl_memory_desc_get_size(weights_md);
+    run->src_data = sac_calloc(SIZE * SIZE, int8 ? 1 : sizeof(float));
     SAC_TRY_ALLOC(run->src_data);
     run->dst_data = sac_calloc(SIZE * SIZE, sizeof(float));
     SAC_TRY_ALLOC(run->dst_data);
-    run->weights_data = sac_calloc(weights_count, sizeof(float));
+    run->weights_data = sac_calloc(weights_bytes, 1);
     SAC_TRY_ALLOC(run->weights_data);
-    // Ordinary numbers: zeros and denormals would be multiplied at another speed on some machines.
-    for (int i = 0; i < SIZE * SIZE; i++) run->src_data[i] = (float)(i % 17) / 16 - 0.5f;
-    for (int64_t i = 0; i < weights_count; i++) run->weights_data[i] = (float)(i % 13) / 12 - 0.5f;
-    SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->src, run->plain, run->engine, run->src_data),
+    fill(run, weights_bytes, int8);
+    SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->src, run->src_md, run->engine, run->src_data),
                             "matmul memory", error));
     SAC_TRY(sac_dnnl_status(
         dnnl_memory_create(&run->weights, weights_md, run->engine, run->weights_data),
         "matmul memory", error));
-    SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->dst, run->plain, run->engine, run->dst_data),
+    SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->dst, run->dst_md, run->engine, run->dst_data),
                             "matmul memory", error));
 fail:
     return status;
@@ -108,7 +132,8 @@ static int set_threads(int threads) {
 #endif
 }
 
-sac_status sac_matmul_rate(double *gflops, int threads, double seconds, sac_error *error) {
+static sac_status rate_measure(double *gops, int threads, double seconds, bool int8,
+                               sac_error *error) {
     sac_status status = SAC_OK;
     rate_run run = {0};
     double *times = NULL, ignored = 0;
@@ -121,7 +146,7 @@ sac_status sac_matmul_rate(double *gflops, int threads, double seconds, sac_erro
     int before = set_threads(threads);
     times = sac_calloc(MAX_REPEATS, sizeof *times);
     SAC_TRY_ALLOC(times);
-    SAC_TRY(open_run(&run, error));
+    SAC_TRY(open_run(&run, int8, error));
     for (int i = 0; i < 2; i++) SAC_TRY(multiply_once(&run, &ignored, error));
     double start = sac_time_s();
     while (count < MIN_REPEATS || (count < MAX_REPEATS && sac_time_s() - start < seconds)) {
@@ -135,10 +160,18 @@ sac_status sac_matmul_rate(double *gflops, int threads, double seconds, sac_erro
             sac_error_set(error, SAC_ERROR_BACKEND, -1, "matmul rate: the clock did not advance");
         goto fail;
     }
-    *gflops = 2.0 * SIZE * SIZE * SIZE / median * 1e-9;
+    *gops = 2.0 * SIZE * SIZE * SIZE / median * 1e-9;
 fail:
     set_threads(before);
     close_run(&run);
     sac_free(times);
     return status;
+}
+
+sac_status sac_matmul_rate(double *gflops, int threads, double seconds, sac_error *error) {
+    return rate_measure(gflops, threads, seconds, false, error);
+}
+
+sac_status sac_matmul_rate_int8(double *gops, int threads, double seconds, sac_error *error) {
+    return rate_measure(gops, threads, seconds, true, error);
 }

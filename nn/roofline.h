@@ -1,5 +1,5 @@
-// The machine's measured f32 matrix-multiplication rate, the yardstick for training and inference
-// speed.
+// The machine's measured matrix-multiplication rates, f32 and int8: the yardsticks for training and
+// inference speed.
 #ifndef SAC_NN_ROOFLINE_H
 #define SAC_NN_ROOFLINE_H
 
@@ -16,5 +16,10 @@
 // idle machine.
 SAC_NODISCARD sac_status sac_matmul_rate(double *gflops, int threads, double seconds,
                                          sac_error *error);
+
+// The same for u8 times s8 into s32, the products of int8 inference: *gops = 2 M N K / seconds / 1e9,
+// in operations, a multiply-accumulate being two, as for f32.
+SAC_NODISCARD sac_status sac_matmul_rate_int8(double *gops, int threads, double seconds,
+                                              sac_error *error);
 
 #endif

@@ -74,7 +74,9 @@ TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, in
     const int count = pixels * blocks;
     const bool whole = c->oc == 16 * blocks && count % 4 == 0;
     const bool halves = c->oc == 8 && pixels % 4 == 0 && blocks == 1;
-    if (c->to_f32 || s->band->residual != NULL || !(whole || halves)) {
+    const uint8_t *residual = s->band->residual;
+    if (c->to_f32 || !(whole || halves) ||
+        (residual != NULL && !(whole && c->residual.pixel == c->oc))) {
         __m512i sums[32];
 #    pragma GCC unroll 32
         for (int i = 0; i < count; i++) sums[i] = acc[i];
@@ -84,9 +86,14 @@ TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, in
 #    pragma GCC unroll 32
     for (int i = 0; i < count; i++) {
         const int b = i % blocks;
-        const __m512 v =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[i]), _mm512_loadu_ps(s->mul + 16 * b),
-                            _mm512_loadu_ps(s->add + 16 * b));
+        __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[i]), _mm512_loadu_ps(s->mul + 16 * b),
+                                   _mm512_loadu_ps(s->add + 16 * b));
+        if (residual != NULL) {
+            const __m128i r =
+                _mm_loadu_si128((const __m128i *)(const void *)(residual + x * c->oc + 16 * i));
+            v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(r)),
+                                _mm512_set1_ps(c->residual_mul), v);
+        }
         // Above 2^31 the conversion has no value; 255 has.
         acc[i] = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
     }

@@ -19,7 +19,7 @@ rm -rf work && mkdir work && cd work || exit 1
 expect 0 'usage: student-bench COMMAND' "$bench" --help
 expect 0 'usage: student-bench COMMAND' "$bench" -h
 expect 0 '^student-bench [0-9]' "$bench" --version
-for command in eval run scenarios machine train peers compare report pareto suite; do
+for command in eval run scenarios layers machine train peers compare report pareto suite; do
     expect 0 "usage: student-bench $command" "$bench" $command --help
     expect 0 "usage: student-bench $command" "$bench" $command -h
     expect 2 'no-such-option' "$bench" $command --no-such-option

@@ -12,6 +12,9 @@ Test(nn_roofline, gives_a_plausible_rate) {
     double one = NAN, all = NAN;
     sac_assert_ok(sac_matmul_rate(&one, 1, 0.05, &error), &error);
     sac_assert_ok(sac_matmul_rate(&all, 0, 0.05, &error), &error);
+    double bytes = NAN;
+    sac_assert_ok(sac_matmul_rate_int8(&bytes, 1, 0.05, &error), &error);
+    cr_assert(bytes > 0.01 && bytes < 1e5, "%g GOP/s in int8", bytes);
     // A calculator's pace and beyond any core's peak: a wrong unit fails, a slow machine does not.
     cr_assert(one > 0.01 && one < 1e4, "%g GFLOP/s on one thread", one);
     cr_assert(all > 0.01 && all < 1e6, "%g GFLOP/s on all", all);
@@ -26,6 +29,9 @@ Test(nn_roofline, refuses_bad_arguments) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sac_error error = {0};
         sac_assert_error(sac_matmul_rate(&rate, bad[i].threads, bad[i].seconds, &error),
+                         SAC_ERROR_ARGUMENT, &error, "matmul rate", "expected", NULL);
+        error = (sac_error){0};
+        sac_assert_error(sac_matmul_rate_int8(&rate, bad[i].threads, bad[i].seconds, &error),
                          SAC_ERROR_ARGUMENT, &error, "matmul rate", "expected", NULL);
     }
 }

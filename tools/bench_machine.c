@@ -45,7 +45,7 @@ static const sac_command machine_command = {
     .name = BENCH_NAME " machine",
     .usage = "[-t N[,N]] [options]",
     .description =
-        "The machine's limits: f32 matrix multiplication rate and memory copy rate, the\n"
+        "The machine's limits: f32 and int8 matrix multiplication rates and memory copy rate, the\n"
         "yardsticks for training and inference speed; and the time of a dense optical flow,\n"
         "which teachers compute once per frame.",
     .options = machine_options,
@@ -71,16 +71,23 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     fprintf(out, "%s, %d cores, %s, %s\n%s\n\n| limit | threads | rate |\n|---|---:|---:|\n",
             facts.cpu, facts.cores, facts.instructions, facts.backend, facts.system);
     for (int i = 0; i < count; i++) {
-        double gflops;
+        double gflops, gops;
         SAC_TRY(sac_matmul_rate(&gflops, threads[i], settings->seconds, error));
+        SAC_TRY(sac_matmul_rate_int8(&gops, threads[i], settings->seconds, error));
         fprintf(out, "| f32 matmul 1024 | %d | %.1f GFLOP/s |\n", threads[i], gflops);
-        SAC_TRY(json_array_append_new(rates, json_pack("{s:i, s:o}", "threads", threads[i],
-                                                       "f32_gflops", sac_json_number(gflops))) < 0
+        fprintf(out, "| int8 matmul 1024 | %d | %.1f GOP/s |\n", threads[i], gops);
+        SAC_TRY(json_array_append_new(rates, json_pack("{s:i, s:o, s:o}", "threads", threads[i],
+                                                       "f32_gflops", sac_json_number(gflops),
+                                                       "int8_gops", sac_json_number(gops))) < 0
                     ? SAC_ERROR_MEMORY
                     : SAC_OK);
         snprintf(name, sizeof name, "f32 matmul; %d thread%s", threads[i],
                  threads[i] == 1 ? "" : "s");
         figure = sac_figure_of_value(name, "GFLOP/s", false, gflops);
+        SAC_TRY(sac_figures_add(&figures, &figure, error));
+        snprintf(name, sizeof name, "int8 matmul; %d thread%s", threads[i],
+                 threads[i] == 1 ? "" : "s");
+        figure = sac_figure_of_value(name, "GOP/s", false, gops);
         SAC_TRY(sac_figures_add(&figures, &figure, error));
         if (sac_interrupted())
             SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, i, "interrupted"));

@@ -44,6 +44,7 @@ sac_truth_source bench_truth_source(const bench_truth *truth);
 
 int bench_main_compare(int argc, char **argv);
 int bench_main_eval(int argc, char **argv);
+int bench_main_layers(int argc, char **argv);
 int bench_main_machine(int argc, char **argv);
 int bench_main_pareto(int argc, char **argv);
 int bench_main_peers(int argc, char **argv);

@@ -8,11 +8,12 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"eval", bench_main_eval},   {"report", bench_main_report},
-                {"run", bench_main_run},     {"scenarios", bench_main_scenarios},
-                {"train", bench_main_train}, {"machine", bench_main_machine},
-                {"peers", bench_main_peers}, {"pareto", bench_main_pareto},
-                {"suite", bench_main_suite}, {"compare", bench_main_compare}};
+} commands[] = {{"eval", bench_main_eval},      {"report", bench_main_report},
+                {"run", bench_main_run},        {"scenarios", bench_main_scenarios},
+                {"train", bench_main_train},    {"machine", bench_main_machine},
+                {"layers", bench_main_layers},  {"peers", bench_main_peers},
+                {"pareto", bench_main_pareto},  {"suite", bench_main_suite},
+                {"compare", bench_main_compare}};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const sac_option no_options[] = {{.name = NULL}};
@@ -28,6 +29,7 @@ static const sac_command top_command = {
         "  scenarios  a student in use: latency, offline throughput, cameras, a training step\n"
         "  train      samples per second of a teacher's and a student's training step\n"
         "  machine    this machine's matrix-multiplication and memory rates\n"
+        "  layers     where the time of one inference goes, step by step\n"
         "  peers      a student here and in other runtimes, in the same rounds\n"
         "  pareto     accuracy against speed of several students, with the published points\n"
         "  suite      the ablation table: trains and measures a student a row\n"

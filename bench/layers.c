@@ -1,0 +1,186 @@
+// See bench/layers.h.
+#include "bench/layers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/rng.h"
+#include "core/time.h"
+#include "nn/calibrate.h"
+#include "nn/roofline.h"
+
+#define CALIBRATION_FRAMES 4
+
+static int compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static float value_of(const sac_model *model, int64_t pixel) {
+    return (float)(((double)pixel - model->preprocess.mean) / model->preprocess.scale);
+}
+
+static sac_status table_make(sac_quant **quant, const sac_model *model, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_calibrate *calibrate = NULL;
+    sac_rng rng;
+    sac_rng_seed(&rng, 1, 0x6c6179657273);
+    const sac_plan_options plan = {.batch = 1};
+    sac_calibrate_options options = sac_calibrate_defaults();
+    options.input_scale = 1.0 / model->preprocess.scale;
+    SAC_TRY(sac_calibrate_create(&calibrate, model->net, model->params, &plan, &options, error));
+    const int64_t pixels = 3 * (int64_t)model->preprocess.width * model->preprocess.height;
+    float *frames = sac_calibrate_input(calibrate, "frames");
+    for (int i = 0; i < CALIBRATION_FRAMES; i++) {
+        for (int64_t k = 0; k < pixels; k++) frames[k] = value_of(model, sac_rng_below(&rng, 256));
+        SAC_TRY(sac_calibrate_run(calibrate, error));
+    }
+    SAC_TRY(sac_calibrate_finish(calibrate, quant, error));
+fail:
+    sac_calibrate_close(&calibrate);
+    return status;
+}
+
+static sac_status measure(sac_layers_result *r, const sac_model *model, const sac_layers_options *o,
+                          sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_quant *quant = NULL;
+    sac_infer *infer = NULL;
+    double *times = NULL;
+    sac_rng rng;
+    sac_rng_seed(&rng, 2, 0x6c6179657273);
+    if (o->int8) SAC_TRY(table_make(&quant, model, error));
+    const sac_plan_options plan = {.batch = 1, .quant = quant};
+    SAC_TRY(sac_infer_create(&infer, model->net, model->params, &plan, error));
+    const int64_t pixels = 3 * (int64_t)model->preprocess.width * model->preprocess.height;
+    uint8_t *bytes = sac_infer_input_u8(infer, "frames");
+    float *values = sac_infer_input(infer, "frames");
+    for (int64_t i = 0; i < pixels; i++) {
+        const int64_t pixel = sac_rng_below(&rng, 256);
+        if (bytes != NULL) bytes[i] = (uint8_t)pixel;
+        if (values != NULL) values[i] = value_of(model, pixel);
+    }
+    SAC_TRY(o->int8 ? sac_matmul_rate_int8(&r->matmul_gops, o->threads, o->seconds, error)
+                    : sac_matmul_rate(&r->matmul_gops, o->threads, o->seconds, error));
+    SAC_TRY(sac_infer_profile(infer, o->repeats, &r->steps, &r->count, error));
+    times = sac_calloc(o->repeats, sizeof *times);
+    SAC_TRY_ALLOC(times);
+    for (int i = 0; i < o->repeats; i++) {
+        const double start = sac_time_s();
+        SAC_TRY(sac_infer_run(infer, error));
+        times[i] = sac_time_s() - start;
+    }
+    qsort(times, (size_t)o->repeats, sizeof *times, compare);
+    r->total_us = 1e6 * times[o->repeats / 2];
+    for (int i = 0; i < r->count; i++) r->total_macs += r->steps[i].macs;
+fail:
+    sac_free(times);
+    sac_infer_close(&infer);
+    sac_quant_close(&quant);
+    return status;
+}
+
+sac_status sac_layers_measure(sac_layers_result *r, const sac_model *model,
+                              const sac_layers_options *o, sac_error *error) {
+    sac_status status = SAC_OK;
+    *r = (sac_layers_result){.threads = o->threads, .int8 = o->int8};
+    if (o->threads < 1 || o->threads > 1024 || o->repeats < 1 || o->repeats > 10000)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "%d threads and %d repeats, expected 1 to 1024 and 1 to 10000",
+                             o->threads, o->repeats);
+    sac_machine_describe(&r->machine);
+    sac_nn_set_threads(o->threads);
+    status = measure(r, model, o, error);
+    sac_nn_set_threads(0);
+    r->machine.load_after = sac_machine_load();
+    if (status == SAC_OK) return SAC_OK;
+    sac_layers_close(r);
+    return sac_error_set(error, status, -1, "profile: %s", sac_status_name(status));
+}
+
+void sac_layers_close(sac_layers_result *result) {
+    sac_free(result->steps);
+    result->steps = NULL;
+    result->count = 0;
+}
+
+double sac_layers_share(const sac_layers_result *r, int64_t macs, double us) {
+    return 2e-3 * (double)macs / us / r->matmul_gops;
+}
+
+sac_status sac_layers_figures(sac_figures *figures, const sac_layers_result *r, sac_error *error) {
+    sac_status status = SAC_OK;
+    const char *precision = r->int8 ? "int8" : "f32",
+               *limit = r->int8 ? "int8 matmul" : "f32 matmul";
+    char name[320];
+    (void)snprintf(name, sizeof name, "network alone, %s; %d thread%s", precision, r->threads,
+                   r->threads == 1 ? "" : "s");
+    sac_figure figure = sac_figure_of_value(name, "runs/s", false, 1e6 / r->total_us);
+    sac_figure_set_limit(&figure, limit, sac_layers_share(r, r->total_macs, r->total_us));
+    SAC_TRY(sac_figures_add(figures, &figure, error));
+    for (int i = 0; i < r->count; i++) {
+        const sac_profile_step *s = &r->steps[i];
+        if (s->macs == 0) continue;
+        (void)snprintf(name, sizeof name, "%.60s, %s; %d thread%s", s->node, precision, r->threads,
+                       r->threads == 1 ? "" : "s");
+        figure = sac_figure_of_value(name, "us", true, s->us);
+        sac_figure_set_limit(&figure, limit, sac_layers_share(r, s->macs, s->us));
+        SAC_TRY(sac_figures_add(figures, &figure, error));
+    }
+fail:
+    return status;
+}
+
+char *sac_layers_markdown(const sac_layers_result *r) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) return NULL;
+    double sum = 0; // of the steps
+    for (int i = 0; i < r->count; i++) sum += r->steps[i].us;
+    fprintf(out,
+            "%s, %d thread%s, %s; %s matmul %.1f GOP/s; one run %.1f us (%.0f/s), %.2f MMAC, "
+            "%.1f %% of matmul\n\n"
+            "| step | implementation | MMAC | us | of run | GOP/s | of matmul |\n"
+            "|---|---|---:|---:|---:|---:|---:|\n",
+            r->machine.cpu, r->threads, r->threads == 1 ? "" : "s", r->int8 ? "int8" : "f32",
+            r->int8 ? "int8" : "f32", r->matmul_gops, r->total_us, 1e6 / r->total_us,
+            1e-6 * (double)r->total_macs, 100 * sac_layers_share(r, r->total_macs, r->total_us));
+    for (int i = 0; i < r->count; i++) {
+        const sac_profile_step *s = &r->steps[i];
+        if (s->macs > 0) {
+            fprintf(out, "| %s | %s | %.3f | %.1f | %.1f %% | %.1f | %.1f %% |\n", s->node,
+                    s->implementation, 1e-6 * (double)s->macs, s->us, 100 * s->us / sum,
+                    2e-3 * (double)s->macs / s->us, 100 * sac_layers_share(r, s->macs, s->us));
+        } else {
+            fprintf(out, "| %s | %s | | %.1f | %.1f %% | | |\n", s->node, s->implementation, s->us,
+                    100 * s->us / sum);
+        }
+    }
+    const bool complete = !ferror(out);
+    const bool closed = fclose(out) == 0;
+    char *copy = complete && closed ? sac_strdup(text) : NULL;
+    free(text);
+    return copy;
+}
+
+json_t *sac_layers_json(const sac_layers_result *r) {
+    json_t *steps = json_array();
+    for (int i = 0; i < r->count; i++) {
+        const sac_profile_step *s = &r->steps[i];
+        json_array_append_new(
+            steps,
+            json_pack("{s:s, s:s, s:I, s:o, s:o}", "node", s->node, "implementation",
+                      s->implementation, "macs", (json_int_t)s->macs, "us", sac_json_number(s->us),
+                      "of_matmul", sac_json_number(sac_layers_share(r, s->macs, s->us))));
+    }
+    return json_pack("{s:o, s:i, s:s, s:o, s:o, s:I, s:o}", "machine",
+                     sac_machine_json(&r->machine), "threads", r->threads, "precision",
+                     r->int8 ? "int8" : "f32", "matmul_gops", sac_json_number(r->matmul_gops),
+                     "run_us", sac_json_number(r->total_us), "macs", (json_int_t)r->total_macs,
+                     "steps", steps);
+}

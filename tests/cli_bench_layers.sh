@@ -1,0 +1,24 @@
+# student-bench layers: each step of an inference with its share, in int8 and f32, as table and as JSON.
+. "$SACCADE_SOURCE/tests/cli_lib.sh"
+fresh
+bench="$SACCADE_BIN/student-bench"
+small="--seconds 0.001 --repeats 2 -q"
+
+run 0 "$bench" layers $small --json result.json
+has out "| stem0a.conv | u8-convolution"
+has out "| head1.logit | u8-convolution-head"
+for key in matmul_gops run_us of_matmul; do
+    grep -Eq "\"$key\": [0-9.e-]*[1-9]" result.json || fail "$key is not a positive number: $(cat result.json)"
+done
+run 0 "$bench" layers $small --precision f32 -t 2 --json -
+grep -q '"precision": "f32"' out || fail "no JSON on standard output"
+
+run 2 "$bench" layers $small --arch huge
+has err "huge"
+run 2 "$bench" layers --repeats 0
+run 1 "$bench" layers $small -m no-such.safetensors
+has err "no-such.safetensors"
+run 1 "$bench" layers $small --json no-folder/result.json
+has err "no-folder"
+run 0 "$bench" machine -t 1 --seconds 0.001 -q
+has out "| int8 matmul 1024 | 1 |"

@@ -1,0 +1,138 @@
+// student-bench layers: where the time of one inference goes, step by step.
+#include <string.h>
+
+#include "bench/layers.h"
+#include "core/check.h"
+#include "core/memory.h"
+#include "student/arch.h"
+#include "tools/bench_tool.h"
+
+typedef struct layers_settings {
+    sac_tool_settings tool;
+    const char *model, *arch, *json, *markdown;
+    int64_t threads, repeats;
+    int precision;
+    double seconds;
+} layers_settings;
+
+static const sac_option layers_options[] = {
+    {.name = "model",
+     .letter = 'm',
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(layers_settings, model),
+     .argument = "FILE",
+     .help = "student to measure; without it one of --arch with random weights"},
+    {.name = "arch",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(layers_settings, arch),
+     .text = "tiny-s",
+     .argument = "NAME",
+     .help = "architecture, at its usual size"},
+    {.name = "precision",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(layers_settings, precision),
+     .choices = "int8|f32",
+     .help = "int8 takes scales from random frames: only times mean something"},
+    {.name = "threads",
+     .letter = 't',
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(layers_settings, threads),
+     .number = 1,
+     .min = 1,
+     .max = 1024,
+     .argument = "N",
+     .help = "compute threads"},
+    {.name = "repeats",
+     .type = SAC_OPTION_INT,
+     .offset = offsetof(layers_settings, repeats),
+     .number = 300,
+     .min = 1,
+     .max = 10000,
+     .argument = "N",
+     .help = "runs; medians are reported"},
+    {.name = "seconds",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(layers_settings, seconds),
+     .number = 1,
+     .min = 0.001,
+     .max = 600,
+     .argument = "S",
+     .help = "length of the matrix multiplication measurement"},
+    {.name = "json",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(layers_settings, json),
+     .argument = "FILE",
+     .help = "write the results as JSON; - for standard output instead of the table"},
+    {.name = "markdown",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(layers_settings, markdown),
+     .argument = "FILE",
+     .help = "write the table as Markdown"},
+    BENCH_QUIET_OPTIONS(layers_settings),
+    {.name = NULL},
+};
+
+static const sac_command layers_command = {
+    .name = BENCH_NAME " layers",
+    .usage = "[-m MODEL | --arch NAME] [options]",
+    .description = "Time of each step of one inference, what ran it, and its share of the\n"
+                   "machine's matrix multiplication rate, measured in the same run.",
+    .options = layers_options,
+};
+
+static sac_status model_open(sac_model **model, const layers_settings *s, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_preprocess preprocess;
+    sac_rng rng;
+    sac_rng_seed(&rng, 1, 0x6c6179657273);
+    if (s->model != NULL) return sac_model_load(model, s->model, error);
+    SAC_TRY(sac_arch_preprocess(&preprocess, s->arch, error));
+    SAC_TRY(sac_model_create(model, s->arch, &preprocess, error));
+    sac_arch_init(*model, &rng);
+fail:
+    return status;
+}
+
+static sac_status layers(const layers_settings *s, const sac_logger *logger, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_model *model = NULL;
+    sac_layers_result result = {0};
+    sac_figures figures = {0};
+    char *text = NULL;
+    json_t *json = NULL;
+    SAC_TRY(model_open(&model, s, error));
+    const sac_layers_options options = {.threads = (int)s->threads,
+                                        .repeats = (int)s->repeats,
+                                        .int8 = s->precision == 0,
+                                        .seconds = s->seconds};
+    SAC_TRY(sac_layers_measure(&result, model, &options, error));
+    bench_warn_load(&result.machine, logger);
+    SAC_TRY(sac_layers_figures(&figures, &result, error));
+    SAC_TRY_ALLOC(text = sac_layers_markdown(&result));
+    SAC_TRY_ALLOC(json = sac_layers_json(&result));
+    if (json_object_set_new(json, "figures", sac_figures_to_json(&figures)) < 0 ||
+        !bench_sign(json, &layers_command, s))
+        SAC_TRY(SAC_ERROR_MEMORY);
+    SAC_TRY(bench_hand_out(json, s->json, text, s->markdown, true, error));
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
+    sac_figures_close(&figures);
+    sac_layers_close(&result);
+    sac_model_close(&model);
+    sac_free(text);
+    json_decref(json);
+    return status;
+}
+
+int bench_main_layers(int argc, char **argv) {
+    layers_settings settings;
+    sac_options_result result;
+    sac_error error = {0};
+    const int code = sac_tool_start(&layers_command, &settings, argc, argv, &result);
+    if (code >= 0) return code;
+    sac_interrupt_install();
+    const sac_logger logger = sac_tool_logger(layers_command.name, settings.tool.quiet);
+    const sac_status status = layers(&settings, &logger, &error);
+    sac_options_close(&result);
+    return bench_finish(layers_command.name, status, &error, settings.tool.quiet);
+}
