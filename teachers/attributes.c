@@ -23,6 +23,8 @@ static const double TAU = 6.283185307179586;
 static const double LONGEST_MOVE = 0.2;
 // Positions in units of a quarter of the width weigh as much as the median speed.
 static const double PLACE_UNITS = 4;
+// Per person's height.
+static const double GROUND_UNITS = 2;
 // More pixels of a large box say nothing new.
 enum { MOST_PIXELS = 4096 };
 // Flows are computed for this many frames at a time, as long as they take less memory than that.
@@ -37,6 +39,7 @@ static const struct {
 } ATTRIBUTES[SAC_ATTRIBUTES] = {
     {"velocity", 3}, {"orientation", 8}, {"place", 4},
     {"size", 2},     {"rest", 5},        {"appearance", 128},
+    {"course", 4},   {"stay", 5},
 };
 
 const char *sac_attribute_name(int attribute) {
@@ -264,6 +267,27 @@ static void object_feet(float *out, const sac_attribute_scene *scene, const sac_
     out[1] = (float)(PLACE_UNITS * (double)b->y2 / scene->width);
 }
 
+// Where the feet are, in halves of a person's height. The integral is a sum over rows.
+static void object_ground(float *out, const sac_attribute_scene *scene, const sac_box *b) {
+    const double feet = fmin(fmax((double)b->y2, 0), scene->height);
+    double y = 0;
+    for (double row = 0; row < feet; row++)
+        y += fmin(feet - row, 1) / sac_attribute_person_height(scene, row + 0.5);
+    const double x = (0.5 * (double)(b->x1 + b->x2) - 0.5 * scene->width) /
+                     sac_attribute_person_height(scene, feet);
+    out[0] = (float)fmin(fmax(GROUND_UNITS * x, -1000), 1000);
+    out[1] = (float)fmin(GROUND_UNITS * y, 1000);
+}
+
+static void object_course(float *out, const float motion[MOTION], const sac_attribute_scene *scene,
+                          const sac_box *b) {
+    const double u = (double)motion[0], v = (double)motion[1];
+    const double speed = fmax(sqrt(u * u + v * v), 0.5 * scene->speed);
+    out[0] = (float)(u / speed);
+    out[1] = (float)(v / speed);
+    object_ground(out + 2, scene, b);
+}
+
 static void crop(float *dst, int w, int h, const uint8_t *picture, const sac_attribute_scene *scene,
                  const sac_box *b) {
     sac_crop_gray(dst, w, h, picture, scene->width, scene->height, (double)b->x1, (double)b->y1,
@@ -287,7 +311,6 @@ static void object_rest(float *out, const sac_attribute_scene *scene, const sac_
         for (int i = 0; i < AREA; i++) change += fabs((double)now[i] - (double)then[i]) / AREA;
         out[k] = (float)fmin(change / (contrast + 0.05), 2);
     }
-    object_feet(out + RESTS, scene, b);
 }
 
 static void normalise(float *values, int n) {
@@ -335,8 +358,15 @@ static void measure_one(float *row, unsigned groups, const flows *f,
     place[1] = (float)((double)motion[1] / scene->speed);
     object_feet(place + 2, scene, b);
     object_size(row + sac_attribute_offset(SAC_ATTRIBUTE_SIZE), scene, b);
-    if (groups & 1u << SAC_ATTRIBUTE_REST)
-        object_rest(row + sac_attribute_offset(SAC_ATTRIBUTE_REST), scene, b, t, frames, pixels);
+    object_course(row + sac_attribute_offset(SAC_ATTRIBUTE_COURSE), motion, scene, b);
+    if (groups & (1u << SAC_ATTRIBUTE_REST | 1u << SAC_ATTRIBUTE_STAY)) {
+        float *rest = row + sac_attribute_offset(SAC_ATTRIBUTE_REST);
+        float *stay = row + sac_attribute_offset(SAC_ATTRIBUTE_STAY);
+        object_rest(rest, scene, b, t, frames, pixels);
+        memcpy(stay, rest, RESTS * sizeof *stay);
+        object_feet(rest + RESTS, scene, b);
+        object_ground(stay + RESTS, scene, b);
+    }
     if (groups & 1u << SAC_ATTRIBUTE_APPEARANCE)
         object_appearance(row + sac_attribute_offset(SAC_ATTRIBUTE_APPEARANCE), scene, b,
                           pixels + t * scene->width * scene->height);

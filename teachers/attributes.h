@@ -20,9 +20,13 @@ typedef enum sac_attribute {
     // [5] how much the box looks as it did a while ago, and where the feet are
     SAC_ATTRIBUTE_REST,
     SAC_ATTRIBUTE_APPEARANCE, // [128] histograms of oriented gradients
+    // [4] direction of motion and where the feet are, measured in people: against the stream even
+    // where another one passes beside it
+    SAC_ATTRIBUTE_COURSE,
+    SAC_ATTRIBUTE_STAY, // [5] as REST, where the feet are measured in people: staying where one passes
     SAC_ATTRIBUTES
 } sac_attribute;
-enum { SAC_ATTRIBUTE_VALUES = 3 + 8 + 4 + 2 + 5 + 128 };
+enum { SAC_ATTRIBUTE_VALUES = 3 + 8 + 4 + 2 + 5 + 128 + 4 + 5 };
 enum { SAC_ATTRIBUTE_EVERY_GROUP = (1 << SAC_ATTRIBUTES) - 1 };
 const char *sac_attribute_name(int attribute); // "velocity", ...; NULL outside
 int sac_attribute_dims(int attribute);
@@ -75,6 +79,12 @@ double sac_attribute_person_height(const sac_attribute_scene *scene, double y);
 //                0.05) of the box, cut to 2, for d = 8, 16, 32; 4 x / width, 4 y / width
 //   APPEARANCE   4x4 cells of a 32x32 crop, eight unsigned directions of the gradient each,
 //                weighted by magnitude, divided by the Euclidean norm, cut to 0.4 and divided again
+//   COURSE       (u, v) / max(|(u, v)|, half the speed of the scene), X, Y; X and Y are where the
+//                feet are in halves of the height a person has there: X = 2 (x - width / 2) / h(y),
+//                Y = 2 * integral of dy / h(y) from row 0, both cut to +-1000. Streams of people
+//                pass each other at the distance of a person's width, which PLACE, in parts of the
+//                picture, takes for the same place
+//   STAY         the three numbers of REST, X, Y
 //   groups  bit 1 << a for each attribute a wanted; values of the others may stay as they are
 //   pixels  u8 gray [frames][height][width] of the scene's size
 // `stop` and `progress` as in sac_teacher_score. All threads are used; the result does not depend

@@ -28,7 +28,7 @@ typedef struct sac_attributes_options {
     sac_deep_options deep;
     sac_backend backend; // for that network
 } sac_attributes_options;
-#define SAC_ATTRIBUTES_ALL "velocity,orientation,place,size,rest,appearance"
+#define SAC_ATTRIBUTES_ALL "velocity,orientation,place,size,rest,appearance,course,stay"
 // What moves how fast, whereto and where. Blobs of moving pixels fall apart and merge, so that
 // their size and looks say more about the detector than about the object; on synthetic scenes that
 // served for this choice alone (seeds 77 and 78, motion detector) those groups take up to 6 points

@@ -69,6 +69,7 @@ double sac_box_overlap(const sac_box *a, const sac_box *b, double *inside) {
 sac_detector_options sac_detector_default_options(void) {
     return (sac_detector_options){.min_confidence = 0.5,
                                   .motion_threshold = 14,
+                                  .drop_nested = 0.8,
                                   .flow_threshold = 0.4,
                                   .min_area_px = 40,
                                   .network_overlap = 0.25,
@@ -237,8 +238,8 @@ static sac_status add_onnx(sac_detector *detector, const char *files, sac_error 
         goto fail;
     }
     SAC_TRY(read_size(detector->network_size, &width, &height, error));
-    SAC_TRY(sac_onnx_network_open(&network, path, names, width, height, 1, SAC_BACKEND_ONEDNN,
-                                  error));
+    SAC_TRY(
+        sac_onnx_network_open(&network, path, names, width, height, 1, SAC_BACKEND_ONEDNN, error));
     SAC_TRY(add_network(detector, network, error));
 fail:
     sac_free(path);
@@ -292,12 +293,13 @@ fail:
 
 static sac_status check_options(const sac_detector_options *o, sac_error *error) {
     if (!(o->min_confidence >= 0 && o->min_confidence <= 1) ||
+        !(o->drop_nested >= 0 && o->drop_nested <= 1) ||
         !(o->motion_threshold > 0 && o->motion_threshold <= 255) ||
         !(o->flow_threshold > 0 && o->flow_threshold <= 1000) ||
         !(o->min_area_px >= 1 && o->min_area_px <= MOST_PX)) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "a detector option is out of range (confidence 0..1, motion and flow "
-                             "thresholds above 0, smallest area at least 1 px)");
+                             "a detector option is out of range (confidence and nested part 0..1, "
+                             "motion and flow thresholds above 0, smallest area at least 1 px)");
     }
     if (!(o->network_scale >= 0 && o->network_scale <= 16) ||
         !(o->network_overlap >= 0 && o->network_overlap <= 0.75) ||
@@ -448,6 +450,41 @@ static sac_status take_rows(const sac_detector *detector, sac_detections *detect
     return SAC_OK;
 }
 
+// How much larger than a box the one may be that it is a part of.
+static const double NESTED_LEAST = 10.0 / 3, NESTED_MOST = 20;
+
+static bool is_part(const sac_box *a, const sac_box *b, double least) {
+    double inside = 0;
+    (void)sac_box_overlap(a, b, &inside);
+    const double ratio =
+        (double)((b->x2 - b->x1) * (b->y2 - b->y1)) / (double)((a->x2 - a->x1) * (a->y2 - a->y1));
+    return inside >= least && ratio >= NESTED_LEAST && ratio <= NESTED_MOST;
+}
+
+// Drops parts of other boxes, in place. All are compared with all, so the order does not matter.
+static sac_status drop_nested(sac_detections *d, double least) {
+    bool *part = sac_calloc(d->count + 1, sizeof *part);
+    if (part == NULL) return SAC_ERROR_MEMORY;
+    for (int64_t t = 0; t < d->frames; t++) {
+        for (int64_t i = d->start[t]; i < d->start[t + 1]; i++) {
+            for (int64_t k = d->start[t]; k < d->start[t + 1] && !part[i]; k++)
+                part[i] = k != i && is_part(&d->boxes[i], &d->boxes[k], least);
+        }
+    }
+    int64_t kept = 0;
+    for (int64_t t = 0, first = 0; t < d->frames; t++) {
+        const int64_t last = d->start[t + 1];
+        for (int64_t i = first; i < last; i++) {
+            if (!part[i]) d->boxes[kept++] = d->boxes[i];
+        }
+        first = last;
+        d->start[t + 1] = kept;
+    }
+    d->count = kept;
+    sac_free(part);
+    return SAC_OK;
+}
+
 // Adds the boxes that are confident enough and that none so far covers.
 static sac_status add_uncovered(sac_detections *detections, const sac_detections *extra,
                                 float least) {
@@ -504,6 +541,8 @@ sac_status sac_detector_run(const sac_detector *detector, sac_detections *detect
         SAC_TRY(add_uncovered(detections, &extra, (float)o->min_confidence));
         sac_detections_close(&extra);
     }
+    if (detector->options.drop_nested > 0)
+        SAC_TRY(drop_nested(detections, detector->options.drop_nested));
     if (detector->motion) {
         SAC_TRY(sac_motion_detect(&extra, pixels, clip->frames, width, height,
                                   detector->options.motion_threshold, detector->options.min_area_px,

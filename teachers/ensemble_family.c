@@ -411,9 +411,14 @@ fail:
     return status;
 }
 
+// Minutes are those of all that had to learn.
 static json_t *metrics_json(const ensemble *e, const sac_calibration *c, double seconds) {
     json_t *weights = json_object();
+    double minutes = seconds / 60;
     for (int m = 0; m < e->count; m++) {
+        const json_t *own =
+            json_object_get(sac_map_store_provenance(e->members[m].store), "metrics");
+        minutes += json_number_value(json_object_get(own, "training_minutes"));
         if (json_object_set_new(weights, e->members[m].name,
                                 sac_json_number(e->members[m].weight)) != 0) {
             json_decref(weights);
@@ -421,7 +426,7 @@ static json_t *metrics_json(const ensemble *e, const sac_calibration *c, double 
         }
     }
     return json_pack("{s:o, s:I, s:f}", "members", weights, "held_back_objects",
-                     (json_int_t)c->objects, "training_minutes", seconds / 60);
+                     (json_int_t)c->objects, "training_minutes", minutes);
 }
 
 static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {

@@ -198,12 +198,12 @@ static json_t *metrics_json(const sac_ssmtl_report *p, unsigned tasks,
                             const sac_calibration *calibration) {
     const sac_ssmtl_epoch *best = &p->epochs[p->best];
     double rate = p->seconds > 0 ? (double)p->samples / p->seconds : NAN;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "epochs",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:f, s:o, s:o, s:o}", "epochs",
                      (json_int_t)p->count, "best_epoch", (json_int_t)p->best + 1, "samples",
                      (json_int_t)p->samples, "training_objects", (json_int_t)p->training_objects,
                      "held_back_objects", (json_int_t)p->held_back_objects, "training_minutes",
                      p->seconds / 60, "waited_for_batches_s", p->waited, "samples_per_s",
-                     sac_json_number(rate), "train", losses_json(&best->train, tasks), "valid",
+                     sac_json_number(rate), "cpu_ms_per_sample", 1000 * p->cpu_per_sample, "train", losses_json(&best->train, tasks), "valid",
                      losses_json(&best->valid, tasks), "calibration",
                      sac_calibration_tasks_json(calibration));
 }

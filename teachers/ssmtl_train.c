@@ -60,6 +60,7 @@ typedef struct trainer {
     sac_ssmtl_epoch *history; // [epochs]
     int64_t steps_per_epoch;
     double started; // clock at which this run would have begun had it learned `seconds` before
+    double cpu_per_sample; // s, of this run's learning
 } trainer;
 
 sac_ssmtl_options sac_ssmtl_default_options(void) {
@@ -701,6 +702,8 @@ static sac_status learn(trainer *tr, const char *checkpoint, const char *stamp,
                                    .step = s->step};
     SAC_TRY(sac_ssmtl_feed_open(&tr->feed, &feed, error));
     tr->started = sac_time_s() - s->seconds;
+    const double cpu = sac_cpu_time_s();
+    const int64_t first = s->step;
     double saved = sac_time_s();
     while (!s->finished) {
         sac_ssmtl_losses losses;
@@ -730,6 +733,7 @@ static sac_status learn(trainer *tr, const char *checkpoint, const char *stamp,
                                  checkpoint != NULL ? "; the checkpoint is saved" : "");
         }
     }
+    tr->cpu_per_sample = (sac_cpu_time_s() - cpu) / (double)((s->step - first) * tr->options.batch);
 fail:
     return status;
 }
@@ -792,6 +796,7 @@ sac_status sac_ssmtl_train(sac_ssmtl_model **out, sac_ssmtl_report *report,
                                  .count = tr.state.epochs_done,
                                  .best = tr.state.best,
                                  .seconds = tr.state.seconds,
+                                 .cpu_per_sample = tr.cpu_per_sample,
                                  .waited = tr.feed == NULL ? 0 : sac_ssmtl_feed_waited(tr.feed),
                                  .samples = tr.state.step * options->batch,
                                  .training_objects = tr.train_count,

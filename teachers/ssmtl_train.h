@@ -49,6 +49,7 @@ typedef struct sac_ssmtl_report {
     int64_t count, best; // index of the epoch kept
     double seconds;
     double waited; // seconds of it that this run waited for batches
+    double cpu_per_sample; // CPU seconds per sample learned by this run, validation included
     int64_t samples, training_objects, held_back_objects;
 } sac_ssmtl_report;
 

@@ -181,7 +181,7 @@ static sac_status check_overlays(const sac_teaching_run *r, sac_error *error) {
 // for the latter.
 static void warn_differences(const sac_teaching_run *r) {
     static const char *const texts[] = {"teacher", "min-confidence", "motion-threshold",
-                                        "flow-threshold", "min-area"};
+                                        "flow-threshold", "min-area", "drop-nested"};
     const json_t *dataset = json_object_get(r->trained, "dataset");
     const char *fingerprint = json_string_value(json_object_get(dataset, "fingerprint"));
     if (fingerprint == NULL || strcmp(fingerprint, r->dataset->fingerprint) != 0) {
@@ -437,6 +437,7 @@ static sac_status copy_teacher(sac_teaching_run *r, sac_error *error) {
     json_t *metrics = json_object_get(r->trained, "metrics");
     SAC_TRY_ALLOC(r->metrics = metrics == NULL ? json_object() : json_copy(metrics));
     (void)json_object_del(r->metrics, "scored_per_s");
+    (void)json_object_del(r->metrics, "cpu_ms_per_object");
     SAC_TRY(sac_file_read(&data, &size, r->from, (size_t)1 << 32, error));
     SAC_TRY(sac_file_save(r->teacher_path, data, size, error));
     sac_teaching_say(r, SAC_LOG_INFO, "%s: a trained teacher of family %s", r->from,
@@ -483,10 +484,11 @@ static sac_status score_clip(sac_teaching_run *r, sac_teaching_clip *c, sac_erro
         goto fail;
     }
     SAC_TRY(sac_teaching_load(c, error));
-    double start = sac_time_s();
+    const double start = sac_time_s(), cpu = sac_cpu_time_s();
     SAC_TRY(sac_teacher_score(r->teacher, c->scores, c->tasks, &c->detections, c->pixels, c->width,
                               c->height, r->listener.stop, on_scored, r, error));
     r->scoring_s += sac_time_s() - start;
+    r->scoring_cpu_s += sac_cpu_time_s() - cpu;
     r->scored += n;
     SAC_TRY_ALLOC(rows = sac_calloc(n * dims[1], sizeof *rows));
     for (int64_t i = 0; i < n; i++) {
@@ -515,7 +517,10 @@ static sac_status score_all(sac_teaching_run *r, sac_error *error) {
     }
     if (r->scored > 0) {
         json_t *rate = sac_json_number((double)r->scored / fmax(r->scoring_s, 1e-9));
-        if (json_object_set_new(r->metrics, "scored_per_s", rate) != 0) status = SAC_ERROR_MEMORY;
+        json_t *cost = sac_json_number(1000 * r->scoring_cpu_s / (double)r->scored);
+        if (json_object_set_new(r->metrics, "scored_per_s", rate) != 0 ||
+            json_object_set_new(r->metrics, "cpu_ms_per_object", cost) != 0)
+            status = SAC_ERROR_MEMORY;
     }
 fail:
     sac_teaching_progress(r, NULL, NULL, 0, 0, NULL);

@@ -36,7 +36,7 @@ typedef struct sac_teaching_run {
     sac_family_recall recall; // of the family just trained
     json_t *metrics;
     int64_t objects, scored;
-    double scoring_s;
+    double scoring_s, scoring_cpu_s;
     int64_t progress_base;
 } sac_teaching_run;
 

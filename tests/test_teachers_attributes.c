@@ -72,6 +72,13 @@ Test(teachers_attributes, motion_of_known_speed) {
                 cr_assert_float_eq(p[0], v[0] / 0.1f, 1e-5);
                 cr_assert_float_eq(p[2], 2 * (b->x1 + b->x2) / SCENE_W, 1e-5);
                 cr_assert_float_eq(p[3], 4 * b->y2 / SCENE_W, 1e-5);
+                // People are 16 px everywhere: the ground is measured in halves of that.
+                const float *course = values(f + i * V, SAC_ATTRIBUTE_COURSE);
+                cr_assert_float_eq((double)course[0], sign, 0.02);
+                cr_assert_float_eq((double)course[1], 0, 0.15);
+                cr_assert_float_eq((double)course[2],
+                                   (0.5 * (double)(b->x1 + b->x2) - 0.5 * SCENE_W) / 8, 1e-4);
+                cr_assert_float_eq((double)course[3], (double)b->y2 / 8, 1e-4);
                 checked++;
             }
         }
@@ -126,6 +133,11 @@ Test(teachers_attributes, size_rest_and_appearance) {
         cr_assert_lt(still[k], 1e-6f);
         cr_assert_gt(busy[k], 0.3f);
     }
+    const float *stay = values(f, SAC_ATTRIBUTE_STAY),
+                *last = values(f + 4 * V, SAC_ATTRIBUTE_STAY);
+    cr_assert_eq(memcmp(stay, still, 3 * sizeof *stay), 0);
+    cr_assert_float_eq((double)stay[3], (18 - 0.5 * SCENE_W) / 8, 1e-4);
+    cr_assert_float_eq((double)last[4], 62.0 / 8, 1e-4);
     // Gradients of vertical stripes point sideways (direction 0), of horizontal ones up and down (4
     // of 8).
     for (int cell = 0; cell < 16; cell++) {
@@ -334,6 +346,8 @@ Test(teachers_attributes, unusual_motion_is_found) {
     cr_assert_gt(tasks[SAC_ATTRIBUTE_PLACE], 0.8, "against the stream %g",
                  tasks[SAC_ATTRIBUTE_PLACE]);
     cr_assert_gt(tasks[SAC_ATTRIBUTE_PLACE], tasks[SAC_ATTRIBUTE_VELOCITY] + 0.3);
+    cr_assert_gt(tasks[SAC_ATTRIBUTE_COURSE], 0.8, "course against the stream %g",
+                 tasks[SAC_ATTRIBUTE_COURSE]);
     cr_assert_gt(against, usual + 0.2, "%g", against);
     sac_teacher_close(&teacher);
     // The same once more: the same file, byte for byte but for the time it took, which nothing here

@@ -76,6 +76,45 @@ Test(teachers_detections, tables_are_joined) {
     sac_free(second_text);
 }
 
+// Parts of larger boxes go, what is merely near, alone or of another scale stays.
+Test(teachers_detections, nested_boxes_are_dropped) {
+    const char *path = sac_test_write_text("nested.csv", "clip,frame,x1,y1,x2,y2\n"
+                                                         "scene,1,10,10,22,40\n" // a person
+                                                         "scene,1,11,34,22,40\n" // its feet
+                                                         "scene,1,9,30,24,41\n"  // half as large
+                                                         "scene,1,14,20,16,22\n" // 90 times less
+                                                         "scene,1,18,34,30,40\n" // half outside
+                                                         "scene,2,11,34,22,40\n" // nothing around
+                                                         "scene,2,60,60,62,62\n");
+    const sac_clip clip = {.name = (char *)"scene", .frames = 2};
+    uint8_t *pixels = sac_calloc(2 * 80 * 80, 1);
+    char *specification = sac_format("boxes:%s", path);
+    for (int on = 0; on < 2; on++) {
+        sac_detector_options options = sac_detector_default_options();
+        cr_assert_eq(options.drop_nested, 0.8);
+        if (on == 0) options.drop_nested = 0;
+        sac_detector *detector = NULL;
+        sac_detections d;
+        sac_error error = {0};
+        sac_assert_ok(sac_detector_open(&detector, specification, &options, &error), &error);
+        sac_assert_ok(sac_detector_run(detector, &d, &clip, pixels, 80, 80, &error), &error);
+        cr_assert_eq(d.count, on == 0 ? 7 : 6);
+        cr_assert_eq(d.start[1], on == 0 ? 5 : 4);
+        cr_assert_eq(d.start[2], d.count);
+        cr_assert_eq(d.boxes[1].y1, on == 0 ? 34 : 30, "the feet");
+        sac_detections_close(&d);
+        sac_detector_close(&detector);
+    }
+    sac_detector_options bad = sac_detector_default_options();
+    bad.drop_nested = 1.5;
+    sac_detector *detector = NULL;
+    sac_error error = {0};
+    sac_assert_error(sac_detector_open(&detector, specification, &bad, &error), SAC_ERROR_ARGUMENT,
+                     &error, "nested", NULL);
+    sac_free(specification);
+    sac_free(pixels);
+}
+
 Test(teachers_detections, refuses_bad_tables) {
     static const struct {
         const char *text, *word, *place;

@@ -30,6 +30,10 @@ static const sac_option options[] = {
      .help = "pixels a frame above the noise of the flow that count as motion"},
     {.name = "min-area", .type = SAC_OPTION_REAL, AT(detection.min_area_px),
      .number = 40, .min = 1, .max = 1e6, .argument = "PX", .help = "pixels of the smallest moving blob or flow object"},
+    {.name = "drop-nested", .type = SAC_OPTION_REAL, AT(detection.drop_nested),
+     .number = 0.8, .min = 0, .max = 1,
+     .help = "drop boxes of files and networks of which this part lies inside a box 3 to 20 times as large, mostly feet "
+             "and bags; 0: none"},
     {.name = "network-scale", .type = SAC_OPTION_REAL, AT(detection.network_scale),
      .number = 0, .min = 0, .max = 16,
      .help = "pixels of a detection network per pixel of the frame, by a larger input or tiles: 2 or 3 for small "
@@ -122,7 +126,7 @@ static const sac_option options[] = {
      .number = 1, .min = 0, .max = 1000, .help = "of the gradient reversed before the adversary; 0: plain auto-encoders"},
     {.name = "", .help = "Teacher attributes: velocity, direction, size, rest, looks by nearest neighbours"},
     {.name = "attributes", .type = SAC_OPTION_TEXT, AT(attributes.attributes), .text = SAC_ATTRIBUTES_DEFAULT,
-     .argument = "LIST", .help = "of velocity, orientation, place, size, rest, appearance, deep; each is one task"},
+     .argument = "LIST", .help = "of velocity, orientation, place, size, rest, appearance, course, stay, deep; each is one task"},
     {.name = "deep-features", .type = SAC_OPTION_TEXT, AT(attributes.deep.network), .argument = "NETWORK",
      .help = "image network whose output is the attribute 'deep': FILE.onnx[:OUTPUT] or darknet:CFG:WEIGHTS[:LAYER]; "
              "also where to find it for --from and --members, if it is no longer where it was"},
