@@ -137,7 +137,7 @@ sac_status sac_darknet_parse_weights(sac_darknet *darknet, const void *bytes, si
     SAC_TRY(header_size(bytes, size, file, &header, error));
     // Before anything is allocated: a hostile cfg may ask for any amount.
     SAC_TRY(check_count(darknet, size - header, file, error));
-    SAC_TRY(sac_params_create(&params, darknet->net, error));
+    SAC_TRY(sac_params_create_constant(&params, darknet->net, error));
     reader r = {.file = file, .bytes = bytes, .at = header, .params = params, .error = error};
     for (int i = 0; i < darknet->slot_count; i++) {
         r.slot = &darknet->slots[i];

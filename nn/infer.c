@@ -60,7 +60,7 @@ sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_param
     } else {
         SAC_TRY(sac_fold_net(&infer->net, infer->copy, error));
     }
-    SAC_TRY(sac_params_create(&infer->params, infer->net, error));
+    SAC_TRY(sac_params_create_constant(&infer->params, infer->net, error));
     SAC_TRY(params_take(infer, params, error));
     SAC_TRY(sac_plan_create(&infer->plan, infer->net, infer->params, options, false, error));
     *out = infer;

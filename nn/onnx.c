@@ -711,7 +711,7 @@ static sac_status outputs_mark(onnx_import *im, const char *const *outputs, int 
 
 static sac_status params_fill(onnx_import *im, sac_params **params) {
     sac_status status = SAC_OK;
-    SAC_TRY(sac_params_create(params, im->net, im->error));
+    SAC_TRY(sac_params_create_constant(params, im->net, im->error));
     int64_t filled = 0;
     for (int i = 0; i < im->param_count; i++) {
         const onnx_param *from = &im->params[i];

@@ -32,7 +32,9 @@ void sac_params_close(sac_params **params) {
     *params = NULL;
 }
 
-static sac_status item_fill(sac_params *params, const sac_node *node, const sac_param_spec *spec) {
+static sac_status item_fill(sac_params *params, const sac_node *node, const sac_param_spec *spec,
+                            bool gradients) {
+    const bool learns = gradients && spec->trainable;
     const int64_t i = params->count++;
     sac_param *item = &params->items[i];
     item->name = sac_format("%s.%s", node->name, spec->suffix);
@@ -40,8 +42,8 @@ static sac_status item_fill(sac_params *params, const sac_node *node, const sac_
     item->count = sac_shape_count(&spec->shape);
     item->trainable = spec->trainable;
     item->data = sac_calloc(item->count, sizeof(float));
-    if (spec->trainable) item->grad = sac_calloc(item->count, sizeof(float));
-    if (item->name == NULL || item->data == NULL || (spec->trainable && item->grad == NULL)) {
+    if (learns) item->grad = sac_calloc(item->count, sizeof(float));
+    if (item->name == NULL || item->data == NULL || (learns && item->grad == NULL)) {
         return SAC_ERROR_MEMORY;
     }
     params->init[i] = spec->init;
@@ -52,7 +54,7 @@ static sac_status item_fill(sac_params *params, const sac_node *node, const sac_
     return SAC_OK;
 }
 
-sac_status sac_params_create(sac_params **out, const sac_net *net, sac_error *error) {
+static sac_status create(sac_params **out, const sac_net *net, bool gradients, sac_error *error) {
     sac_status status = SAC_OK;
     sac_params *params = NULL;
     const int count = sac_net_count(net);
@@ -73,7 +75,7 @@ sac_status sac_params_create(sac_params **out, const sac_net *net, sac_error *er
         if (op == NULL || op->params == NULL || strcmp(node->name, node->share) != 0) continue;
         sac_param_spec specs[SAC_MAX_PARAMS];
         const int n = op->params(&node->attrs, &shapes[node->src[0]], specs);
-        for (int p = 0; p < n; p++) SAC_TRY(item_fill(params, node, &specs[p]));
+        for (int p = 0; p < n; p++) SAC_TRY(item_fill(params, node, &specs[p], gradients));
     }
     sac_free(shapes);
     *out = params;
@@ -82,6 +84,14 @@ fail:
     sac_free(shapes);
     sac_params_close(&params);
     return sac_error_set(error, status, -1, "parameters: %s", sac_status_name(status));
+}
+
+sac_status sac_params_create(sac_params **out, const sac_net *net, sac_error *error) {
+    return create(out, net, true, error);
+}
+
+sac_status sac_params_create_constant(sac_params **out, const sac_net *net, sac_error *error) {
+    return create(out, net, false, error);
 }
 
 void sac_params_init(sac_params *params, sac_rng *rng) {

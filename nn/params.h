@@ -15,7 +15,7 @@ typedef struct sac_param {
     int64_t count;
     bool trainable; // running_mean, running_var are not
     float *data;    // [count]
-    float *grad;    // [count], NULL when not trainable
+    float *grad;    // [count], NULL when not trainable or made for inference
 } sac_param;
 
 typedef struct sac_params sac_params;
@@ -23,6 +23,10 @@ typedef struct sac_params sac_params;
 // share contribute once.
 SAC_NODISCARD sac_status sac_params_create(sac_params **params, const sac_net *net,
                                            sac_error *error);
+// The same without gradients, in half the memory, for networks that only infer. Training plans
+// refuse it (SAC_ERROR_ARGUMENT).
+SAC_NODISCARD sac_status sac_params_create_constant(sac_params **params, const sac_net *net,
+                                                    sac_error *error);
 // He-normal for conv and dense that feed rectifiers (fan-in, gain 2), zero biases, ones for norm
 // weights.
 // Source: He et al., Delving Deep into Rectifiers, ICCV 2015, eq. 10.

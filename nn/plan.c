@@ -319,6 +319,12 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
     }
     SAC_TRY(sac_net_check(net, error));
     if (options->quant != NULL) SAC_TRY(quant_check(net, options->quant, error));
+    for (int64_t i = 0; training && i < sac_params_count(params); i++) {
+        const sac_param *p = sac_params_at(params, i);
+        if (!p->trainable || p->grad != NULL || p->count == 0) continue;
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "parameters without gradients cannot learn ('%s')", p->name);
+    }
     plan = sac_calloc(1, sizeof *plan);
     SAC_TRY_ALLOC(plan);
     plan->net = net;

@@ -199,7 +199,7 @@ static sac_status narrow(sac_image_network *n, int output, int cells, sac_error 
     }
     sac_net_output(net, last);
     SAC_TRY(sac_net_check(net, error));
-    SAC_TRY(sac_params_create(&params, net, error));
+    SAC_TRY(sac_params_create_constant(&params, net, error));
     for (int64_t i = 0; i < sac_params_count(params); i++) {
         sac_param *dst = sac_params_at(params, i);
         const sac_param *src = sac_params_find(n->params, dst->name);
@@ -361,7 +361,7 @@ sac_status sac_image_network_load(sac_image_network **out, const sac_safetensors
     (void)snprintf(key, sizeof key, "%s.network", prefix);
     SAC_TRY(sac_family_get_json(st, key, &json, path, error));
     SAC_TRY(sac_net_from_json(&n->net, json, path, error));
-    SAC_TRY(sac_params_create(&n->params, n->net, error));
+    SAC_TRY(sac_params_create_constant(&n->params, n->net, error));
     (void)snprintf(key, sizeof key, "%s.", prefix);
     SAC_TRY(sac_params_load(n->params, st, key, path, error));
     sac_error inner = {0};

@@ -332,6 +332,20 @@ Test(nn_plan, bad_options_are_refused) {
     cr_assert(strstr(error.message, "batch") != NULL, "%s", error.message);
     cr_assert_null(train);
     sac_params_close(&params);
+    // Parameters without gradients do for inference only.
+    cr_assert_eq(sac_params_create_constant(&params, net, &error), SAC_OK);
+    const sac_plan_options one = {.batch = 1};
+    for (int64_t i = 0; i < sac_params_count(params); i++)
+        cr_assert_null(sac_params_at(params, i)->grad);
+    sac_params_zero_grad(params);
+    error = (sac_error){0};
+    cr_assert_eq(sac_train_create(&train, net, params, &one, &error), SAC_ERROR_ARGUMENT);
+    cr_assert(strstr(error.message, "without gradients") != NULL, "%s", error.message);
+    cr_assert_null(train);
+    sac_infer *infer = NULL;
+    cr_assert_eq(sac_infer_create(&infer, net, params, &one, &error), SAC_OK);
+    sac_infer_close(&infer);
+    sac_params_close(&params);
     sac_net_close(&net);
 }
 
