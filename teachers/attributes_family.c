@@ -83,12 +83,36 @@ static unsigned groups_of(const teacher *t) {
     return groups;
 }
 
+// Attributes that are unusual or not depending on the place, which is what their last values are:
+// widths of the kernels for the rest and for the place, in the units of the attribute.
+static const struct {
+    int attribute, given;
+    double alpha, beta;
+} CONDITIONAL[] = {
+    {SAC_ATTRIBUTE_COURSE, 2, 0.5, 0.5},
+    {SAC_ATTRIBUTE_STAY, 2, 0.3, 0.5},
+};
+
+// Index into CONDITIONAL, or -1.
+static int conditional(int attribute) {
+    for (int k = 0; k < (int)(sizeof CONDITIONAL / sizeof CONDITIONAL[0]); k++) {
+        if (CONDITIONAL[k].attribute == attribute) return k;
+    }
+    return -1;
+}
+
+static float task_score(const teacher *t, int k, const float *values) {
+    const int c = conditional(t->attribute[k]);
+    if (c < 0) return sac_density_distance(&t->density[k], values, t->neighbours);
+    return sac_density_surprise(&t->density[k], values, CONDITIONAL[c].given, CONDITIONAL[c].alpha,
+                                CONDITIONAL[c].beta);
+}
+
 // tasks [t->tasks] of one object, whose deep features are `deep` (NULL without).
 static void task_scores(const teacher *t, float *tasks, const float *features, const float *deep) {
     for (int k = 0; k < t->tasks; k++) {
         const int a = t->attribute[k];
-        tasks[k] = sac_density_distance(
-            &t->density[k], a == DEEP ? deep : features + sac_attribute_offset(a), t->neighbours);
+        tasks[k] = task_score(t, k, a == DEEP ? deep : features + sac_attribute_offset(a));
     }
 }
 
@@ -406,8 +430,14 @@ static sac_status make_bank(sac_density *density, const teacher *t, const exampl
         if (e->held[i] || e->fold[i] == without) continue;
         memcpy(values + n++ * dims, from + i * stride, (size_t)dims * sizeof *values);
     }
-    SAC_TRY(sac_density_make(density, values, n, dims, dims, large ? (o->bank + 3) / 4 : o->bank,
-                             bytes, o->seed + (uint64_t)attribute, error));
+    if (conditional(attribute) >= 0) {
+        SAC_TRY(sac_density_sample(density, values, n, dims, o->bank, o->seed + (uint64_t)attribute,
+                                   error));
+    } else {
+        SAC_TRY(sac_density_make(density, values, n, dims, dims,
+                                 large ? (o->bank + 3) / 4 : o->bank, bytes,
+                                 o->seed + (uint64_t)attribute, error));
+    }
 fail:
     sac_free(values);
     return status;

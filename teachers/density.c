@@ -12,6 +12,8 @@
 
 // Rows whose distances are added up side by side.
 enum { BLOCK = 256 };
+// What an always-present neighbour has seen of anything.
+static const double SURPRISE_FLOOR = 0.01;
 // Vectors, and numbers in them, that picking looks at; more would only take longer.
 enum { MOST_CANDIDATES = 16384 };
 static const int64_t MOST_NUMBERS = (int64_t)4 << 20;
@@ -107,6 +109,55 @@ fail:
     if (status < 0) sac_density_close(density);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for a bank of features")
                       : SAC_OK;
+}
+
+sac_status sac_density_sample(sac_density *density, const float *features, int64_t count, int dims,
+                              int64_t rows, uint64_t seed, sac_error *error) {
+    sac_status status = SAC_OK;
+    int64_t *order = NULL;
+    *density = (sac_density){0};
+    if (count < 1 || dims < 1 || dims > SAC_DENSITY_MAX_DIMS || rows < 1 ||
+        rows > SAC_DENSITY_MAX_ROWS) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "a bank of %lld of %lld vectors of %d values cannot be made",
+                             (long long)rows, (long long)count, dims);
+    }
+    sac_rng rng;
+    sac_rng_seed(&rng, seed, 0);
+    SAC_TRY_ALLOC(order = sac_calloc(count, sizeof *order));
+    for (int64_t i = 0; i < count; i++) order[i] = i;
+    sac_rng_shuffle(&rng, order, count);
+    *density = (sac_density){.rows = rows < count ? rows : count, .dims = dims};
+    SAC_TRY_ALLOC(density->bank = sac_calloc(density->rows * dims, sizeof(float)));
+    for (int64_t r = 0; r < density->rows; r++) take(density, r, features + order[r] * dims);
+fail:
+    sac_free(order);
+    if (status < 0) sac_density_close(density);
+    return status < 0 ? sac_error_set(error, status, -1, "no memory for a bank of features")
+                      : SAC_OK;
+}
+
+float sac_density_surprise(const sac_density *density, const float *feature, int given,
+                           double alpha, double beta) {
+    // Rows farther away than this have no weight worth adding.
+    const double most = 12;
+    const int first = density->dims - given;
+    double weights = 1, sum = SURPRISE_FLOOR;
+    for (int64_t begin = 0; begin < density->rows; begin += BLOCK) {
+        float near[BLOCK], alike[BLOCK];
+        const int n = density->rows - begin < BLOCK ? (int)(density->rows - begin) : BLOCK;
+        squared_distances(near, density->bank + first * density->rows, density->rows, given, begin,
+                          n, feature + first);
+        squared_distances(alike, density->bank, density->rows, first, begin, n, feature);
+        for (int i = 0; i < n; i++) {
+            const double far = (double)near[i] / (2 * beta * beta);
+            if (far > most) continue;
+            const double weight = exp(-far);
+            weights += weight;
+            sum += weight * exp(-(double)alike[i] / (2 * alpha * alpha));
+        }
+    }
+    return (float)-log(sum / weights);
 }
 
 float sac_density_distance(const sac_density *density, const float *feature, int neighbours) {

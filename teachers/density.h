@@ -35,6 +35,22 @@ SAC_NODISCARD sac_status sac_density_make(sac_density *density, const float *fea
 // Mean Euclidean distance to the `neighbours` nearest vectors of the bank (1 to
 // SAC_DENSITY_MAX_NEIGHBOURS, at most as many as there are). Any thread.
 float sac_density_distance(const sac_density *density, const float *feature, int neighbours);
+// A bank of at most `rows` vectors drawn at random, which follows their density; otherwise as above.
+SAC_NODISCARD sac_status sac_density_sample(sac_density *density, const float *features,
+                                            int64_t count, int dims, int64_t rows, uint64_t seed,
+                                            sac_error *error);
+// How unusual the first dims - given values of a vector are where its last `given` values are as
+// they are: -ln of
+//   (floor + sum_i w_i k_i) / (1 + sum_i w_i), w_i = exp(-|b_i - b|^2 / 2 beta^2),
+//                                              k_i = exp(-|a_i - a|^2 / 2 alpha^2)
+// over the rows (a_i, b_i) of a bank drawn at random; b the given values. The 1 stands for one
+// neighbour that is always there and has never seen such a thing but for `floor` (0.01): a place
+// without neighbours gives -ln(floor), the highest score there is.
+//   given        1 .. dims - 1
+//   alpha, beta  widths of the kernels, above 0
+// Any thread. Source: conditional density by kernels (Rosenblatt, 1969); the one neighbour is ours.
+float sac_density_surprise(const sac_density *density, const float *feature, int given,
+                           double alpha, double beta);
 // Tensor "NAME.bank" [dims][rows], f32 or u8.
 SAC_NODISCARD sac_status sac_density_store(const sac_density *density, sac_safetensors *st,
                                            const char *name, sac_error *error);

@@ -144,3 +144,62 @@ Test(teachers_density, refuses_bad_sizes_and_short_memory) {
     cr_assert(worked);
     sac_density_close(&density);
 }
+
+// The formula in double, one row after the other.
+static double plain_surprise(const sac_density *d, const float *v, int given, double alpha,
+                             double beta) {
+    double weights = 1, sum = 0.01;
+    for (int64_t r = 0; r < d->rows; r++) {
+        double place = 0, rest = 0;
+        for (int k = 0; k < d->dims; k++) {
+            const double gap = (double)d->bank[k * d->rows + r] - (double)v[k];
+            *(k < d->dims - given ? &rest : &place) += gap * gap;
+        }
+        weights += exp(-place / (2 * beta * beta));
+        sum += exp(-place / (2 * beta * beta)) * exp(-rest / (2 * alpha * alpha));
+    }
+    return -log(sum / weights);
+}
+
+// Two streams side by side, each with a direction of its own; few go the other way.
+Test(teachers_density, surprise_depends_on_the_place) {
+    enum { N = 4000, DIMS = 4 };
+    float *v = sac_calloc(N, DIMS * sizeof *v);
+    sac_rng rng;
+    sac_rng_seed(&rng, 3, 0);
+    for (int i = 0; i < N; i++) {
+        const bool upper = i % 2 == 0, against = i % 50 == 0;
+        v[i * DIMS] = upper != against ? 1 : -1;
+        v[i * DIMS + 1] = (float)(0.1 * sac_rng_normal(&rng));
+        v[i * DIMS + 2] = (float)(10 * sac_rng_uniform(&rng));
+        v[i * DIMS + 3] = (float)((upper ? 1.5 : 0) + 0.2 * sac_rng_normal(&rng));
+    }
+    sac_density d, again;
+    sac_error error = {0};
+    sac_assert_ok(sac_density_sample(&d, v, N, DIMS, 1500, 4, &error), &error);
+    sac_assert_ok(sac_density_sample(&again, v, N, DIMS, 1500, 4, &error), &error);
+    cr_assert_eq(d.rows, 1500);
+    cr_assert_eq(memcmp(d.bank, again.bank, 1500 * DIMS * sizeof *v), 0);
+    sac_density_close(&again);
+    const float with[DIMS] = {1, 0, 5, 1.5f}, against[DIMS] = {-1, 0, 5, 1.5f},
+                nowhere[DIMS] = {1, 0, 5, 30};
+    const float a = sac_density_surprise(&d, with, 2, 0.5, 0.5),
+                b = sac_density_surprise(&d, against, 2, 0.5, 0.5),
+                c = sac_density_surprise(&d, nowhere, 2, 0.5, 0.5);
+    cr_assert_lt(a, 0.3f, "with the stream %g", (double)a);
+    cr_assert_gt(b, 2, "against it %g", (double)b);
+    cr_assert_float_eq((double)c, -log(0.01), 1e-4);
+    for (int i = 0; i < 200; i++) {
+        float own[DIMS];
+        for (int k = 0; k < DIMS; k++)
+            own[k] = v[i * DIMS + k] + (float)(0.5 * sac_rng_normal(&rng));
+        const int given = 1 + i % 3;
+        cr_assert_float_eq((double)sac_density_surprise(&d, own, given, 0.4, 0.7),
+                           plain_surprise(&d, own, given, 0.4, 0.7), 1e-2, "vector %d given %d", i,
+                           given);
+    }
+    sac_density_close(&d);
+    sac_assert_error(sac_density_sample(&d, v, 0, DIMS, 10, 4, &error), SAC_ERROR_ARGUMENT, &error,
+                     "bank", NULL);
+    sac_free(v);
+}
