@@ -114,6 +114,8 @@ cmp q-int8.csv q-one.csv || fail "int8 scores depend on the threads"
 ffmpeg -v error -loop 1 -i clip/1.png -t 2 -r 10 -pix_fmt gray -c:v ffv1 still.mkv
 run still.mkv --csv j.csv --gate --json > out
 grep -q '"frames_reused_by_gate": 19,' out || fail "the gate: $(grep gate out)"
+run still.mkv --csv j.csv --gate > out
+grep -q '^  19 frames scored like the one before' out || fail "the gate: $(cat out)"
 if ffmpeg -v error -y -i clip.mkv -c:v libx264 -g 12 -bf 2 -pix_fmt yuv420p h264.mp4 2> /dev/null; then
     run h264.mp4 --csv j.csv --quiet --json > out
     for saving in '--skip-loop-filter nonref' '--skip-loop-filter all' '--skip-frames nonref'; do

@@ -657,6 +657,10 @@ static void print_summary(const run *r, int64_t index, const char *source, const
     fprintf(out, "%s: %" PRId64 " frames of %dx%d in %.2f s (%.0f frames/s)\n", source, o->frames,
             o->video.source_width, o->video.source_height, o->wall_s, rate(o->frames, o->wall_s));
     if (o->frames == 0) return;
+    if (r->settings->gate) {
+        fprintf(out, "  %" PRId64 " frames scored like the one before, as nothing moved\n",
+                o->reused);
+    }
     fprintf(out, "  highest score %.4f at %s (frame %" PRId64 "); smoothed %.4f", (double)o->max,
             sac_text_duration(at, sizeof at, o->max_time_s), o->max_frame, (double)o->max_smoothed);
     fprintf(out, " at %s (frame %" PRId64 ")\n",
