@@ -13,15 +13,10 @@
 #include "core/time.h"
 #include "distill/checkpoint.h"
 #include "distill/discriminator.h"
-#include "distill/kind_auc.h"
 #include "distill/loss.h"
-#include "nn/infer.h"
-#include "saccade/metrics.h"
+#include "distill/validation.h"
 
-#define STREAM_ORDER     0x6f72646572
-#define STREAM_AUGMENT   0x6a6974746572
-#define VALIDATION_LIMIT 2000 // frames; more are thinned out evenly
-#define VALIDATION_BATCH 16
+#define STREAM_ORDER 0x6f72646572
 
 sac_trainer_options sac_trainer_default_options(void) {
     return (sac_trainer_options){.epochs = 20,
@@ -34,9 +29,7 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .pseudo_fraction = 0.5,
                                  .emphasis = 4,
                                  .scale_weights = {1, 1, 1},
-                                 .jitter = 0.1,
-                                 .flip = 0,
-                                 .shift = 0,
+                                 .augment = {.jitter = 0.1},
                                  .adversarial = 0,
                                  .adversarial_warmup = 2,
                                  .checkpoint_s = 60,
@@ -47,25 +40,19 @@ json_t *sac_trainer_options_to_json(const sac_trainer_options *o) {
     char initial[17] = "random";
     if (o->initial != 0) (void)snprintf(initial, sizeof initial, "%016" PRIx64, o->initial);
     return json_pack(
-        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:[f, f, f], s:f, s:f, s:I, s:f, s:I, s:I, "
-        "s:s, s:s}",
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:[f, f, f], s:f, s:f, s:I, s:f, s:f, s:f, "
+        "s:f, s:f, s:I, s:I, s:s, s:s}",
         "epochs", (json_int_t)o->epochs, "samples_per_epoch", (json_int_t)o->samples_per_epoch,
         "batch", (json_int_t)o->batch, "learning_rate", o->learning_rate, "weight_decay",
         o->weight_decay, "clip_norm", o->clip_norm, "patience", (json_int_t)o->patience,
         "pseudo_fraction", o->pseudo_fraction, "emphasis", o->emphasis, "scale_weights",
-        o->scale_weights[0], o->scale_weights[1], o->scale_weights[2], "jitter", o->jitter, "flip",
-        o->flip, "shift", (json_int_t)o->shift, "adversarial", o->adversarial, "adversarial_warmup",
-        (json_int_t)o->adversarial_warmup, "seed", (json_int_t)o->seed, "backend",
-        o->backend == SAC_BACKEND_REF ? "ref" : "onednn", "initial_weights", initial);
+        o->scale_weights[0], o->scale_weights[1], o->scale_weights[2], "jitter", o->augment.jitter,
+        "flip", o->augment.flip, "shift", (json_int_t)o->augment.shift, "gamma", o->augment.gamma,
+        "blur", o->augment.blur, "noise", o->augment.noise, "compression", o->augment.compression,
+        "adversarial", o->adversarial, "adversarial_warmup", (json_int_t)o->adversarial_warmup,
+        "seed", (json_int_t)o->seed, "backend", o->backend == SAC_BACKEND_REF ? "ref" : "onednn",
+        "initial_weights", initial);
 }
-
-// What is changed about one training sample; NONE for validation.
-typedef struct augment {
-    double gain, offset; // of gray levels
-    bool flip;           // left and right swapped, in the frames and in the maps
-    int dx, dy;          // the three frames moved together; the maps stay, see sac_trainer_options
-} augment;
-static const augment NONE = {.gain = 1};
 
 typedef struct trainer {
     sac_model *model;
@@ -73,23 +60,19 @@ typedef struct trainer {
     const sac_trainer_options *options;
     const sac_trainer_hooks *hooks;
     sac_train *train;
-    sac_infer *infer; // validation
+    sac_validation *validation;
     sac_adam *adam;
     sac_params *best;
-    sac_sample_ref *order;      // of the current epoch
-    sac_sample_ref *validation; // fixed
-    int64_t validation_count;
+    sac_sample_ref *order; // of the current epoch
     int64_t steps_per_epoch;
-    augment *augments;                                   // of the current batch
+    sac_augment *augments;                               // of the current batch
+    float *work;                                         // for deep ones
     float *targets[3];                                   // one teacher, one batch
     sac_discriminator *discriminators[SAC_MAX_TEACHERS]; // without an adversarial term: none
     int discriminator_count;
     sac_checkpoint state;
     const char *folder;
 } trainer;
-
-static const int64_t cells[3] = {256, 16, 1};
-static const char *const outputs[3] = {"map16", "map4", "map1"};
 
 // Appends the training frames of the original or the altered clips.
 static int64_t pool_fill(sac_sample_ref *pool, const sac_samples *samples, bool altered) {
@@ -153,101 +136,6 @@ fail:
     return status;
 }
 
-static sac_status validation_list(trainer *t, sac_error *error) {
-    int64_t total = 0, kept = 0;
-    for (int64_t c = 0; c < t->samples->count; c++)
-        total += t->samples->clips[c].frames - t->samples->clips[c].validation_from;
-    if (total == 0)
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "no frames are held back for validation");
-    const int64_t every = (total + VALIDATION_LIMIT - 1) / VALIDATION_LIMIT;
-    t->validation = sac_calloc(total / every + 1, sizeof *t->validation);
-    if (t->validation == NULL) return SAC_ERROR_MEMORY;
-    int64_t seen = 0;
-    for (int64_t c = 0; c < t->samples->count; c++) {
-        for (int64_t f = t->samples->clips[c].validation_from; f < t->samples->clips[c].frames;
-             f++, seen++) {
-            if (seen % every == 0) t->validation[kept++] = (sac_sample_ref){(int32_t)c, (int32_t)f};
-        }
-    }
-    t->validation_count = kept;
-    return SAC_OK;
-}
-
-// Draws from (seed, epoch, position) alone, so that a resumed run needs no state for it.
-static augment augment_draw(const sac_trainer_options *o, int64_t epoch, int64_t position) {
-    sac_rng rng;
-    sac_rng_seed(&rng, o->seed + (uint64_t)epoch * 0x9e3779b97f4a7c15u + (uint64_t)position,
-                 STREAM_AUGMENT);
-    augment a = {.gain = 1 + o->jitter * (2 * sac_rng_uniform(&rng) - 1)};
-    a.offset = 127 * (1 - a.gain) + 32 * o->jitter * (2 * sac_rng_uniform(&rng) - 1);
-    a.flip = sac_rng_uniform(&rng) < o->flip;
-    a.dx = (int)(sac_rng_below(&rng, 2 * o->shift + 1) - o->shift);
-    a.dy = (int)(sac_rng_below(&rng, 2 * o->shift + 1) - o->shift);
-    return a;
-}
-
-// Pixels beyond the border repeat it.
-static int inside(int at, int size) {
-    return at < 0 ? 0 : at >= size ? size - 1 : at;
-}
-
-// One sample's planes into the network input f32 [H][W][3].
-static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref, augment a) {
-    const sac_preprocess *p = &samples->preprocess;
-    const sac_sample_clip *clip = &samples->clips[ref.clip];
-    const int64_t n = (int64_t)p->width * p->height;
-    float table[256];
-    for (int v = 0; v < 256; v++) {
-        const double x = (double)v * a.gain + a.offset;
-        table[v] = (float)(((x < 0 ? 0 : x > 255 ? 255 : x) - p->mean) / p->scale);
-    }
-    const uint8_t *planes[3];
-    for (int k = 0; k < 3; k++) {
-        int64_t t = ref.frame + p->offsets[k];
-        t = t < 0 ? 0 : t >= clip->frames ? clip->frames - 1 : t;
-        planes[k] = clip->planes + t * n;
-    }
-    for (int y = 0; y < p->height; y++) {
-        const int64_t row = (int64_t)inside(y + a.dy, p->height) * p->width;
-        for (int x = 0; x < p->width; x++) {
-            const int64_t i = row + inside(a.flip ? p->width - 1 - x - a.dx : x + a.dx, p->width);
-            *input++ = table[planes[0][i]];
-            *input++ = table[planes[1][i]];
-            *input++ = table[planes[2][i]];
-        }
-    }
-}
-
-// Targets of one teacher; `augments` NULL: as they are. The cells of both maps lie symmetrically,
-// so that a flipped map is exactly the map of the flipped frame.
-static void targets_fill(float *const targets[3], const sac_samples *samples,
-                         const sac_sample_ref *refs, int64_t n, int teacher,
-                         const augment *augments) {
-    static const int64_t sides[3] = {16, 4, 1};
-    for (int64_t i = 0; i < n; i++) {
-        const sac_maps *maps = &samples->clips[refs[i].clip].maps[teacher];
-        const float *const sources[3] = {maps->map16, maps->map4, maps->map1};
-        const bool flip = augments != NULL && augments[i].flip;
-        for (int k = 0; k < 3; k++) {
-            const float *source = sources[k] + refs[i].frame * cells[k];
-            float *target = targets[k] + i * cells[k];
-            for (int64_t c = 0; c < cells[k]; c++) {
-                const int64_t x = c % sides[k];
-                target[c] = source[flip ? c - x + sides[k] - 1 - x : c];
-            }
-        }
-    }
-}
-
-static void batch_inputs(const trainer *t, float *input, const sac_sample_ref *refs, int64_t n,
-                         const augment *augments) {
-    const int64_t size = 3 * (int64_t)t->samples->preprocess.width * t->samples->preprocess.height;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        input_fill(input + i * size, t->samples, refs[i], augments != NULL ? augments[i] : NONE);
-}
-
 // The discriminator of one teacher learns from the batch; after the warm-up the student's gradient
 // receives its judgement.
 static sac_status oppose(trainer *t, sac_step_losses *losses, int teacher, float *const grad[3],
@@ -275,18 +163,20 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
     const sac_sample_ref *refs = t->order + step * batch;
     sac_error why = {0};
     for (int64_t i = 0; i < batch; i++)
-        t->augments[i] = augment_draw(t->options, epoch, step * batch + i);
-    batch_inputs(t, sac_train_input(t->train, "frames"), refs, batch, t->augments);
+        t->augments[i] =
+            sac_augment_draw(&t->options->augment, t->options->seed, epoch, step * batch + i);
+    sac_batch_input(sac_train_input(t->train, "frames"), t->samples, refs, batch, t->augments,
+                    t->work);
     SAC_TRY(sac_train_forward(t->train, error));
     const float *student[3];
     float *grad[3];
     for (int k = 0; k < 3; k++) {
-        student[k] = sac_train_output(t->train, outputs[k]);
-        grad[k] = sac_train_output_grad(t->train, outputs[k]);
+        student[k] = sac_train_output(t->train, sac_batch_outputs[k]);
+        grad[k] = sac_train_output_grad(t->train, sac_batch_outputs[k]);
     }
     *losses = (sac_step_losses){0};
     for (int m = 0; m < t->samples->teacher_count; m++) {
-        targets_fill(t->targets, t->samples, refs, batch, m, t->augments);
+        sac_batch_targets(t->targets, t->samples, refs, batch, m, t->augments);
         const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
         const double weight = t->samples->weights[m];
         losses->distillation +=
@@ -317,71 +207,35 @@ fail:
 }
 
 static sac_status validate(trainer *t, sac_epoch_metrics *m, sac_error *error) {
-    sac_status status = SAC_OK;
-    float *scores = sac_calloc(t->validation_count, sizeof *scores);
-    uint8_t *labels = sac_calloc(t->validation_count, 1);
-    uint16_t *kinds = sac_calloc(t->validation_count, sizeof *kinds);
-    double sum = 0;
-    SAC_TRY_ALLOC(scores);
-    SAC_TRY_ALLOC(labels);
-    SAC_TRY_ALLOC(kinds);
-    SAC_TRY(sac_infer_update(t->infer, t->model->params, error));
-    float *input = sac_infer_input(t->infer, "frames");
-    const float *student[3];
-    for (int k = 0; k < 3; k++) student[k] = sac_infer_output(t->infer, outputs[k]);
-    for (int64_t at = 0; at < t->validation_count; at += VALIDATION_BATCH) {
-        const int64_t n = t->validation_count - at < VALIDATION_BATCH ? t->validation_count - at
-                                                                      : VALIDATION_BATCH;
-        const sac_sample_ref *refs = t->validation + at;
-        batch_inputs(t, input, refs, n, NULL);
-        SAC_TRY(sac_infer_run(t->infer, error));
-        for (int k = 0; k < t->samples->teacher_count; k++) {
-            targets_fill(t->targets, t->samples, refs, n, k, NULL);
-            const float *const target[3] = {t->targets[0], t->targets[1], t->targets[2]};
-            sum += (double)n * t->samples->weights[k] *
-                   sac_distill_loss(
-                       m->validation_scales, NULL, student, target, n, t->options->emphasis,
-                       (double)n * t->samples->weights[k] / (double)t->validation_count,
-                       t->options->scale_weights);
-        }
-        for (int64_t i = 0; i < n; i++) {
-            const sac_sample_clip *clip = &t->samples->clips[refs[i].clip];
-            scores[at + i] =
-                sac_frame_score(student[0] + i * 256, student[1] + i * 16, student[2][i]);
-            kinds[at + i] = clip->kinds != NULL ? clip->kinds[refs[i].frame] : 0;
-            labels[at + i] = sac_pseudo_abnormal(kinds[at + i]);
-        }
+    sac_validation_result r;
+    sac_error why = {0};
+    const sac_status status = sac_validation_run(t->validation, &r, t->model->params, &why);
+    if (status != SAC_OK) {
+        return sac_error_set(error, status, t->state.step, "epoch %" PRId64 ": %s",
+                             t->state.epoch + 1, why.message);
     }
-    m->validation_loss = sum / (double)t->validation_count;
-    if (!isfinite(m->validation_loss)) {
-        status = sac_error_set(error, SAC_ERROR_NUMERIC, t->state.step,
-                               "epoch %" PRId64 ": the validation loss is not finite",
-                               t->state.epoch + 1);
-        goto fail;
-    }
-    SAC_TRY(sac_auc(&m->pseudo_auc, scores, labels, t->validation_count, error));
-    SAC_TRY(sac_kind_auc(m->kind_auc, scores, kinds, t->validation_count, error));
-fail:
-    sac_free(scores);
-    sac_free(labels);
-    sac_free(kinds);
-    return status;
+    m->validation_loss = r.loss;
+    m->pseudo_auc = r.pseudo_auc;
+    memcpy(m->validation_scales, r.scales, sizeof r.scales);
+    memcpy(m->kind_auc, r.kind_auc, sizeof r.kind_auc);
+    return SAC_OK;
 }
 
 static void trainer_close(trainer *t) {
     sac_train_close(&t->train);
-    sac_infer_close(&t->infer);
+    sac_validation_close(&t->validation);
     sac_adam_close(&t->adam);
     sac_params_close(&t->best);
     for (int m = 0; m < t->discriminator_count; m++) sac_discriminator_close(&t->discriminators[m]);
     sac_free(t->order);
     sac_free(t->augments);
-    sac_free(t->validation);
+    sac_free(t->work);
     for (int k = 0; k < 3; k++) sac_free(t->targets[k]);
     sac_checkpoint_close(&t->state);
 }
 
 static sac_status options_check(const sac_trainer_options *o, sac_error *error) {
+    const sac_augment_options *a = &o->augment;
     const struct {
         bool good;
         const char *rule;
@@ -402,9 +256,14 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
              o->scale_weights[2] <= 1000 &&
              o->scale_weights[0] + o->scale_weights[1] + o->scale_weights[2] > 0,
          "the weights of the scales must be in [0, 1000], one of them above 0"},
-        {o->jitter >= 0 && o->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
-        {o->flip >= 0 && o->flip <= 1, "the part of flipped samples must be in [0, 1]"},
-        {o->shift >= 0 && o->shift <= 64, "the shift must be 0 to 64 pixels"},
+        {a->jitter >= 0 && a->jitter <= 0.9, "the jitter must be in [0, 0.9]"},
+        {a->flip >= 0 && a->flip <= 1, "the part of flipped samples must be in [0, 1]"},
+        {a->shift >= 0 && a->shift <= 64, "the shift must be 0 to 64 pixels"},
+        {a->gamma >= 0 && a->gamma <= 1, "gamma must be in [0, 1]"},
+        {a->blur >= 0 && a->blur <= 1, "the blur must be in [0, 1]"},
+        {a->noise >= 0 && a->noise <= 64, "the noise must be in [0, 64] gray levels"},
+        {a->compression >= 0 && a->compression <= 1,
+         "the part of compressed samples must be in [0, 1]"},
         {o->adversarial >= 0 && o->adversarial <= 100,
          "the weight of the adversarial term must be in [0, 100]"},
         {o->adversarial_warmup >= 0, "the adversarial warm-up must not be negative"},
@@ -451,8 +310,11 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     const sac_trainer_options *o = t->options;
     const sac_plan_options plan = {
         .batch = o->batch, .backend = o->backend, .seed = o->seed, .channels_last = true};
-    const sac_plan_options check = {
-        .batch = VALIDATION_BATCH, .backend = o->backend, .channels_last = true};
+    const sac_validation_options check = {
+        .emphasis = o->emphasis,
+        .scale_weights = {o->scale_weights[0], o->scale_weights[1], o->scale_weights[2]},
+        .backend = o->backend,
+        .quant = o->validation_quant};
     sac_adam_options adam = sac_adam_default_options();
     adam.learning_rate = o->learning_rate;
     adam.weight_decay = o->weight_decay;
@@ -469,16 +331,20 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     SAC_TRY_ALLOC(t->order);
     t->augments = sac_calloc(o->batch, sizeof *t->augments);
     SAC_TRY_ALLOC(t->augments);
-    const int64_t most = o->batch > VALIDATION_BATCH ? o->batch : VALIDATION_BATCH;
+    if (o->augment.blur > 0 || o->augment.noise > 0 || o->augment.compression > 0) {
+        t->work = sac_calloc(sac_batch_work_bytes(t->samples, o->batch), 1);
+        SAC_TRY_ALLOC(t->work);
+    }
     for (int k = 0; k < 3; k++) {
-        t->targets[k] = sac_calloc(most * cells[k], sizeof(float));
+        t->targets[k] = sac_calloc(o->batch * sac_batch_cells[k], sizeof(float));
         SAC_TRY_ALLOC(t->targets[k]);
     }
-    SAC_TRY(validation_list(t, error));
     SAC_TRY(sac_params_create(&t->best, t->model->net, error));
     SAC_TRY(sac_adam_create(&t->adam, t->model->params, &adam));
     SAC_TRY(sac_train_create(&t->train, t->model->net, t->model->params, &plan, error));
-    SAC_TRY(sac_infer_create(&t->infer, t->model->net, t->model->params, &check, error));
+    SAC_TRY(sac_validation_create(&t->validation, t->samples,
+                                  o->validation_net != NULL ? o->validation_net : t->model->net,
+                                  t->model->params, &check, error));
     for (int m = 0; o->adversarial > 0 && m < t->samples->teacher_count; m++) {
         SAC_TRY(sac_discriminator_create(&t->discriminators[m], o->batch, o->seed + (uint64_t)m,
                                          o->backend, error));

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "distill/batch.h"
 #include "distill/samples.h"
 #include "student/model.h"
 
@@ -21,16 +22,7 @@ typedef struct sac_trainer_options {
     double emphasis;        // of the loss, see distill/loss.h, 4
     // of the loss terms of the maps 16x16, 4x4, 1x1: 1 each; at least one above 0
     double scale_weights[3];
-    // random gain 1 +- jitter about gray level 127 and offset +- 32 * jitter gray levels a sample,
-    // 0.1
-    double jitter;
-    // part of the samples mirrored left to right, with their maps, 0; wrong where the direction of
-    // walking matters and the teacher knows it
-    double flip;
-    // the frames of a sample are moved together by up to so many pixels of the network input each
-    // way, 0..64; their maps stay as they are, so keep it well below a cell of the finest map (1/16
-    // of the width)
-    int64_t shift;
+    sac_augment_options augment;
     // weight of the adversarial term of each teacher (distill/discriminator.h), 0: none, and no
     // discriminators; 0.1 in the paper
     double adversarial;
@@ -41,6 +33,10 @@ typedef struct sac_trainer_options {
     uint64_t seed;       // 1
     uint64_t initial;    // sac_initial_digest of the weights begun with, 0: random ones of the seed
     sac_backend backend;
+    // Another network with the same parameters to validate with, in int8 (see
+    // sac_validation_options); NULL: the one that is trained. Borrowed.
+    const sac_net *validation_net;
+    const sac_quant *validation_quant;
 } sac_trainer_options;
 sac_trainer_options sac_trainer_default_options(void);
 // All but the time limit and the time between checkpoints, which a resumed run may change. New
@@ -118,11 +114,6 @@ SAC_NODISCARD sac_status sac_trainer_run(sac_trainer_result *result, const char 
                                          const sac_trainer_hooks *hooks, bool resume,
                                          sac_error *error);
 
-// Where one training sample comes from; the planes are at frame + offsets, clamped to the clip.
-typedef struct sac_sample_ref {
-    int32_t clip;
-    int32_t frame;
-} sac_sample_ref;
 // The sample order of an epoch, from 0: pseudo_fraction of the samples from altered clips, each
 // frame drawn once before any is drawn again, all mixed.
 //   refs  [samples_per_epoch]

@@ -1,5 +1,6 @@
 sac_test(distill_tracks LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_test(distill_pseudo LIBS saccade_distill LABELS distill TIMEOUT 300)
+sac_test(distill_augment LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_test(distill_discriminator LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_test(distill_initial LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_test(distill_loss LIBS saccade_distill LABELS distill TIMEOUT 300)

@@ -181,8 +181,18 @@ Test(distill_checkpoint, other_settings_are_named) {
     f.options = kept;
     f.options.scale_weights[1] = 2;
     sac_assert_error(resume(&f, &error), SAC_ERROR_ARGUMENT, &error, "scale_weights", NULL);
-    REFUSED(jitter, 0);
-    REFUSED(flip, 0.5);
+    static const char *const names[] = {"jitter", "flip", "gamma", "blur", "noise", "compression"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        f.options = kept;
+        sac_augment_options *a = &f.options.augment;
+        double *const members[] = {&a->jitter, &a->flip,  &a->gamma,
+                                   &a->blur,   &a->noise, &a->compression};
+        *members[i] = 0.25;
+        char named[64];
+        snprintf(named, sizeof named, " with %s = ", names[i]);
+        error = (sac_error){0};
+        sac_assert_error(resume(&f, &error), SAC_ERROR_ARGUMENT, &error, f.path, named, NULL);
+    }
     f.options = kept;
     f.options.initial = 7;
     error = (sac_error){0};

@@ -319,7 +319,7 @@ Test(distill_trainer, shifting_moves_frames_and_repeats_the_border) {
                 }
             }
         }
-        options.shift = i % 2 == 1 ? 5 : 0;
+        options.augment.shift = i % 2 == 1 ? 5 : 0;
         models[i] = toy_model(5);
         sac_assert_ok(
             toy_run(models[i], folder_make(names[i]), &samples, &options, -1, false, NULL, &error),
@@ -364,7 +364,7 @@ Test(distill_trainer, flipping_all_samples_is_mirroring_the_data) {
     const char *const names[3] = {"flipped", "half", "mirrored"};
     for (int i = 0; i < 3; i++) {
         if (i == 2) samples_mirror(&samples);
-        options.flip = flips[i];
+        options.augment.flip = flips[i];
         models[i] = toy_model(5);
         sac_assert_ok(
             toy_run(models[i], folder_make(names[i]), &samples, &options, -1, false, NULL, &error),
@@ -375,6 +375,29 @@ Test(distill_trainer, flipping_all_samples_is_mirroring_the_data) {
                     *half = sac_params_find(models[1]->params, "stem0a.conv.weight");
     cr_assert(memcmp(all->data, half->data, (size_t)all->count * sizeof(float)) != 0);
     for (int i = 0; i < 3; i++) sac_model_close(&models[i]);
+    sac_samples_close(&samples);
+}
+
+// Noise, blur and compression draw from position alone: a stopped run goes on bit by bit.
+Test(distill_trainer, deep_augmentation_resumes_exactly) {
+    sac_samples samples = toy_samples(4, 1, 12, true, 1);
+    sac_trainer_options options = toy_options();
+    options.epochs = 2;
+    options.augment = (sac_augment_options){
+        .jitter = 0.1, .shift = 2, .gamma = 0.2, .blur = 0.5, .noise = 5, .compression = 0.5};
+    sac_error error = {0};
+    sac_model *whole = toy_model(5), *parts = toy_model(5);
+    const char *folder = folder_make("parts");
+    sac_assert_ok(toy_run(whole, folder_make("whole"), &samples, &options, -1, false, NULL, &error),
+                  &error);
+    sac_assert_error(toy_run(parts, folder, &samples, &options, 4, false, NULL, &error),
+                     SAC_ERROR_INTERRUPTED, &error, NULL);
+    sac_model_close(&parts);
+    parts = toy_model(6);
+    sac_assert_ok(toy_run(parts, folder, &samples, &options, -1, true, NULL, &error), &error);
+    toy_same_params(whole, parts, "resumed");
+    sac_model_close(&whole);
+    sac_model_close(&parts);
     sac_samples_close(&samples);
 }
 
@@ -607,10 +630,15 @@ Test(distill_trainer, options_out_of_range_say_which) {
         {FIELD(patience), true, -1, "patience"},
         {FIELD(pseudo_fraction), false, 1.5, "pseudo fraction"},
         {FIELD(emphasis), false, -1, "emphasis"},
-        {FIELD(jitter), false, 1, "jitter"},
-        {FIELD(flip), false, 1.5, "flipped"},
-        {FIELD(shift), true, -1, "shift"},
-        {FIELD(shift), true, 65, "shift"},
+        {FIELD(augment.jitter), false, 1, "jitter"},
+        {FIELD(augment.flip), false, 1.5, "flipped"},
+        {FIELD(augment.shift), true, -1, "shift"},
+        {FIELD(augment.shift), true, 65, "shift"},
+        {FIELD(augment.gamma), false, 1.1, "gamma"},
+        {FIELD(augment.blur), false, -0.1, "blur"},
+        {FIELD(augment.noise), false, 65, "noise"},
+        {FIELD(augment.compression), false, 1.1, "compressed"},
+        {FIELD(scale_weights[1]), false, -1, "scales"},
         {FIELD(adversarial), false, -0.1, "adversarial term"},
         {FIELD(adversarial_warmup), true, -1, "warm-up"},
         {FIELD(max_minutes), false, NAN, "time limit"},

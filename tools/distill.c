@@ -13,6 +13,7 @@
 #include "core/time.h"
 #include "core/tool.h"
 #include "distill/initial.h"
+#include "distill/quantise.h"
 #include "distill/samples.h"
 #include "distill/trainer.h"
 #include "nn/infer.h"
@@ -27,9 +28,11 @@ typedef struct settings {
     const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *show;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
-    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, adversarial,
-        max_minutes, checkpoint_s;
-    bool resume;
+    double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, gamma, blur,
+        noise, compression, adversarial, max_minutes, checkpoint_s;
+    int64_t quantise_epochs;
+    double quantise_rate;
+    bool resume, quantise;
     int backend;
 } settings;
 
@@ -82,9 +85,20 @@ static const sac_option options[] = {
     {.name = "shift", .type = SAC_OPTION_INT, AT(shift), .number = 0, .min = 0, .max = 64,
      .argument = "PX", .help = "a sample's frames are moved together by up to so many pixels of the "
                                "network input"},
+    {.name = "gamma", .type = SAC_OPTION_REAL, AT(gamma), .number = 0, .min = 0, .max = 1,
+     .argument = "X", .help = "gray levels to a random power between exp(-X) and exp(X)"},
+    {.name = "blur", .type = SAC_OPTION_REAL, AT(blur), .number = 0, .min = 0, .max = 1,
+     .argument = "X", .help = "random share of a 3x3 blur, up to X"},
+    {.name = "noise", .type = SAC_OPTION_REAL, AT(noise), .number = 0, .min = 0, .max = 64,
+     .argument = "X", .help = "sensor noise, its standard deviation up to so many gray levels; anew "
+                              "in each of a sample's frames"},
+    {.name = "compression", .type = SAC_OPTION_REAL, AT(compression), .number = 0, .min = 0,
+     .max = 1, .argument = "X",
+     .help = "part of the samples with block artefacts of a compressed video, of random strength"},
     {.name = "", .help = "Training"},
-    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 1, .max = 100000,
-     .argument = "N", .help = "at most so many epochs"},
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 0, .max = 100000,
+     .argument = "N", .help = "at most so many epochs; 0 only with --init and "
+                              "--quantise: no training in f32"},
     {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1,
      .max = 100000000, .argument = "N", .help = "frames drawn for one epoch"},
     {.name = "batch", .type = SAC_OPTION_INT, AT(batch), .number = 32, .min = 1, .max = 4096,
@@ -117,6 +131,14 @@ static const sac_option options[] = {
      .min = 0, .max = 1e6, .argument = "X", .help = "time between checkpoints within an epoch"},
     {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend), .choices = "onednn|ref",
      .help = "ref repeats the run on the plain reference (very slow)"},
+    {.name = "", .help = "Quantisation"},
+    {.name = "quantise", .type = SAC_OPTION_BOOL, AT(quantise),
+     .help = "afterwards make RUN/student-int8.safetensors: batch normalisation folded, scales "
+             "measured on training samples, weights fine-tuned under fake quantisation"},
+    {.name = "quantise-epochs", .type = SAC_OPTION_INT, AT(quantise_epochs), .number = 3, .min = 0,
+     .max = 100000, .argument = "N", .help = "epochs of that fine-tuning; 0: none"},
+    {.name = "quantise-rate", .type = SAC_OPTION_REAL, AT(quantise_rate), .number = 1e-4,
+     .min = 1e-7, .max = 1, .argument = "X", .help = "learning rate of that fine-tuning"},
     SAC_TOOL_OPTIONS(settings),
     {0},
 };
@@ -316,8 +338,12 @@ static sac_trainer_options trainer_options(const settings *s) {
     o.patience = s->patience;
     o.pseudo_fraction = s->pseudo_fraction;
     o.emphasis = s->emphasis;
-    o.jitter = s->jitter;
-    o.shift = s->shift;
+    o.augment = (sac_augment_options){.jitter = s->jitter,
+                                      .shift = s->shift,
+                                      .gamma = s->gamma,
+                                      .blur = s->blur,
+                                      .noise = s->noise,
+                                      .compression = s->compression};
     o.adversarial = s->adversarial;
     o.adversarial_warmup = s->adversarial_warmup;
     o.max_minutes = s->max_minutes;
@@ -389,11 +415,45 @@ static void announce(const settings *s, const sac_samples *samples, const sac_tr
             samples->originals, samples->count - samples->originals, samples->altered_objects,
             train, validate, samples->teacher_count, samples->teacher_count == 1 ? "" : "s",
             s->arch, samples->preprocess.width, samples->preprocess.height, o->epochs,
-            o->samples_per_epoch, o->flip, o->seed);
+            o->samples_per_epoch, o->augment.flip, o->seed);
+}
+
+static void report_quantised(const settings *s, const sac_quantise_result *r) {
+    const struct {
+        const char *name;
+        const sac_validation_result *result;
+    } rows[3] = {{"f32", &r->f32},
+                 {"int8 after training", &r->post_training},
+                 {"int8 fine-tuned", &r->fine_tuned}};
+    printf("%s/student-int8.safetensors: %s weights; held-back loss and AUC:\n", s->output,
+           r->kept_fine_tuned ? "fine-tuned" : "post-training");
+    for (int i = 0; i < (r->epochs > 0 ? 3 : 2); i++) {
+        printf("  %-20s %.5f", rows[i].name, rows[i].result->loss);
+        if (isfinite(rows[i].result->pseudo_auc))
+            printf("  %.2f", 100 * rows[i].result->pseudo_auc);
+        printf("\n");
+    }
+}
+
+static json_t *quantised_json(const sac_quantise_result *r) {
+    json_t *json = json_pack("{s:b, s:I, s:f}", "fine_tuned", r->kept_fine_tuned, "epochs",
+                             (json_int_t)r->epochs, "minutes", r->seconds / 60);
+    const struct {
+        const char *name;
+        const sac_validation_result *result;
+    } rows[3] = {
+        {"f32", &r->f32}, {"post_training", &r->post_training}, {"fine_tuning", &r->fine_tuned}};
+    for (int i = 0; json != NULL && i < (r->epochs > 0 ? 3 : 2); i++) {
+        json_object_set_new(json, rows[i].name,
+                            json_pack("{s:f, s:o}", "validation_loss", rows[i].result->loss,
+                                      "pseudo_auc", sac_json_number(rows[i].result->pseudo_auc)));
+    }
+    return json;
 }
 
 static void report(const settings *s, const sac_trainer_result *r, const char *path,
-                   const sac_samples *samples, double gather_s) {
+                   const sac_samples *samples, double gather_s,
+                   const sac_quantise_result *quantised) {
     if (s->tool.json) {
         json_t *json = json_pack(
             "{s:s, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs",
@@ -402,6 +462,9 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
             sac_json_number(r->best_pseudo_auc), "pseudo_auc_by_kind", kinds_json(r->best_kind_auc),
             "gather_minutes", gather_s / 60, "train_minutes", r->seconds / 60, "altered_objects",
             (json_int_t)samples->altered_objects);
+        if (json != NULL && quantised != NULL) {
+            (void)json_object_set_new(json, "int8", quantised_json(quantised));
+        }
         if (json != NULL) {
             (void)json_dumpf(json, stdout, JSON_INDENT(2));
             printf("\n");
@@ -421,6 +484,7 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
         printf(", AUC on held-back pseudo-anomalies %.1f (%s)", 100 * r->best_pseudo_auc, kinds);
     }
     printf("; data %.1f min, training %.1f min\n", gather_s / 60, r->seconds / 60);
+    if (quantised != NULL) report_quantised(s, quantised);
 }
 
 // How well each teacher itself tells altered frames on the held-back clips: the student's
@@ -460,6 +524,54 @@ static sac_status preprocess_of(sac_preprocess *preprocess, const settings *s, s
     return sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "the student's input", error);
 }
 
+// The int8 student of `model` into RUN/student-int8.safetensors.
+static sac_status quantise(const settings *s, const sac_model *model, const sac_samples *samples,
+                           const sac_trainer_options *trainer, double minutes_used,
+                           sac_quantise_result *result, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_model *int8 = NULL;
+    display tuning = {.s = s};
+    char *folder = sac_path_join(s->output, "quantise"),
+         *path = sac_path_join(s->output, "student-int8.safetensors");
+    sac_quantise_options o = sac_quantise_default_options(trainer);
+    o.epochs = s->quantise_epochs;
+    o.learning_rate = s->quantise_rate;
+    if (s->max_minutes > 0) o.trainer.max_minutes = fmax(1e-9, s->max_minutes - minutes_used);
+    const sac_trainer_hooks hooks = {
+        .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &tuning};
+    SAC_TRY_ALLOC(folder);
+    SAC_TRY_ALLOC(path);
+    SAC_TRY(sac_quantise_run(&int8, result, folder, model, samples, &o, &hooks, s->resume, error));
+    SAC_TRY(sac_model_save(int8, path, error));
+fail:
+    sac_progress_close(&tuning.progress);
+    sac_model_close(&int8);
+    sac_free(folder);
+    sac_free(path);
+    return status;
+}
+
+// Measures a student that is not trained (--epochs 0).
+static sac_status measure_only(sac_trainer_result *result, const sac_model *model,
+                               const sac_samples *samples, const sac_trainer_options *o,
+                               sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_validation *validation = NULL;
+    sac_validation_result r;
+    const sac_validation_options options = {
+        .emphasis = o->emphasis,
+        .scale_weights = {o->scale_weights[0], o->scale_weights[1], o->scale_weights[2]},
+        .backend = o->backend};
+    SAC_TRY(
+        sac_validation_create(&validation, samples, model->net, model->params, &options, error));
+    SAC_TRY(sac_validation_run(validation, &r, model->params, error));
+    *result = (sac_trainer_result){.best_validation_loss = r.loss, .best_pseudo_auc = r.pseudo_auc};
+    memcpy(result->best_kind_auc, r.kind_auc, sizeof r.kind_auc);
+fail:
+    sac_validation_close(&validation);
+    return status;
+}
+
 static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count,
                       sac_error *error) {
     sac_status status = SAC_OK;
@@ -479,7 +591,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(preprocess_of(&preprocess, s, error));
     SAC_TRY_ALLOC(cache);
     SAC_TRY_ALLOC(path);
-    SAC_TRY(flip_read(&trainer.flip, &flip_auto, s->flip, error));
+    SAC_TRY(flip_read(&trainer.augment.flip, &flip_auto, s->flip, error));
     SAC_TRY(sac_pseudo_mix_parse(&mix, s->kinds, error));
     SAC_TRY(scales_read(trainer.scale_weights, s->scale_weights, error));
     sac_nn_set_threads((int)s->tool.threads);
@@ -492,7 +604,13 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
     SAC_TRY(sac_folder_create(s->output, error));
     if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
-    SAC_TRY(sac_trainer_check(s->output, &trainer, s->resume, error));
+    if (s->epochs > 0) {
+        SAC_TRY(sac_trainer_check(s->output, &trainer, s->resume, error));
+    } else if (s->init == NULL || !s->quantise) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "--epochs 0 needs --init MODEL and --quantise");
+        goto fail;
+    }
     const double begun = sac_time_s();
     const sac_samples_options gather = {.preprocess = preprocess,
                                         .variants = s->variants,
@@ -509,13 +627,17 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error));
     sac_progress_close(&gathering.progress);
     const double gather_s = sac_time_s() - begun;
-    if (flip_auto) trainer.flip = samples.mirrors ? 0.5 : 0;
+    if (flip_auto) trainer.augment.flip = samples.mirrors ? 0.5 : 0;
     announce(s, &samples, &trainer);
     SAC_TRY(teachers_announce(s, teachers, &samples, error));
     const sac_trainer_hooks hooks = {
         .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
-    SAC_TRY(
-        sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume, error));
+    if (s->epochs > 0) {
+        SAC_TRY(sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume,
+                                error));
+    } else {
+        SAC_TRY(measure_only(&result, model, &samples, &trainer, error));
+    }
     sac_progress_close(&training.progress);
     json_decref(model->provenance);
     model->provenance =
@@ -523,7 +645,15 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY_ALLOC(model->provenance);
     if (init != NULL) (void)json_object_set(model->provenance, "init", init);
     SAC_TRY(sac_model_save(model, path, error));
-    report(s, &result, path, &samples, gather_s);
+    bool quantised_any = false;
+    sac_quantise_result quantised = {0};
+    if (s->quantise && result.out_of_time) {
+        fprintf(stderr, NAME ": no time is left for int8: go on with --resume and more of it\n");
+    } else if (s->quantise) {
+        quantised_any = true;
+        SAC_TRY(quantise(s, model, &samples, &trainer, result.seconds / 60, &quantised, error));
+    }
+    report(s, &result, path, &samples, gather_s, quantised_any ? &quantised : NULL);
     SAC_TRY(sac_tool_flush(error));
 fail:
     sac_progress_close(&gathering.progress);

@@ -1,0 +1,122 @@
+// Planes and maps into batches; see distill/batch.h.
+#include "distill/batch.h"
+
+#include <string.h>
+
+const int64_t sac_batch_cells[3] = {256, 16, 1};
+const char *const sac_batch_outputs[3] = {"map16", "map4", "map1"};
+
+int64_t sac_batch_work_bytes(const sac_samples *samples, int64_t n) {
+    return n * 2 * samples->preprocess.width * samples->preprocess.height * (int64_t)sizeof(float);
+}
+
+// Pixels beyond the border repeat it.
+static int inside(int at, int size) {
+    return at < 0 ? 0 : at >= size ? size - 1 : at;
+}
+
+static void planes_of(const uint8_t *planes[3], const sac_samples *samples, sac_sample_ref ref) {
+    const sac_preprocess *p = &samples->preprocess;
+    const sac_sample_clip *clip = &samples->clips[ref.clip];
+    for (int k = 0; k < 3; k++) {
+        int64_t t = ref.frame + p->offsets[k];
+        t = t < 0 ? 0 : t >= clip->frames ? clip->frames - 1 : t;
+        planes[k] = clip->planes + t * p->width * p->height;
+    }
+}
+
+// One sample's planes into the network input f32 [H][W][3].
+static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref,
+                       const sac_augment *a) {
+    const sac_preprocess *p = &samples->preprocess;
+    const uint8_t *planes[3];
+    float table[256];
+    for (int v = 0; v < 256; v++)
+        table[v] = (float)((sac_augment_level(a, (double)v) - p->mean) / p->scale);
+    planes_of(planes, samples, ref);
+    for (int y = 0; y < p->height; y++) {
+        const int64_t row = (int64_t)inside(y + a->dy, p->height) * p->width;
+        for (int x = 0; x < p->width; x++) {
+            const int64_t i =
+                row + inside(a->flip ? p->width - 1 - x - a->dx : x + a->dx, p->width);
+            *input++ = table[planes[0][i]];
+            *input++ = table[planes[1][i]];
+            *input++ = table[planes[2][i]];
+        }
+    }
+}
+
+// The same of a deep sample, frame by frame.
+static void input_fill_deep(float *input, const sac_samples *samples, sac_sample_ref ref,
+                            const sac_augment *a, float *work) {
+    const sac_preprocess *p = &samples->preprocess;
+    const int64_t n = (int64_t)p->width * p->height;
+    const uint8_t *planes[3];
+    float table[256];
+    for (int v = 0; v < 256; v++) table[v] = (float)sac_augment_level(a, (double)v);
+    planes_of(planes, samples, ref);
+    for (int k = 0; k < 3; k++) {
+        float *at = work;
+        for (int y = 0; y < p->height; y++) {
+            const int64_t row = (int64_t)inside(y + a->dy, p->height) * p->width;
+            for (int x = 0; x < p->width; x++) {
+                *at++ = table[planes[k][row + inside(a->flip ? p->width - 1 - x - a->dx : x + a->dx,
+                                                     p->width)]];
+            }
+        }
+        sac_augment_plane(work, work + n, p->width, p->height, a, k);
+        const float mean = (float)p->mean, factor = (float)(1 / p->scale);
+        for (int64_t i = 0; i < n; i++) input[3 * i + k] = (work[i] - mean) * factor;
+    }
+}
+
+void sac_batch_input(float *input, const sac_samples *samples, const sac_sample_ref *refs,
+                     int64_t n, const sac_augment *augments, float *work) {
+    const int64_t size = 3 * (int64_t)samples->preprocess.width * samples->preprocess.height;
+    const int64_t room = sac_batch_work_bytes(samples, 1) / (int64_t)sizeof(float);
+    const sac_augment none = sac_augment_none();
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        const sac_augment *a = augments != NULL ? &augments[i] : &none;
+        if (work != NULL && sac_augment_is_deep(a)) {
+            input_fill_deep(input + i * size, samples, refs[i], a, work + i * room);
+        } else {
+            input_fill(input + i * size, samples, refs[i], a);
+        }
+    }
+}
+
+void sac_batch_input_u8(uint8_t *input, const sac_samples *samples, const sac_sample_ref *refs,
+                        int64_t n) {
+    const int64_t pixels = (int64_t)samples->preprocess.width * samples->preprocess.height;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *planes[3];
+        uint8_t *at = input + i * 3 * pixels;
+        planes_of(planes, samples, refs[i]);
+        for (int64_t k = 0; k < pixels; k++) {
+            *at++ = planes[0][k];
+            *at++ = planes[1][k];
+            *at++ = planes[2][k];
+        }
+    }
+}
+
+void sac_batch_targets(float *const targets[3], const sac_samples *samples,
+                       const sac_sample_ref *refs, int64_t n, int teacher,
+                       const sac_augment *augments) {
+    static const int64_t sides[3] = {16, 4, 1};
+    for (int64_t i = 0; i < n; i++) {
+        const sac_maps *maps = &samples->clips[refs[i].clip].maps[teacher];
+        const float *const sources[3] = {maps->map16, maps->map4, maps->map1};
+        const bool flip = augments != NULL && augments[i].flip;
+        for (int k = 0; k < 3; k++) {
+            const float *source = sources[k] + refs[i].frame * sac_batch_cells[k];
+            float *target = targets[k] + i * sac_batch_cells[k];
+            for (int64_t c = 0; c < sac_batch_cells[k]; c++) {
+                const int64_t x = c % sides[k];
+                target[c] = source[flip ? c - x + sides[k] - 1 - x : c];
+            }
+        }
+    }
+}
