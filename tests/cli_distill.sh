@@ -153,6 +153,25 @@ done
 run 1 "$distill" "${one[@]}" --teacher a=maps --show-pseudo /proc/saccade -o no
 has err "/proc/saccade"
 
+# Eight bits: after training, resumed, and from a finished student alone.
+int8=("${one[@]}" --pseudo 1 --teacher a=maps --quantise --quantise-epochs 2 --noise 3 --compression 0.3)
+run 0 "$distill" "${int8[@]}" -o int8
+has out "int8 after training"
+has out "int8 fine-tuned"
+[ -e int8/student.safetensors ] || fail "no f32 student"
+run 0 "$SACCADE_BIN/student-info" int8/student-int8.safetensors
+has out "post_training"
+cp int8/student-int8.safetensors kept
+run 0 "$distill" "${int8[@]}" -o int8 --resume --json
+has out '"post_training"'
+cmp <(weights int8/student-int8.safetensors) <(weights kept) || fail "another int8 student"
+run 0 "$distill" "${one[@]}" --pseudo 0 --teacher a=maps --init whole/student.safetensors --epochs 0 \
+    --quantise --quantise-epochs 0 -o only
+cmp <(weights only/student.safetensors) <(weights whole/student.safetensors) || fail "it was trained"
+[ -e only/student-int8.safetensors ] || fail "no int8 student"
+run 2 "$distill" "${one[@]}" --teacher a=maps -o no --epochs 0
+has err "--epochs 0 needs --init MODEL and --quantise"
+
 # A student teaches another one, beside a teacher and alone; its maps are kept for a resumed run.
 chain=("${one[@]}" --pseudo 1 --teacher a=maps --teacher big=student:whole/student.safetensors:0.5)
 run 0 "$distill" "${chain[@]}" -o chain

@@ -386,17 +386,17 @@ Test(distill_trainer, deep_augmentation_resumes_exactly) {
     options.augment = (sac_augment_options){
         .jitter = 0.1, .shift = 2, .gamma = 0.2, .blur = 0.5, .noise = 5, .compression = 0.5};
     sac_error error = {0};
-    sac_model *whole = toy_model(5), *parts = toy_model(5);
+    sac_model *full = toy_model(5), *parts = toy_model(5);
     const char *folder = folder_make("parts");
-    sac_assert_ok(toy_run(whole, folder_make("whole"), &samples, &options, -1, false, NULL, &error),
+    sac_assert_ok(toy_run(full, folder_make("whole"), &samples, &options, -1, false, NULL, &error),
                   &error);
     sac_assert_error(toy_run(parts, folder, &samples, &options, 4, false, NULL, &error),
                      SAC_ERROR_INTERRUPTED, &error, NULL);
     sac_model_close(&parts);
     parts = toy_model(6);
     sac_assert_ok(toy_run(parts, folder, &samples, &options, -1, true, NULL, &error), &error);
-    toy_same_params(whole, parts, "resumed");
-    sac_model_close(&whole);
+    toy_same_params(full, parts, "resumed");
+    sac_model_close(&full);
     sac_model_close(&parts);
     sac_samples_close(&samples);
 }

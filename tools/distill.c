@@ -558,12 +558,11 @@ static sac_status measure_only(sac_trainer_result *result, const sac_model *mode
     sac_status status = SAC_OK;
     sac_validation *validation = NULL;
     sac_validation_result r;
-    const sac_validation_options options = {
+    const sac_validation_options how = {
         .emphasis = o->emphasis,
         .scale_weights = {o->scale_weights[0], o->scale_weights[1], o->scale_weights[2]},
         .backend = o->backend};
-    SAC_TRY(
-        sac_validation_create(&validation, samples, model->net, model->params, &options, error));
+    SAC_TRY(sac_validation_create(&validation, samples, model->net, model->params, &how, error));
     SAC_TRY(sac_validation_run(validation, &r, model->params, error));
     *result = (sac_trainer_result){.best_validation_loss = r.loss, .best_pseudo_auc = r.pseudo_auc};
     memcpy(result->best_kind_auc, r.kind_auc, sizeof r.kind_auc);
