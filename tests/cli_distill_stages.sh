@@ -59,6 +59,40 @@ cmp <(weights only/student.safetensors) <(weights whole/student.safetensors) || 
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --epochs 0
 has err "--epochs 0 needs --init MODEL and --quantise"
 
+# Pre-training: a stage of its own that is resumed, and whose weights begin the next.
+for kind in plain masked; do
+    pre=("${one[@]}" --pseudo 1 --teacher a=maps --pretrain $kind --pretrain-epochs 2)
+    run 0 "$distill" "${pre[@]}" -o $kind
+    [ "$(wc -l <$kind/pretrain/metrics.csv)" = 3 ] || fail "metrics of pre-training: $(cat $kind/pretrain/metrics.csv)"
+    cp $kind/student.safetensors kept
+    run 0 "$distill" "${pre[@]}" -o $kind --resume -q
+    cmp <(weights $kind/student.safetensors) <(weights kept) || fail "a resumed run differs"
+    run 0 "$SACCADE_BIN/student-info" $kind/student.safetensors
+    has out "pretraining.kind"
+    cmp -s <(weights $kind/student.safetensors) <(weights whole/student.safetensors) && fail "$kind: no effect"
+done
+# Killed while it is pre-trained, it goes on there.
+"$distill" "${pre[@]}" -o killed --checkpoint-seconds 0 >out 2>err </dev/null &
+process=$!
+for _ in $(seq 3000); do [ -e killed/pretrain/checkpoint.safetensors ] && break; sleep 0.02; done
+kill -KILL $process
+wait $process 2>/dev/null
+run 2 "$distill" "${pre[@]}" -o killed
+has err "--resume"
+run 0 "$distill" "${pre[@]}" -o killed --resume -q
+cmp <(weights killed/student.safetensors) <(weights masked/student.safetensors) || fail "a killed run differs"
+run 2 "$distill" "${pre[@]}" -o plain --resume
+has err "plain/pretrain/checkpoint.safetensors was written with other settings"
+
+# The report page.
+[ "$(head -c 9 int8/report.html)" = "<!DOCTYPE" ] || [ "$(head -c 9 int8/report.html)" = "<!doctype" ] || fail "no page"
+has int8/report.html "Fine-tuning for int8"
+has masked/report.html "Pre-training"
+has masked/report.html "Worst held-back frames"
+has masked/report.html "data:image/png;base64"
+has masked/report.html "Loss of each scale"
+lacks masked/report.html "<script"
+
 # A student teaches another one, beside a teacher and alone; its maps are kept for a resumed run.
 chain=("${one[@]}" --pseudo 1 --teacher a=maps --teacher big=student:whole/student.safetensors:0.5)
 run 0 "$distill" "${chain[@]}" -o chain

@@ -13,7 +13,9 @@
 #include "core/time.h"
 #include "core/tool.h"
 #include "distill/initial.h"
+#include "distill/pretrain.h"
 #include "distill/quantise.h"
+#include "distill/run_report.h"
 #include "distill/samples.h"
 #include "distill/trainer.h"
 #include "nn/infer.h"
@@ -30,7 +32,8 @@ typedef struct settings {
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, gamma, blur,
         noise, compression, adversarial, max_minutes, checkpoint_s;
-    int64_t quantise_epochs;
+    int64_t quantise_epochs, pretrain_epochs;
+    int pretrain;
     double quantise_rate;
     bool resume, quantise;
     int backend;
@@ -45,7 +48,7 @@ static const sac_option options[] = {
      .help = "map folder written by `teach`, or student:MODEL.safetensors for a trained student as "
              "a teacher, with the weight of its loss term (default 1); may be given several times"},
     {.name = "output", .letter = 'o', .type = SAC_OPTION_TEXT, AT(output), .argument = "RUN",
-     .help = "folder for student.safetensors, metrics.csv and checkpoint.safetensors"},
+     .help = "folder for student.safetensors, metrics.csv, report.html and checkpoint.safetensors"},
     {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
      .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
     {.name = "", .help = "Student"},
@@ -131,6 +134,12 @@ static const sac_option options[] = {
      .min = 0, .max = 1e6, .argument = "X", .help = "time between checkpoints within an epoch"},
     {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend), .choices = "onednn|ref",
      .help = "ref repeats the run on the plain reference (very slow)"},
+    {.name = "", .help = "Pre-training"},
+    {.name = "pretrain", .type = SAC_OPTION_CHOICE, AT(pretrain), .choices = "none|plain|masked",
+     .help = "first, without teachers, let the trunk predict the middle frame through a small "
+             "decoder that is dropped afterwards; masked: half of the patches are hidden"},
+    {.name = "pretrain-epochs", .type = SAC_OPTION_INT, AT(pretrain_epochs), .number = 5, .min = 1,
+     .max = 100000, .argument = "N", .help = "epochs of that"},
     {.name = "", .help = "Quantisation"},
     {.name = "quantise", .type = SAC_OPTION_BOOL, AT(quantise),
      .help = "afterwards make RUN/student-int8.safetensors: batch normalisation folded, scales "
@@ -551,6 +560,46 @@ fail:
     return status;
 }
 
+// Whether training itself has a state to go on from: a run that was stopped while it was pre-trained
+// has none yet.
+static sac_status resume_find(const settings *s, bool *resume, sac_error *error) {
+    char *own = sac_path_join(s->output, "checkpoint.safetensors"),
+         *first = sac_path_join(s->output, "pretrain/checkpoint.safetensors");
+    sac_status status = SAC_OK;
+    SAC_TRY_ALLOC(own);
+    SAC_TRY_ALLOC(first);
+    *resume = s->resume && !(s->pretrain != 0 && !sac_is_file(own) && sac_is_file(first));
+    if (!s->resume && s->pretrain != 0 && sac_is_file(first)) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "%s exists: go on with --resume, or choose another folder", first);
+    }
+fail:
+    sac_free(own);
+    sac_free(first);
+    return status;
+}
+
+// The trunk of `model` as an auto-encoder, in RUN/pretrain.
+static sac_status pretrain(const settings *s, sac_model *model, const sac_samples *samples,
+                           const sac_trainer_options *trainer, sac_pretrain_result *result,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    display learning = {.s = s};
+    char *folder = sac_path_join(s->output, "pretrain");
+    const sac_pretrain_options o = {.kind =
+                                        s->pretrain == 2 ? SAC_PRETRAIN_MASKED : SAC_PRETRAIN_PLAIN,
+                                    .epochs = s->pretrain_epochs,
+                                    .trainer = *trainer};
+    const sac_trainer_hooks hooks = {
+        .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &learning};
+    SAC_TRY_ALLOC(folder);
+    SAC_TRY(sac_pretrain_run(result, folder, model, samples, &o, &hooks, s->resume, error));
+fail:
+    sac_progress_close(&learning.progress);
+    sac_free(folder);
+    return status;
+}
+
 // Measures a student that is not trained (--epochs 0).
 static sac_status measure_only(sac_trainer_result *result, const sac_model *model,
                                const sac_samples *samples, const sac_trainer_options *o,
@@ -571,6 +620,31 @@ fail:
     return status;
 }
 
+// RUN/report.html; model NULL: after an interruption.
+static sac_status page_write(const settings *s, const sac_distill_teacher *teachers,
+                             const sac_samples *samples, const sac_trainer_options *trainer,
+                             const sac_model *model, sac_error *error) {
+    sac_status status = SAC_OK;
+    json_t *settings_json = sac_options_to_json(&command, s);
+    char *path = sac_path_join(s->output, "report.html");
+    const sac_run_report page = {.folder = s->output,
+                                 .title = s->output,
+                                 .samples = samples,
+                                 .teachers = teachers,
+                                 .trainer = trainer,
+                                 .model = model,
+                                 .settings = settings_json,
+                                 .result = model != NULL ? model->provenance : NULL,
+                                 .interrupted = model == NULL};
+    SAC_TRY_ALLOC(settings_json);
+    SAC_TRY_ALLOC(path);
+    SAC_TRY(sac_run_report_write(path, &page, error));
+fail:
+    json_decref(settings_json);
+    sac_free(path);
+    return status;
+}
+
 static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count,
                       sac_error *error) {
     sac_status status = SAC_OK;
@@ -583,7 +657,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
          *path = sac_path_join(s->output, "student.safetensors");
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
     sac_trainer_options trainer = trainer_options(s);
-    bool flip_auto = false;
+    bool flip_auto = false, resume = s->resume;
     sac_pseudo_mix mix = {{0}};
     json_t *init = NULL;
     sac_preprocess preprocess;
@@ -604,7 +678,8 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(sac_folder_create(s->output, error));
     if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
     if (s->epochs > 0) {
-        SAC_TRY(sac_trainer_check(s->output, &trainer, s->resume, error));
+        SAC_TRY(resume_find(s, &resume, error));
+        SAC_TRY(sac_trainer_check(s->output, &trainer, resume, error));
     } else if (s->init == NULL || !s->quantise) {
         status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                "--epochs 0 needs --init MODEL and --quantise");
@@ -631,9 +706,16 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(teachers_announce(s, teachers, &samples, error));
     const sac_trainer_hooks hooks = {
         .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
+    sac_pretrain_result pretrained = {0};
+    if (s->pretrain != 0 && s->epochs > 0) {
+        SAC_TRY(pretrain(s, model, &samples, &trainer, &pretrained, error));
+        trainer.initial = sac_initial_digest(model->params);
+        if (trainer.max_minutes > 0)
+            trainer.max_minutes = fmax(1e-9, trainer.max_minutes - pretrained.seconds / 60);
+    }
     if (s->epochs > 0) {
-        SAC_TRY(sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, s->resume,
-                                error));
+        SAC_TRY(
+            sac_trainer_run(&result, s->output, model, &samples, &trainer, &hooks, resume, error));
     } else {
         SAC_TRY(measure_only(&result, model, &samples, &trainer, error));
     }
@@ -642,6 +724,14 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     model->provenance =
         provenance_make(s, dataset, teachers, teacher_count, &samples, &trainer, &result);
     SAC_TRY_ALLOC(model->provenance);
+    if (pretrained.epochs > 0) {
+        (void)json_object_set_new(
+            model->provenance, "pretraining",
+            json_pack("{s:s, s:I, s:f, s:f, s:f}", "kind", s->pretrain == 2 ? "masked" : "plain",
+                      "epochs", (json_int_t)pretrained.epochs, "train_loss", pretrained.train_loss,
+                      "validation_loss", pretrained.validation_loss, "minutes",
+                      pretrained.seconds / 60));
+    }
     if (init != NULL) (void)json_object_set(model->provenance, "init", init);
     SAC_TRY(sac_model_save(model, path, error));
     bool quantised_any = false;
@@ -652,9 +742,13 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
         quantised_any = true;
         SAC_TRY(quantise(s, model, &samples, &trainer, result.seconds / 60, &quantised, error));
     }
+    SAC_TRY(page_write(s, teachers, &samples, &trainer, model, error));
     report(s, &result, path, &samples, gather_s, quantised_any ? &quantised : NULL);
     SAC_TRY(sac_tool_flush(error));
 fail:
+    // What was learned until then can be looked at; its failure is no second error.
+    if (status == SAC_ERROR_INTERRUPTED && samples.clips != NULL)
+        (void)!page_write(s, teachers, &samples, &trainer, NULL, NULL);
     sac_progress_close(&gathering.progress);
     sac_progress_close(&training.progress);
     sac_samples_close(&samples);

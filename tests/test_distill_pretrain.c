@@ -1,0 +1,114 @@
+// Pre-training: the network it trains, that it learns, touches the trunk alone, and goes on exactly.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "distill/initial.h"
+#include "distill/pretrain.h"
+#include "distill_toy.h"
+
+static sac_status pretrain(sac_model *model, const sac_samples *samples, sac_pretrain_kind kind,
+                           const char *name, int64_t stop_after, bool resume,
+                           sac_pretrain_result *result, sac_error *error) {
+    const sac_trainer_hooks hooks = {.step = toy_count, .stop = toy_stop};
+    sac_pretrain_options o = {.kind = kind, .epochs = 4, .trainer = toy_options()};
+    sac_pretrain_result unused;
+    o.trainer.augment = (sac_augment_options){.jitter = 0.1, .flip = 0.5, .noise = 2};
+    toy_stop_after = stop_after;
+    toy_steps_taken = 0;
+    *error = (sac_error){0};
+    return sac_pretrain_run(result != NULL ? result : &unused, sac_test_path(name), model, samples,
+                            &o, &hooks, resume, error);
+}
+
+Test(distill_pretrain, the_network_is_trunk_and_decoder) {
+    sac_model *model = toy_model(1);
+    sac_net *net = NULL;
+    sac_error error = {0};
+    sac_assert_ok(sac_pretrain_net(&net, model->net, &error), &error);
+    cr_assert(sac_net_find(net, "body3.relu") > 0 && sac_net_find(net, "head16.conv") < 0);
+    const int last = sac_net_find(net, "pretrain.frame");
+    sac_shape shapes[64];
+    cr_assert(last >= 0 && sac_net_count(net) <= 64);
+    sac_assert_ok(sac_net_shapes(net, 1, shapes, &error), &error);
+    // An eighth of 32x48, doubled twice.
+    cr_assert(shapes[last].dims[1] == 1 && shapes[last].dims[2] == 16 &&
+              shapes[last].dims[3] == 24);
+    sac_net_close(&net);
+    sac_model_close(&model);
+}
+
+Test(distill_pretrain, outputs_without_a_common_trunk_are_refused) {
+    sac_net *net = NULL, *made = NULL;
+    sac_error error = {0};
+    sac_assert_ok(sac_net_create(&net), NULL);
+    const int input = sac_net_input(net, "frames", 3, (const int64_t[]){3, 16, 16});
+    for (int k = 0; k < 3; k++)
+        sac_net_output(net, sac_net_conv2d(net, sac_batch_outputs[k], input, 1, 3, 1, 1, 1, true));
+    sac_assert_error(sac_pretrain_net(&made, net, &error), SAC_ERROR_UNSUPPORTED, &error, "trunk",
+                     NULL);
+    cr_assert_null(made);
+    sac_net_close(&net);
+}
+
+Test(distill_pretrain, it_learns_and_leaves_the_heads) {
+    sac_samples samples = toy_samples(4, 1, 24, true, 1);
+    const sac_pretrain_kind kinds[2] = {SAC_PRETRAIN_PLAIN, SAC_PRETRAIN_MASKED};
+    for (int i = 0; i < 2; i++) {
+        sac_model *model = toy_model(5), *fresh = toy_model(5);
+        sac_pretrain_result r;
+        sac_error error = {0};
+        char name[16];
+        snprintf(name, sizeof name, "kind%d", i);
+        sac_assert_ok(pretrain(model, &samples, kinds[i], name, -1, false, &r, &error), &error);
+        cr_assert_eq(r.epochs, 4);
+        // Frames have a mean square of about 0.28 in (x - 127) / 128.
+        cr_assert(r.train_loss > 0 && r.train_loss < 0.2 && isfinite(r.validation_loss), "%g %g",
+                  r.train_loss, r.validation_loss);
+        int64_t changed = 0;
+        for (int64_t k = 0; k < sac_params_count(model->params); k++) {
+            const sac_param *a = sac_params_at(model->params, k),
+                            *b = sac_params_at(fresh->params, k);
+            const bool differs = memcmp(a->data, b->data, (size_t)a->count * sizeof(float)) != 0;
+            if (strncmp(a->name, "head", 4) == 0) cr_assert(!differs, "%s", a->name);
+            changed += differs;
+        }
+        cr_assert(changed > 20, "%lld tensors changed", (long long)changed);
+        sac_model_close(&model);
+        sac_model_close(&fresh);
+    }
+    sac_samples_close(&samples);
+}
+
+Test(distill_pretrain, a_stopped_stage_goes_on_exactly) {
+    sac_samples samples = toy_samples(4, 1, 12, true, 1);
+    sac_model *full = toy_model(5), *parts = toy_model(5), *other = toy_model(6);
+    sac_error error = {0};
+    sac_assert_ok(pretrain(full, &samples, SAC_PRETRAIN_MASKED, "full", -1, false, NULL, &error),
+                  &error);
+    sac_assert_error(
+        pretrain(parts, &samples, SAC_PRETRAIN_MASKED, "parts", 9, false, NULL, &error),
+        SAC_ERROR_INTERRUPTED, &error, "epoch 2", NULL);
+    sac_assert_error(
+        pretrain(parts, &samples, SAC_PRETRAIN_MASKED, "parts", -1, false, NULL, &error),
+        SAC_ERROR_ARGUMENT, &error, "--resume", NULL);
+    sac_assert_error(pretrain(parts, &samples, SAC_PRETRAIN_PLAIN, "parts", -1, true, NULL, &error),
+                     SAC_ERROR_ARGUMENT, &error, "other settings", NULL);
+    sac_assert_error(
+        pretrain(other, &samples, SAC_PRETRAIN_MASKED, "parts", -1, true, NULL, &error),
+        SAC_ERROR_ARGUMENT, &error, "other settings", NULL);
+    sac_assert_ok(pretrain(parts, &samples, SAC_PRETRAIN_MASKED, "parts", -1, true, NULL, &error),
+                  &error);
+    toy_same_params(full, parts, "resumed");
+    // A damaged checkpoint is refused.
+    const char *path = sac_test_path("parts/checkpoint.safetensors");
+    sac_assert_ok(sac_file_save(path, "nonsense", 8, &error), &error);
+    sac_assert_error(
+        pretrain(other, &samples, SAC_PRETRAIN_MASKED, "parts", -1, true, NULL, &error),
+        SAC_ERROR_FORMAT, &error, "parts/checkpoint.safetensors", NULL);
+    sac_model_close(&full);
+    sac_model_close(&parts);
+    sac_model_close(&other);
+    sac_samples_close(&samples);
+}
