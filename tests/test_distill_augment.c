@@ -186,7 +186,9 @@ Test(distill_augment, batches) {
     sac_batch_input_u8(bytes, &samples, refs, 2);
     int64_t bright = 0;
     for (int64_t i = 0; i < 2 * n; i++) {
-        cr_assert_float_eq(plain[i], ((float)bytes[i] - 127) / 128, 1e-5f);
+        const double level =
+            ((double)bytes[i] - samples.preprocess.mean) / samples.preprocess.scale;
+        cr_assert_float_eq((double)plain[i], level, 1e-5);
         bright += bytes[i] == 220;
     }
     cr_assert(bright > 100);

@@ -27,7 +27,7 @@ Test(distill_pretrain, the_network_is_trunk_and_decoder) {
     sac_net *net = NULL;
     sac_error error = {0};
     sac_assert_ok(sac_pretrain_net(&net, model->net, &error), &error);
-    cr_assert(sac_net_find(net, "body3.relu") > 0 && sac_net_find(net, "head16.conv") < 0);
+    cr_assert(sac_net_find(net, "fuse.frames") > 0 && sac_net_find(net, "map16") < 0);
     const int last = sac_net_find(net, "pretrain.frame");
     sac_shape shapes[64];
     cr_assert(last >= 0 && sac_net_count(net) <= 64);

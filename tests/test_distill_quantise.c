@@ -19,10 +19,8 @@ static trained train(bool u8_input) {
     sac_error error = {0};
     t.options.samples_per_epoch = 96;
     t.options.epochs = 4;
-    if (u8_input) {
-        t.samples.preprocess.mean = 0;
-        t.samples.preprocess.scale = 255;
-    }
+    t.samples.preprocess.mean = u8_input ? 0 : 127;
+    t.samples.preprocess.scale = u8_input ? 255 : 128;
     t.model = toy_model(5);
     t.model->preprocess = t.samples.preprocess;
     const char *folder = sac_test_path("f32");
