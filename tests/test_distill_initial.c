@@ -96,7 +96,7 @@ Test(distill_initial, a_student_teaches_what_it_would_say) {
     sac_model *model = model_of("tiny-m", 48, 32, 5);
     sac_error error = {0};
     const char *path = sac_test_path("teacher.safetensors");
-    model->provenance = json_pack("{s:{s:f}}", "training", "flip", 0.5);
+    json_object_set_new(model->provenance, "training", json_pack("{s:f}", "flip", 0.5));
     sac_assert_ok(sac_model_save(model, path, &error), &error);
     sac_chain *chain = NULL;
     sac_assert_ok(sac_chain_open(&chain, path, SAC_BACKEND_ONEDNN, &error), &error);
