@@ -174,14 +174,14 @@ sac_status sac_quantise_run(sac_model **out, sac_quantise_result *result, const 
                              "(0, 1], calibration frames 1 to 1000000");
     }
     SAC_TRY(model_folded(&folded, model, error));
-    SAC_TRY(calibrate(&folded->quantisation, folded, samples, o, error));
+    SAC_TRY(calibrate(&folded->quant, folded, samples, o, error));
     SAC_TRY(measure(&result->f32, samples, folded, folded->params, NULL, &o->trainer, error));
-    SAC_TRY(measure(&result->post_training, samples, folded, folded->params, folded->quantisation,
+    SAC_TRY(measure(&result->post_training, samples, folded, folded->params, folded->quant,
                     &o->trainer, error));
     if (o->epochs > 0) {
         SAC_TRY(sac_params_create(&before, folded->net, error));
         SAC_TRY(sac_params_copy(before, folded->params));
-        SAC_TRY(fine_tune(result, folder, folded, folded->quantisation, samples, o, hooks, resume,
+        SAC_TRY(fine_tune(result, folder, folded, folded->quant, samples, o, hooks, resume,
                           error));
         result->kept_fine_tuned = result->fine_tuned.loss < result->post_training.loss;
         if (!result->kept_fine_tuned) SAC_TRY(sac_params_copy(folded->params, before));

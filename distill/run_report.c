@@ -281,7 +281,7 @@ sac_status sac_run_report_write(const char *path, const sac_run_report *r, sac_e
                                                               r->trainer->scale_weights[1],
                                                               r->trainer->scale_weights[2]},
                                             .backend = r->trainer->backend,
-                                            .quant = r->model->quantisation};
+                                            .quant = r->model->quant};
         SAC_TRY(
             sac_validation_create(&v, r->samples, r->model->net, r->model->params, &how, error));
         SAC_TRY(sac_validation_run(v, &measured, r->model->params, error));

@@ -62,7 +62,7 @@ Test(distill_quantise, int8_keeps_the_loss_and_survives_its_file) {
     cr_assert(r.fine_tuned.loss > 0 && r.fine_tuned.loss < 1.1 * r.post_training.loss, "%g %g",
               r.fine_tuned.loss, r.post_training.loss);
     cr_assert_eq(r.kept_fine_tuned, r.fine_tuned.loss < r.post_training.loss);
-    cr_assert_eq(sac_quant_scale(int8->quantisation, "frames"), (float)(1.0 / 255));
+    cr_assert_eq(sac_quant_scale(int8->quant, "frames"), (float)(1.0 / 255));
     for (int64_t i = 0; i < sac_params_count(int8->params); i++)
         cr_assert(strstr(sac_params_at(int8->params, i)->name, ".norm") == NULL);
     const json_t *told = json_object_get(int8->provenance, "quantisation");
@@ -77,7 +77,7 @@ Test(distill_quantise, int8_keeps_the_loss_and_survives_its_file) {
     sac_validation *v = NULL;
     sac_validation_result measured;
     const sac_validation_options how = {
-        .emphasis = t.options.emphasis, .scale_weights = {1, 1, 1}, .quant = again->quantisation};
+        .emphasis = t.options.emphasis, .scale_weights = {1, 1, 1}, .quant = again->quant};
     sac_assert_ok(sac_validation_create(&v, &t.samples, again->net, again->params, &how, &error),
                   &error);
     sac_assert_ok(sac_validation_run(v, &measured, again->params, &error), &error);
@@ -126,8 +126,8 @@ Test(distill_quantise, older_inputs_stay_f32_and_nothing_need_be_tuned) {
     sac_assert_ok(quantise(&t, "int8", 0, -1, false, &int8, &r, &error), &error);
     cr_assert(r.epochs == 0 && !r.kept_fine_tuned && r.fine_tuned.loss == 0);
     cr_assert(!sac_is_folder(sac_test_path("int8")), "nothing to keep without fine-tuning");
-    cr_assert_eq(sac_quant_scale(int8->quantisation, "frames"), 0);
-    cr_assert(sac_quant_count(int8->quantisation) > 4);
+    cr_assert_eq(sac_quant_scale(int8->quant, "frames"), 0);
+    cr_assert(sac_quant_count(int8->quant) > 4);
     cr_assert(fabs(r.post_training.loss - r.f32.loss) < 0.1 * r.f32.loss, "f32 %g, int8 %g",
               r.f32.loss, r.post_training.loss);
     sac_model_close(&int8);
