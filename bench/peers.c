@@ -21,6 +21,7 @@
 #include "nn/infer.h"
 #include "student/model.h"
 #include "student/onnx_file.h"
+#include "student/runtime.h"
 
 enum { FRAMES = 64, CHECKED = 4, MAP_VALUES = 16 * 16 + 4 * 4 + 1, OURS = 2 };
 
@@ -38,10 +39,9 @@ typedef struct bench {
     const sac_peers_options *options;
     sac_peers_result *result;
     sac_model *model;
-    sac_student *student; // arm 0, f32
-    sac_int8_arm *int8;   // arm 1; NULL: there is none
-    float *tensor;        // f32 [3][H][W] of the first input, for arm 1
-    int ours;             // number of our arms
+    sac_student *students[OURS]; // by arm: f32, int8
+    int ours;                    // number of our arms
+    sac_quant *centred;          // of the int8 form for runtimes without integer sums
     sac_peer *peers[SAC_PEERS_MOST + OURS];
     uint8_t *planes; // [count][H][W]
     int64_t count, pixels;
@@ -142,51 +142,51 @@ fail:
     return status;
 }
 
-// Plane c of input k; inputs are counted cyclically.
-static const uint8_t *plane_of(const bench *b, int64_t k, int c) {
-    const int *offsets = b->model->preprocess.offsets;
-    const int64_t inputs = b->count - (offsets[2] - offsets[0]);
-    return b->planes + (k % inputs + offsets[c] - offsets[0]) * b->pixels;
-}
-
-static sac_status run_int8(bench *b, int64_t k, sac_int8_maps *maps, sac_error *error) {
-    const uint8_t *const planes[3] = {plane_of(b, k, 0), plane_of(b, k, 1), plane_of(b, k, 2)};
-    return sac_int8_arm_run_u8(b->int8, planes, maps, error);
+static sac_status open_arm(bench *b, sac_precision precision, const char *scales,
+                           sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_model *copy = NULL;
+    sac_student_info info;
+    sac_student_options options = sac_student_default_options();
+    options.threads = b->options->threads;
+    options.precision = precision;
+    options.logger = b->options->logger;
+    SAC_TRY(sac_model_load(&copy, b->options->model, error));
+    if (precision == SAC_PRECISION_INT8 && copy->quant == NULL)
+        SAC_TRY(sac_quant_copy(&copy->quant, b->model->quant));
+    SAC_TRY(sac_student_create(&b->students[b->ours], &copy, &options, error));
+    sac_student_get_info(b->students[b->ours], &info);
+    b->ours++;
+    const char *name = sac_precision_name(precision);
+    sac_peers_arm *arm = &b->result->arms[b->result->arm_count++];
+    *arm = (sac_peers_arm){.ours = true, .difference = (double)NAN};
+    (void)snprintf(arm->name, sizeof arm->name, "saccade-%s", name);
+    (void)snprintf(arm->precision, sizeof arm->precision, "%s", name);
+    (void)snprintf(
+        arm->text, sizeof arm->text,
+        "Saccade on %s, %d threads%s; u8: the streaming runtime, one frame in, one score "
+        "out%s; f32: the whole network",
+        info.backend, b->options->threads, scales, info.split ? ", the stem once per frame" : "");
+fail:
+    sac_model_close(&copy);
+    return status;
 }
 
 static sac_status open_ours(bench *b, sac_error *error) {
     sac_status status = SAC_OK;
-    sac_student_options options = sac_student_default_options();
-    options.threads = b->options->threads;
-    options.logger = b->options->logger;
-    SAC_TRY(sac_student_open(&b->student, b->options->model, &options, error));
-    b->ours = 1;
-    sac_peers_arm *arm = &b->result->arms[b->result->arm_count++];
-    *arm = (sac_peers_arm){.name = "saccade-f32", .precision = "f32", .ours = true};
-    (void)snprintf(arm->text, sizeof arm->text,
-                   "Saccade on %s, %d threads; u8: streaming runtime, one frame in, one score out",
-                   b->result->machine.backend, b->options->threads);
-    arm->difference = (double)NAN;
-    sac_nn_set_threads(b->options->threads);
     sac_error why = {0};
-    status = sac_int8_arm_create(&b->int8, b->model, b->planes, b->count, &why);
+    SAC_TRY(open_arm(b, SAC_PRECISION_F32, "", error));
+    const bool own = b->model->quant != NULL;
+    sac_nn_set_threads(b->options->threads);
+    if (!own) status = sac_peers_calibrate(&b->model->quant, b->model, b->planes, b->count, &why);
     if (status == SAC_ERROR_UNSUPPORTED) {
         (void)snprintf(b->result->no_int8, sizeof b->result->no_int8, "%s", why.message);
         return SAC_OK;
     }
     if (status < 0) return sac_error_set(error, status, -1, "%s", why.message);
-    b->ours = 2;
-    arm = &b->result->arms[b->result->arm_count++];
-    *arm = (sac_peers_arm){.name = "saccade-int8", .precision = "int8", .ours = true};
-    (void)snprintf(
-        arm->text, sizeof arm->text,
-        "Saccade, int8 plan of the whole network, %d threads, scales calibrated on these "
-        "frames; the input is %s",
-        b->options->threads, sac_int8_arm_takes_pixels(b->int8) ? "u8" : "f32");
-    arm->difference = (double)NAN;
-    SAC_TRY_ALLOC(b->tensor = sac_calloc(3 * b->pixels, sizeof *b->tensor));
-    for (int c = 0; c < 3; c++)
-        sac_preprocess_plane(b->tensor + c * b->pixels, plane_of(b, 0, c), &b->model->preprocess);
+    SAC_TRY(sac_peers_centred(&b->centred, b->model, b->model->quant, b->planes, b->count, error));
+    SAC_TRY(open_arm(b, SAC_PRECISION_INT8,
+                     own ? ", scales of the model" : ", scales calibrated on these frames", error));
 fail:
     return status;
 }
@@ -198,18 +198,12 @@ static sac_status score_ours(bench *b, sac_error *error) {
     for (int a = 0; a < b->ours; a++) {
         for (int64_t i = 0; i < CHECKED; i++) {
             float *maps = b->maps + (a * CHECKED + i) * MAP_VALUES;
-            sac_int8_maps from;
             sac_result r;
-            if (a == 0) {
-                SAC_TRY(sac_student_score_prepared(b->student, b->inputs + i * b->pixels * 3, &r,
-                                                   error));
-                from = (sac_int8_maps){.map16 = r.map16, .map4 = r.map4, .map1 = &r.map1};
-            } else {
-                SAC_TRY(run_int8(b, i, &from, error));
-            }
-            memcpy(maps, from.map16, 256 * sizeof *maps);
-            memcpy(maps + 256, from.map4, 16 * sizeof *maps);
-            maps[272] = from.map1[0];
+            SAC_TRY(sac_student_score_prepared(b->students[a], b->inputs + i * b->pixels * 3, &r,
+                                               error));
+            memcpy(maps, r.map16, 256 * sizeof *maps);
+            memcpy(maps + 256, r.map4, 16 * sizeof *maps);
+            maps[272] = r.map1;
         }
     }
 fail:
@@ -232,11 +226,10 @@ static sac_status temporary_files(bench *b, sac_error *error) {
     static const char *const forms[OURS + 1] = {"f32", "int8", "int8-centred"};
     for (int a = 0; a < (b->ours > 1 ? OURS + 1 : 1); a++) {
         for (int c = 0; c < SAC_COMPARISONS; c++) {
-            const sac_model_onnx_options onnx = {
-                .batch = 1,
-                .input_u8 = c == SAC_COMPARE_U8,
-                .quant = a > 0 ? sac_int8_arm_quant(b->int8) : NULL,
-                .centred = a > 1 ? sac_int8_arm_centred(b->int8) : NULL};
+            const sac_model_onnx_options onnx = {.batch = 1,
+                                                 .input_u8 = c == SAC_COMPARE_U8,
+                                                 .quant = a > 0 ? b->model->quant : NULL,
+                                                 .centred = a > 1 ? b->centred : NULL};
             SAC_TRY_ALLOC(b->onnx[a][c] =
                               sac_format("%s/%s-%s.onnx", made, forms[a], comparison_words[c]));
             SAC_TRY(sac_model_write_onnx(b->model, b->onnx[a][c], &onnx, error));
@@ -417,10 +410,10 @@ fail:
 
 // ---- measurements ------------------------------------------------------------------------------
 
-static sac_status time_stream(double *fps, bench *b, double seconds, sac_error *error) {
+static sac_status time_stream(double *fps, bench *b, sac_student *student, double seconds,
+                              sac_error *error) {
     sac_status status = SAC_OK;
     const sac_preprocess *p = &b->model->preprocess;
-    sac_student *student = b->student;
     sac_result r;
     int64_t pushed = 0, scored = 0;
     sac_student_reset(student);
@@ -445,36 +438,15 @@ fail:
     return status;
 }
 
-static sac_status time_int8(double *fps, bench *b, sac_comparison c, double seconds,
-                            sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_int8_maps maps;
-    volatile float score = 0;
-    int64_t scored = 0;
-    sac_nn_set_threads(b->options->threads);
-    const double start = sac_time_s();
-    double now = start;
-    while (now < start + seconds) {
-        SAC_TRY(c == SAC_COMPARE_U8 ? run_int8(b, scored, &maps, error)
-                                    : sac_int8_arm_run_f32(b->int8, b->tensor, &maps, error));
-        score = sac_frame_score(maps.map16, maps.map4, maps.map1[0]);
-        scored++;
-        now = sac_time_s();
-    }
-    (void)score;
-    *fps = (double)scored / (now - start);
-fail:
-    return status;
-}
-
-static sac_status time_network(double *fps, bench *b, double seconds, sac_error *error) {
+static sac_status time_network(double *fps, bench *b, sac_student *student, double seconds,
+                               sac_error *error) {
     sac_status status = SAC_OK;
     sac_result r;
     int64_t scored = 0;
     const double start = sac_time_s();
     double now = start;
     while (now < start + seconds) {
-        SAC_TRY(sac_student_score_prepared(b->student, b->inputs, &r, error));
+        SAC_TRY(sac_student_score_prepared(student, b->inputs, &r, error));
         scored++;
         now = sac_time_s();
     }
@@ -502,10 +474,9 @@ static sac_status measure(double *fps, bench *b, int arm, sac_comparison c, doub
     char reply[SAC_PEER_REPLY];
     sac_error why = {0};
     *fps = (double)NAN;
-    if (b->result->arms[arm].ours && arm > 0) return time_int8(fps, b, c, seconds, error);
     if (b->result->arms[arm].ours)
-        return c == SAC_COMPARE_U8 ? time_stream(fps, b, seconds, error)
-                                   : time_network(fps, b, seconds, error);
+        return c == SAC_COMPARE_U8 ? time_stream(fps, b, b->students[arm], seconds, error)
+                                   : time_network(fps, b, b->students[arm], seconds, error);
     if (b->peers[arm] == NULL) return SAC_OK;
     status = sac_peer_ask(b->peers[arm], reply, 3 * seconds + REPLY_S, stop, b, &why,
                           "run\t%s\t%.9g", comparison_words[c], seconds);
@@ -587,9 +558,8 @@ fail:
     if (status == SAC_ERROR_MEMORY)
         sac_error_set(error, status, -1, "no memory for the comparison with peers");
     for (int a = 0; a < SAC_PEERS_MOST + OURS; a++) sac_peer_close(&b.peers[a]);
-    sac_student_close(&b.student);
-    sac_int8_arm_close(&b.int8);
-    sac_free(b.tensor);
+    for (int a = 0; a < OURS; a++) sac_student_close(&b.students[a]);
+    sac_quant_close(&b.centred);
     for (int a = 0; a <= OURS; a++) {
         for (int c = 0; c < SAC_COMPARISONS; c++) remove_file(&b.onnx[a][c]);
     }

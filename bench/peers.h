@@ -3,7 +3,7 @@
 //   u8   from the same gray frames u8 in memory (of the network's size) to anomaly maps, a peer's
 //        own conversion of its input counted; ours: the streaming runtime, push to score
 //   f32  like for like: the same f32 tensor to maps; ours: the network alone
-// In int8 ours is a plan of the whole network (bench/peers_int8.h).
+// In int8 the scales are the model's, or without those calibrated on the same frames.
 // The peers get the network as our own ONNX export (student/onnx_file.h), and every peer's maps are
 // compared with ours before anything is timed. All run with the same number of threads on the same
 // processors. Peers are processes (bench/peer.h); one that is not there is a result too.

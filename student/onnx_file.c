@@ -39,10 +39,12 @@ sac_status sac_model_to_onnx(uint8_t **data, size_t *size, const sac_model *mode
     SAC_TRY_ALLOC(preprocess_text = json_dumps(preprocess, JSON_COMPACT));
     SAC_TRY_ALLOC(provenance_text = json_dumps(model->provenance, JSON_COMPACT));
     SAC_TRY_ALLOC(doc = doc_text(model, options->input_u8));
-    const sac_onnx_pair properties[] = {{"saccade.arch", model->arch},
-                                        {"saccade.preprocess", preprocess_text},
-                                        {"saccade.provenance", provenance_text},
-                                        {"saccade.input", options->input_u8 ? "u8" : "f32"}};
+    const sac_onnx_pair properties[] = {
+        {"saccade.arch", model->arch},
+        {"saccade.preprocess", preprocess_text},
+        {"saccade.provenance", provenance_text},
+        {"saccade.input", options->input_u8 ? "u8" : "f32"},
+        {"saccade.precision", options->quant != NULL ? "int8" : "f32"}};
     const sac_onnx_export_options export = {
         .batch = options->batch,
         .input_u8 = options->input_u8,

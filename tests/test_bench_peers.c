@@ -10,6 +10,7 @@
 #include "bench/synthetic.h"
 #include "core/memory.h"
 #include "helper.h"
+#include "student/arch.h"
 #include "student/model.h"
 
 static const char *fake(void) {
@@ -102,7 +103,7 @@ Test(bench_peers, questions_and_what_goes_wrong) {
     sac_peer_close(NULL);
 }
 
-// Zeros everywhere: every logit is 0 and every map 0.5.
+// Every logit is 0 and every map 0.5. With a mean of 127 all weights are zero, else only the last.
 static const char *zero_model(double mean) {
     const char *path = sac_test_path("zeros.safetensors");
     sac_model *model = NULL;
@@ -112,6 +113,13 @@ static const char *zero_model(double mean) {
     preprocess.height = 32;
     preprocess.mean = mean;
     sac_assert_ok(sac_model_create(&model, "tiny-m", &preprocess, &error), &error);
+    sac_rng rng;
+    sac_rng_seed(&rng, 5, 0);
+    if (mean == 0) sac_arch_init(model, &rng);
+    for (int64_t i = 0; i < sac_params_count(model->params); i++) {
+        sac_param *p = sac_params_at(model->params, i);
+        if (strstr(p->name, ".logit.") != NULL) memset(p->data, 0, (size_t)p->count * 4);
+    }
     sac_assert_ok(sac_model_save(model, path, &error), &error);
     sac_model_close(&model);
     return path;

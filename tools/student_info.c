@@ -23,7 +23,7 @@ typedef struct settings {
     sac_tool_settings tool;
     bool verify, kernels;
     const char *onnx;
-    int onnx_input;
+    int onnx_precision, onnx_input;
     int64_t onnx_batch;
 } settings;
 
@@ -46,6 +46,11 @@ static const sac_option options[] = {
      .argument = "FILE",
      .help = "write the network as an ONNX file, batch normalisation folded; the file says what "
              "its input and outputs are"},
+    {.name = "onnx-precision",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, onnx_precision),
+     .choices = "f32|int8",
+     .help = "int8: with the scales that the model holds, as QuantizeLinear and DequantizeLinear"},
     {.name = "onnx-input",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(settings, onnx_input),
@@ -433,7 +438,17 @@ int main(int argc, char **argv) {
     SAC_TRY(sac_model_load(&model, path, &error));
     SAC_TRY(summarise(&sum, model, &error));
     if (s.onnx != NULL) {
-        const sac_model_onnx_options onnx = {.input_u8 = s.onnx_input == 1, .batch = s.onnx_batch};
+        const bool int8 = s.onnx_precision == 1;
+        const sac_model_onnx_options onnx = {.input_u8 = s.onnx_input == 1,
+                                             .batch = s.onnx_batch,
+                                             .quant = int8 ? model->quant : NULL};
+        if (int8 && model->quant == NULL) {
+            status = sac_error_set(&error, SAC_ERROR_UNSUPPORTED, -1,
+                                   "%s: --onnx-precision int8: the model holds no scales for 8 "
+                                   "bits",
+                                   path);
+            goto fail;
+        }
         SAC_TRY(sac_model_write_onnx(model, s.onnx, &onnx, &error));
     }
     if (s.verify) SAC_TRY(verify(&v, model, &s, &error));
