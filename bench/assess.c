@@ -48,7 +48,8 @@ sac_status sac_accuracy_measure(sac_accuracy *accuracy, const char *path, int th
     const bool regions = truth != NULL && truth->clips != NULL;
     for (int i = 0; i < SAC_ASSESS_SMOOTHINGS; i++)
         conventions[i] = (sac_eval_options){.smoothing = {.kind = (sac_smoothing)i}};
-    SAC_TRY(sac_score_set_model(&set, path, threads, regions, selection, logger, progress, error));
+    SAC_TRY(sac_score_set_model(&set, path, threads, regions, NULL, selection, logger, progress,
+                                error));
     SAC_TRY(sac_eval_report_make(&report, dataset, selection, truth, &set, 1, conventions,
                                  SAC_ASSESS_SMOOTHINGS, error));
     for (int i = 0; i < SAC_ASSESS_SMOOTHINGS; i++) {

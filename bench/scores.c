@@ -362,21 +362,22 @@ fail:
 
 // `regions` may be NULL.
 static sac_status run_clip(float *scores, sac_detected *regions, sac_student *student,
-                           const sac_clip *clip, int64_t before, int64_t total,
-                           const sac_score_progress *progress, sac_error *error) {
+                           const sac_video_options *decode, const sac_clip *clip, int64_t before,
+                           int64_t total, const sac_score_progress *progress, sac_error *error) {
     sac_video *video = NULL;
     sac_frame frame;
     sac_status status;
+    sac_video_info source;
     int64_t pulled = 0, pushed = 0;
-    int width = 0, height = 0;
     float *maps = NULL;
     sac_student_info info;
-    sac_video_options options = sac_video_default_options();
+    sac_video_options options = *decode;
     sac_student_reset(student);
     sac_student_get_info(student, &info);
     options.channels = info.channels;
     if (regions != NULL) SAC_TRY_ALLOC(maps = sac_calloc(clip->frames, CELLS * sizeof *maps));
     SAC_TRY(sac_video_open(&video, clip->source, &options, error));
+    sac_video_get_info(video, &source);
     while (true) {
         SAC_TRY(sac_video_read(video, &frame, error));
         if (status == SAC_EOF) break;
@@ -385,8 +386,6 @@ static sac_status run_clip(float *scores, sac_detected *regions, sac_student *st
         SAC_TRY(sac_student_push(student, frame.data, frame.width, frame.height, frame.channels,
                                  frame.time_s, error));
         pushed++;
-        width = frame.width;
-        height = frame.height;
         SAC_TRY(pull_scores(scores, maps, &pulled, student, clip, error));
     }
     SAC_TRY(sac_student_finish(student, error));
@@ -396,8 +395,8 @@ static sac_status run_clip(float *scores, sac_detected *regions, sac_student *st
                               "clip %s: %s gives %lld scores, expected %lld", clip->name,
                               clip->source, (long long)pulled, (long long)clip->frames));
     if (regions != NULL)
-        SAC_TRY(sac_map_regions(regions, maps, clip->frames, SAC_MAP_FINE, SAC_MAP_FINE, width,
-                                height, error));
+        SAC_TRY(sac_map_regions(regions, maps, clip->frames, SAC_MAP_FINE, SAC_MAP_FINE,
+                                source.source_width, source.source_height, error));
     status = SAC_OK;
 fail:
     sac_free(maps);
@@ -405,16 +404,30 @@ fail:
     return status;
 }
 
+// "model a.safetensors" and what decoding left out.
+static char *model_name(const char *path, const sac_video_options *decode) {
+    static const char *const filter[] = {"", ", loop filter skipped in non-reference frames",
+                                         ", loop filter skipped"};
+    static const char *const lowres[] = {"", ", decoded at 1/2", ", decoded at 1/4",
+                                         ", decoded at 1/8"};
+    return sac_format("model %s%s%s%s", last_component(path), filter[decode->skip_loop_filter],
+                      decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped"
+                                                                 : "",
+                      lowres[decode->lowres]);
+}
+
 sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads, bool regions,
-                               const sac_clip_selection *selection, const sac_logger *logger,
-                               const sac_score_progress *progress, sac_error *error) {
+                               const sac_video_options *decode, const sac_clip_selection *selection,
+                               const sac_logger *logger, const sac_score_progress *progress,
+                               sac_error *error) {
+    const sac_video_options standard = sac_video_default_options();
     sac_student *student = NULL;
     sac_student_options options = sac_student_default_options();
     sac_status status;
+    if (decode == NULL) decode = &standard;
     options.threads = threads;
     if (logger != NULL) options.logger = *logger;
-    SAC_TRY(
-        sac_score_set_create(set, sac_format("model %s", last_component(path)), selection, error));
+    SAC_TRY(sac_score_set_create(set, model_name(path, decode), selection, error));
     SAC_TRY(sac_student_open(&student, path, &options, error));
     if (regions) {
         SAC_TRY_ALLOC(set->regions = sac_calloc(selection->count, sizeof *set->regions));
@@ -422,7 +435,7 @@ sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads
     }
     int64_t before = 0;
     for (int64_t c = 0; c < selection->count; c++) {
-        SAC_TRY(run_clip(set->scores[c], regions ? &set->regions[c] : NULL, student,
+        SAC_TRY(run_clip(set->scores[c], regions ? &set->regions[c] : NULL, student, decode,
                          selection->clips[c], before, selection->frames, progress, error));
         before += selection->clips[c]->frames;
     }

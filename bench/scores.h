@@ -10,6 +10,7 @@
 
 #include "eval/regions.h"
 #include "saccade/status.h"
+#include "saccade/video.h"
 #include "video/dataset.h"
 
 // The test clips under evaluation, borrowed from a data set that must outlive the selection.
@@ -70,9 +71,12 @@ SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path
                                             sac_error *error);
 
 // Runs a student model over the clips. threads 0: all cores. `regions`: keep the regions of its
-// 16x16 maps too.
+// 16x16 maps too. `decode`: threads of the decoder and what it leaves out (skip_loop_filter,
+// skip_frames, lowres; named in the set's name), NULL: nothing. SAC_ERROR_UNSUPPORTED also where a
+// clip's codec cannot leave that out.
 SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads,
-                                             bool regions, const sac_clip_selection *selection,
+                                             bool regions, const sac_video_options *decode,
+                                             const sac_clip_selection *selection,
                                              const sac_logger *logger,
                                              const sac_score_progress *progress, sac_error *error);
 

@@ -262,7 +262,10 @@ sac_status sac_speed_measure(sac_speed_result *result, const sac_speed_options *
     bench b = {.options = options,
                .source = {.path = options->source,
                           .format = options->format,
-                          .decode_threads = options->decode_threads}};
+                          .decode_threads = options->decode_threads,
+                          .skip_loop_filter = options->skip_loop_filter,
+                          .skip_frames = options->skip_frames,
+                          .lowres = options->lowres}};
     sac_status status;
     memset(result, 0, sizeof *result);
     SAC_TRY(check_options(options, error));

@@ -24,6 +24,7 @@
 #include "bench/machine.h"
 #include "saccade/status.h"
 #include "saccade/student.h"
+#include "saccade/video.h"
 
 #define SAC_SPEED_MAX_RUNS 8
 
@@ -35,7 +36,9 @@ typedef struct sac_speed_options {
     int repeats;        // rounds, 1..1000; the published numbers are medians of at least five
     double seconds;     // length of one measurement, (0, 600]; the source starts again when it ends
     int decode_threads; // decoder threads, 0: library's choice
-    bool limits;        // measure the matrix-multiplication and memory rates too
+    sac_video_skip skip_loop_filter, skip_frames; // what decoding leaves out, as sac_video_options
+    int lowres;
+    bool limits; // measure the matrix-multiplication and memory rates too
     sac_logger logger;
     int (*progress)(void *user, int64_t done,
                     int64_t total); // measurements; nonzero stops; or NULL

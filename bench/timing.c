@@ -40,6 +40,9 @@ static sac_video_options video_options(const sac_timing_source *source, int chan
     sac_video_options video = sac_video_default_options();
     video.channels = channels;
     video.threads = source->decode_threads;
+    video.skip_loop_filter = source->skip_loop_filter;
+    video.skip_frames = source->skip_frames;
+    video.lowres = source->lowres;
     video.queue = own_thread ? QUEUE : 0;
     video.format = source->format;
     return video;

@@ -26,6 +26,8 @@ void sac_timing_samples_close(sac_timing_samples *samples); // NULL-safe
 typedef struct sac_timing_source {
     const char *path, *format; // as for sac_video_open
     int decode_threads;
+    sac_video_skip skip_loop_filter, skip_frames; // what decoding leaves out
+    int lowres;
 } sac_timing_source;
 
 // Inputs of one model for "student alone": the first frames of a source, preprocessed.

@@ -139,6 +139,26 @@ expect 1 "Test002.txt: line 3: frame '10', expected an integer from 0 to 9" \
 expect 1 'nowhere' "$bench" eval --dataset set -m m.safetensors -t 1 --tracks nowhere
 expect 2 'needs at least two' "$bench" eval --dataset set --baseline --ensembles
 
+# What decoding leaves out: the same clips as H.264, one label a frame.
+mkdir -p videos/train videos/test
+ffmpeg -v error -nostdin -framerate 10 -i set/Train/Train001/%03d.png -pix_fmt yuv420p videos/train/a.mp4 || exit 1
+for c in 1:9:16 3:7:12; do
+    IFS=: read -r number first last <<<"$c"
+    ffmpeg -v error -nostdin -framerate 10 -i "set/Test/Test00$number/%03d.png" -pix_fmt yuv420p \
+        -c:v libx264 -bf 2 "videos/test/t$number.mp4" || exit 1
+    frames=$(ls "set/Test/Test00$number" | wc -l)
+    for ((t = 1; t <= frames; t++)); do echo $((t >= first && t <= last)); done >"videos/test/t$number.txt"
+done
+expect 0 '| model m.safetensors, loop filter skipped | ' \
+    "$bench" eval --dataset videos -m m.safetensors -t 1 --skip-loop-filter all
+expect 0 '| model m.safetensors, non-reference frames skipped | ' \
+    "$bench" eval --dataset videos -m m.safetensors -t 1 --savings
+expect 0 'h264 cannot be decoded at 1/2' "$bench" eval --dataset videos -m m.safetensors -t 1 --savings
+expect 1 'h264 cannot be decoded at 1/4' "$bench" eval --dataset videos -m m.safetensors -t 1 --lowres 2
+expect 1 'PNG pictures cannot be decoded at 1/2' "$bench" eval --dataset set -m m.safetensors -t 1 --lowres 1
+expect 2 'skip-frames' "$bench" eval --dataset videos -m m.safetensors --skip-frames all
+expect 2 'lowres' "$bench" run -m m.safetensors videos/test/t1.mp4 --lowres 4
+
 # A map store by hand: maps of zeros, three boxes of two tasks in each clip.
 npy() { # file shape values
     header="{'descr': '<f4', 'fortran_order': False, 'shape': $2, }"

@@ -143,7 +143,7 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_error error = {0};
     char model[600];
     snprintf(model, sizeof model, "%s", model_path());
-    sac_assert_ok(sac_score_set_model(&set, model, 1, true, &selection, NULL, NULL, &error),
+    sac_assert_ok(sac_score_set_model(&set, model, 1, true, NULL, &selection, NULL, NULL, &error),
                   &error);
     // A student's map is positive everywhere: at the lowest threshold one region holds every cell.
     cr_assert_eq(set.region_kind, SAC_REGIONS_MAP);
@@ -157,8 +157,9 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_clip longer = clip;
     longer.frames = 13;
     chosen[0] = &longer;
-    sac_assert_error(sac_score_set_model(&set, model, 1, false, &selection, NULL, NULL, &error),
-                     SAC_ERROR_FORMAT, &error, "Test001", "12 scores", "expected 13", NULL);
+    sac_assert_error(
+        sac_score_set_model(&set, model, 1, false, NULL, &selection, NULL, NULL, &error),
+        SAC_ERROR_FORMAT, &error, "Test001", "12 scores", "expected 13", NULL);
 }
 
 Test(bench_speed, tool_writes_the_promised_keys) {

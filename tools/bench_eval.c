@@ -11,8 +11,9 @@
 #include "core/memory.h"
 #include "saccade/version.h"
 #include "tools/bench_tool.h"
+#include "tools/decode_options.h"
 
-enum { MAX_STORES = 16 };
+enum { MAX_STORES = 16, SAVINGS = 4 };
 enum { SMOOTHING_ALL = 4 }; // after the values of sac_smoothing, as in the option's choices
 
 typedef struct eval_settings {
@@ -21,7 +22,8 @@ typedef struct eval_settings {
     sac_text_list models, scores, maps;
     const char *column;
     int map_score, regions;
-    bool baseline, per_task, ensembles;
+    bool baseline, per_task, ensembles, savings;
+    decode_settings decode;
     bench_truth truth;
     int smoothing, one_class;
     double sigma;
@@ -88,6 +90,13 @@ static const sac_option eval_options[] = {
      .help =
          "frame score of a map store: its 1x1 array, or the mean of 1x1 and the largest 4x4 and "
          "16x16 cells"},
+    {.name = "", .help = "Decoding of videos for models"},
+    DECODE_OPTIONS(eval_settings, decode, 0),
+    {.name = "savings",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(eval_settings, savings),
+     .help = "add each model with each thing that decoding can leave out, where the clips' codec "
+             "allows it: what a saving costs in AUC"},
     {.name = "", .help = "Regions (RBDC, TBDC), measured where the clips have masks or tracks"},
     BENCH_TRUTH_OPTIONS(eval_settings),
     {.name = "regions",
@@ -156,6 +165,7 @@ static const sac_command eval_command = {
         "where\n"
         "things are. Tables go to standard output.\n\n"
         "  student-bench eval --dataset scene -m run/student.safetensors --baseline\n"
+        "  student-bench eval --dataset videos -m run/student.safetensors --savings\n"
         "  student-bench eval --dataset scene --maps maps/ssmtl --smoothing causal -o "
         "teacher.json\n"
         "  student-bench eval --dataset scene --maps a=maps/ssmtl --maps b=maps/motion --per-task "
@@ -269,6 +279,38 @@ fail:
     return status;
 }
 
+// A model over the clips as asked for, then with one saving after the other.
+static sac_status collect_model(eval_work *w, const char *model, bench_display *shown,
+                                sac_error *error) {
+    static const decode_settings savings[SAVINGS] = {{.skip_loop_filter = SAC_VIDEO_SKIP_NONREF},
+                                                     {.skip_loop_filter = SAC_VIDEO_SKIP_ALL},
+                                                     {.skip_frames = SAC_VIDEO_SKIP_NONREF},
+                                                     {.lowres = 1}};
+    sac_status status = SAC_OK;
+    const eval_settings *settings = w->settings;
+    const sac_score_progress progress = {.report = bench_show, .user = shown};
+    for (int i = 0; i <= (settings->savings ? SAVINGS : 0); i++) {
+        decode_settings decode = i == 0 ? settings->decode : savings[i - 1];
+        decode.threads = settings->decode.threads;
+        sac_video_options video = sac_video_default_options();
+        decode_options_apply(&video, &decode);
+        status = sac_score_set_model(&w->sets[w->set_count], model, (int)settings->tool.threads,
+                                     w->truth.clips != NULL, &video, &w->selection, w->logger,
+                                     &progress, error);
+        sac_progress_close(&shown->progress);
+        if (i > 0 && status == SAC_ERROR_UNSUPPORTED) {
+            bench_warn(w->logger, error->message);
+            *error = (sac_error){0};
+            continue;
+        }
+        SAC_TRY(status);
+        w->set_count++;
+    }
+    status = SAC_OK;
+fail:
+    return status;
+}
+
 // Score sets in the order models, maps, scores, baseline.
 static sac_status collect(eval_work *w, sac_error *error) {
     sac_status status = SAC_OK;
@@ -277,11 +319,7 @@ static sac_status collect(eval_work *w, sac_error *error) {
     const sac_score_progress progress = {.report = bench_show, .user = &shown};
     for (int64_t i = 0; i < settings->models.count; i++) {
         shown.label = "student";
-        SAC_TRY(sac_score_set_model(&w->sets[w->set_count], settings->models.items[i],
-                                    (int)settings->tool.threads, w->truth.clips != NULL,
-                                    &w->selection, w->logger, &progress, error));
-        w->set_count++;
-        sac_progress_close(&shown.progress);
+        SAC_TRY(collect_model(w, settings->models.items[i], &shown, error));
     }
     SAC_TRY(collect_maps(w, error));
     for (int64_t i = 0; i < settings->scores.count; i++) {
@@ -305,7 +343,8 @@ static sac_status open_sources(eval_work *w, sac_error *error) {
     sac_status status = SAC_OK;
     const eval_settings *settings = w->settings;
     const int64_t stores = settings->maps.count;
-    int64_t room = settings->models.count + settings->scores.count + stores + 2;
+    int64_t room = settings->models.count * (settings->savings ? 1 + SAVINGS : 1) +
+                   settings->scores.count + stores + 2;
     if (stores > MAX_STORES)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d map stores at once",
                              MAX_STORES);

@@ -3,11 +3,13 @@
 #include "core/check.h"
 #include "core/memory.h"
 #include "tools/bench_tool.h"
+#include "tools/decode_options.h"
 
 typedef struct run_settings {
     sac_tool_settings tool; // progress, quiet and seed; threads is a list here, json a file
     const char *model, *threads, *format;
-    int64_t repeats, decode_threads;
+    int64_t repeats;
+    decode_settings decode;
     double seconds;
     bool limits;
     bench_clip_settings clip;
@@ -45,14 +47,7 @@ static const sac_option run_options[] = {
      .max = 600,
      .argument = "S",
      .help = "length of one measurement"},
-    {.name = "decode-threads",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(run_settings, decode_threads),
-     .number = 1,
-     .min = 0,
-     .max = 64,
-     .argument = "N",
-     .help = "threads of the video decoder; 0: its own choice"},
+    DECODE_OPTIONS(run_settings, decode, 1),
     {.name = "format",
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(run_settings, format),
@@ -110,7 +105,10 @@ static sac_status run(const run_settings *settings, const char *source, const sa
     options.format = settings->format;
     options.repeats = (int)settings->repeats;
     options.seconds = settings->seconds;
-    options.decode_threads = (int)settings->decode_threads;
+    options.decode_threads = (int)settings->decode.threads;
+    options.skip_loop_filter = (sac_video_skip)settings->decode.skip_loop_filter;
+    options.skip_frames = (sac_video_skip)settings->decode.skip_frames;
+    options.lowres = (int)settings->decode.lowres;
     options.limits = settings->limits;
     options.logger = *logger;
     options.progress = bench_show;
