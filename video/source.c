@@ -202,8 +202,10 @@ static void *decode_ahead(void *user) {
             v->end = status;
             v->end_error = error;
         }
-        if (v->filled_count >= v->wake_filled || status != SAC_OK) pthread_cond_signal(&v->arrived);
+        bool wake = v->filled_count >= v->wake_filled || status != SAC_OK;
         pthread_mutex_unlock(&v->lock);
+        // Not under the lock, which the woken thread would have to wait for.
+        if (wake) pthread_cond_signal(&v->arrived);
     }
     return NULL;
 }
@@ -389,7 +391,10 @@ static sac_status read_queue(sac_video *v, sac_error *error) {
     if (v->held >= 0) {
         v->unused[v->unused_count++] = v->held;
         v->held = -1;
-        if (v->unused_count >= v->wake_unused) pthread_cond_signal(&v->freed);
+        bool wake = v->unused_count == v->wake_unused;
+        pthread_mutex_unlock(&v->lock);
+        if (wake) pthread_cond_signal(&v->freed);
+        pthread_mutex_lock(&v->lock);
     }
     if (v->filled_count == 0)
         while (v->filled_count < v->wake_filled && v->end == SAC_OK && !atomic_load(&v->stop))
