@@ -1,4 +1,4 @@
-# Targets for the libraries of others: saccade_jansson, saccade_ffmpeg, saccade_cairo, saccade_protobuf_c,
+# Targets for the libraries of others: saccade_jansson, saccade_ffmpeg, saccade_cairo, saccade_protobuf_c, saccade_matio,
 # saccade_openmp, saccade_onednn. Each is found on this machine; nothing is downloaded here.
 
 function(sac_pkg_config target)
@@ -15,6 +15,9 @@ sac_pkg_config(saccade_jansson jansson>=2.11)
 # The libraries of FFmpeg 5.1.
 sac_pkg_config(saccade_ffmpeg libavformat>=59.27 libavcodec>=59.37 libavutil>=57.28 libswscale>=6.7 libavdevice>=59.7)
 sac_pkg_config(saccade_cairo cairo>=1.16)
+
+# Reads .mat files; HDF5 is underneath it for format 7.3, zlib for the check of format 5.
+sac_pkg_config(saccade_matio matio>=1.5.17 zlib)
 
 # Reads ONNX files: the run-time in C, and the compiler of nn/onnx.proto.
 sac_pkg_config(saccade_protobuf_c libprotobuf-c>=1.3)

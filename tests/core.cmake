@@ -18,3 +18,7 @@ if(TARGET saccade)
 else()
     sac_skip_test(cli_install "libsaccade is not built")
 endif()
+
+# Tests write their .mat files with libmatio.
+sac_test(core_mat LIBS saccade_mat saccade_matio)
+sac_fuzz(mat LIBS saccade_mat SECONDS 3)
