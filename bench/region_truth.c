@@ -22,8 +22,8 @@ static bool masks_suffice(const sac_clip_selection *selection, const sac_logger 
     bool any = false;
     for (int64_t c = 0; c < selection->count; c++) {
         const sac_clip *clip = selection->clips[c];
-        any = any || clip->mask_folder != NULL;
-        if (clip->mask_folder == NULL && !sac_clip_is_normal(clip) && lacking == NULL)
+        any = any || clip->mask_path != NULL;
+        if (clip->mask_path == NULL && !sac_clip_is_normal(clip) && lacking == NULL)
             lacking = clip;
     }
     if (any && lacking != NULL && logger != NULL && logger->write != NULL) {

@@ -3,6 +3,7 @@
 // Fortran order.
 #include "core/npy.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,11 +209,34 @@ static bool read_type(const char *descr, char *kind, int *bytes) {
     return false;
 }
 
-sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size, const char *name,
-                         sac_error *error) {
-    const uint8_t *file = bytes;
+// What the header says.
+typedef struct layout {
+    sac_npy shape; // without data
+    char kind;
+    int element;   // bytes
+    size_t offset; // of the data
+} layout;
+
+sac_status sac_npy_refuse_pickle(const char *name, int64_t position, sac_error *error) {
+    return sac_error_set(
+        error, SAC_ERROR_FORMAT, position,
+        "%s: holds pickled Python objects. A pickle is a program that Python runs while it loads "
+        "the file, so Saccade reads none. If you trust whoever made it, turn it into a plain array "
+        "once: python3 -c \"import numpy as n; "
+        "n.save('NEW.npy', n.asarray(n.load('OLD', allow_pickle=True).tolist()))\"",
+        name);
+}
+
+// Of a file of `total` bytes the first `size` are given, which hold the whole header if it is
+// valid.
+static sac_status read_layout(layout *l, const uint8_t *file, size_t size, size_t total,
+                              const char *name, sac_error *error) {
     sac_status status = SAC_OK;
-    memset(npy, 0, sizeof *npy);
+    sac_npy *npy = &l->shape;
+    memset(l, 0, sizeof *l);
+    // Protocols 2 to 5 begin with their number.
+    if (size >= 2 && file[0] == 0x80 && file[1] >= 2 && file[1] <= 5)
+        return sac_npy_refuse_pickle(name, 0, error);
     if (size < 10 || memcmp(file, "\x93NUMPY", 6) != 0) {
         return sac_error_set(error, SAC_ERROR_FORMAT, 0, "%s: is not a .npy file (%s)", name,
                              size < 10 ? "shorter than its 10-byte preamble" : "wrong magic bytes");
@@ -240,23 +264,22 @@ sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size, const cha
                 .start = start,
                 .name = name,
                 .error = error};
-    char descr[64] = "", kind = 0;
+    char descr[64] = "";
     bool fortran = false;
-    int element = 0;
     SAC_TRY(read_header(&c, npy, descr, sizeof descr, &fortran));
-    if (!read_type(descr, &kind, &element)) {
-        status = sac_error_set(
+    if (descr[0] == '|' && descr[1] == 'O' && descr[2] == '\0')
+        SAC_TRY(sac_npy_refuse_pickle(name, (int64_t)start, error));
+    if (!read_type(descr, &l->kind, &l->element)) {
+        SAC_TRY(sac_error_set(
             error, SAC_ERROR_FORMAT, (int64_t)start,
             "%s: elements of type '%s', little-endian f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 or "
             "bool were expected",
-            name, descr);
-        goto fail;
+            name, descr));
     }
     // In at most one dimension both orders are the same.
     if (fortran && npy->ndims > 1) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, (int64_t)start,
-                               "%s: the array is in Fortran order, C order was expected", name);
-        goto fail;
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, (int64_t)start,
+                              "%s: the array is in Fortran order, C order was expected", name));
     }
     int64_t count = 1, wanted = 0;
     bool fits = true, empty = false;
@@ -264,27 +287,36 @@ sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size, const cha
     for (int i = 0; i < npy->ndims && !empty; i++)
         fits = fits && sac_mul(count, npy->dims[i], &count);
     if (empty) count = 0;
-    fits = fits && sac_mul(count, element, &wanted);
-    size_t present = size - start - length;
+    fits = fits && sac_mul(count, l->element, &wanted);
+    size_t present = total - start - length;
     if (!fits || (uint64_t)wanted != present) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, (int64_t)(start + length),
-                               "%s: %zu bytes of data, its shape and type '%s' need %s%lld", name,
-                               present, descr, fits ? "" : "more than ",
-                               fits ? (long long)wanted : (long long)INT64_MAX);
-        goto fail;
-    }
-    npy->data = sac_calloc(count, sizeof *npy->data);
-    if (npy->data == NULL) {
-        status = sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for %lld values", name,
-                               (long long)count);
-        goto fail;
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, (int64_t)(start + length),
+                              "%s: %zu bytes of data, its shape and type '%s' need %s%lld", name,
+                              present, descr, fits ? "" : "more than ",
+                              fits ? (long long)wanted : (long long)INT64_MAX));
     }
     npy->count = count;
-    convert(npy->data, file + start + length, count, kind, element);
-    return SAC_OK;
+    l->offset = start + length;
 fail:
-    sac_npy_close(npy);
     return status;
+}
+
+sac_status sac_npy_parse(sac_npy *npy, const void *bytes, size_t size, const char *name,
+                         sac_error *error) {
+    layout l;
+    memset(npy, 0, sizeof *npy);
+    sac_status status = read_layout(&l, bytes, size, size, name, error);
+    if (status < 0) return status;
+    *npy = l.shape;
+    npy->data = sac_calloc(npy->count, sizeof *npy->data);
+    if (npy->data == NULL) {
+        status = sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for %lld values", name,
+                               (long long)npy->count);
+        sac_npy_close(npy);
+        return status;
+    }
+    convert(npy->data, (const uint8_t *)bytes + l.offset, npy->count, l.kind, l.element);
+    return SAC_OK;
 }
 
 sac_status sac_npy_read(sac_npy *npy, const char *path, sac_error *error) {
@@ -297,6 +329,87 @@ sac_status sac_npy_read(sac_npy *npy, const char *path, sac_error *error) {
 fail:
     sac_free(bytes);
     return status;
+}
+
+struct sac_npy_file {
+    FILE *file;
+    char *path;
+    layout layout;
+    int64_t slab; // elements
+    uint8_t *raw; // [slab * element]
+};
+
+sac_status sac_npy_open(sac_npy_file **out, const char *path, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_npy_file *f = NULL;
+    uint8_t *head = NULL;
+    *out = NULL;
+    if (!sac_is_file(path)) { // reading nothing of it reports why
+        uint8_t *bytes = NULL;
+        size_t size;
+        status = sac_file_read(&bytes, &size, path, 0, error);
+        sac_free(bytes);
+        return status < 0 ? status : sac_error_set(error, SAC_ERROR_IO, -1, "%s: not a file", path);
+    }
+    SAC_TRY_ALLOC(f = sac_calloc(1, sizeof *f));
+    SAC_TRY_ALLOC(f->path = sac_strdup(path));
+    SAC_TRY_ALLOC(head = sac_calloc(HEADER_LIMIT + 12, 1));
+    f->file = fopen(path, "rb");
+    if (f->file == NULL || fseeko(f->file, 0, SEEK_END) != 0)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "%s: cannot be opened: %s", path,
+                              strerror(errno)));
+    const off_t total = ftello(f->file);
+    rewind(f->file);
+    const size_t got = fread(head, 1, HEADER_LIMIT + 12, f->file);
+    if (total < 0 || ferror(f->file) != 0 || (size_t)total < got)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "%s: cannot be read", path));
+    SAC_TRY(read_layout(&f->layout, head, got, (size_t)total, path, error));
+    const sac_npy *shape = &f->layout.shape;
+    f->slab = 1;
+    bool fits = shape->ndims > 0;
+    for (int i = 1; i < shape->ndims && fits; i++)
+        fits = sac_mul(f->slab, shape->dims[i], &f->slab) && f->slab <= INT32_MAX;
+    if (!fits)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                              "%s: a scalar or one with slabs beyond 2^31 elements, expected an "
+                              "array to be read along its first dimension",
+                              path));
+    SAC_TRY_ALLOC(f->raw = sac_calloc(f->slab, (size_t)f->layout.element));
+    sac_free(head);
+    *out = f;
+    return SAC_OK;
+fail:
+    sac_free(head);
+    sac_npy_file_close(&f);
+    return sac_error_set(error, status, -1, "%s: no memory to read it", path);
+}
+
+int sac_npy_shape(const sac_npy_file *file, int64_t dims[SAC_NPY_MAX_DIMS]) {
+    memcpy(dims, file->layout.shape.dims, sizeof file->layout.shape.dims);
+    return file->layout.shape.ndims;
+}
+
+sac_status sac_npy_read_slab(sac_npy_file *file, int64_t index, float *values, sac_error *error) {
+    const layout *l = &file->layout;
+    if (index < 0 || index >= l->shape.dims[0])
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, index, "%s: slab %lld of %lld", file->path,
+                             (long long)index, (long long)l->shape.dims[0]);
+    const int64_t bytes = file->slab * l->element;
+    if (fseeko(file->file, (off_t)((int64_t)l->offset + index * bytes), SEEK_SET) != 0 ||
+        fread(file->raw, 1, (size_t)bytes, file->file) != (size_t)bytes)
+        return sac_error_set(error, SAC_ERROR_IO, index, "%s: slab %lld cannot be read", file->path,
+                             (long long)index);
+    convert(values, file->raw, file->slab, l->kind, l->element);
+    return SAC_OK;
+}
+
+void sac_npy_file_close(sac_npy_file **file) {
+    if (file == NULL || *file == NULL) return;
+    if ((*file)->file != NULL) (void)fclose((*file)->file);
+    sac_free((*file)->path);
+    sac_free((*file)->raw);
+    sac_free(*file);
+    *file = NULL;
 }
 
 sac_status sac_npy_write(const char *path, const float *data, int ndims, const int64_t *dims,

@@ -39,4 +39,23 @@ SAC_NODISCARD sac_status sac_npy_write(const char *path, const float *data, int 
 // NULL-safe; empties the struct.
 void sac_npy_close(sac_npy *npy);
 
+// A large array of which one slab at a time is wanted: [dims[0]] slabs of [dims[1]]...
+typedef struct sac_npy_file sac_npy_file;
+
+// Reads and checks the header; types, errors and messages as sac_npy_read, SAC_ERROR_FORMAT also
+// for a scalar and for slabs of more than 2^31 elements. The file stays open. The caller owns
+// *file, which is NULL after an error.
+SAC_NODISCARD sac_status sac_npy_open(sac_npy_file **file, const char *path, sac_error *error);
+// Number of dimensions (1 .. SAC_NPY_MAX_DIMS), written to `dims`.
+int sac_npy_shape(const sac_npy_file *file, int64_t dims[SAC_NPY_MAX_DIMS]);
+// Slab `index` to `values` [dims[1]]... SAC_ERROR_ARGUMENT: no such slab; SAC_ERROR_IO: the file
+// became shorter or unreadable. One thread at a time.
+SAC_NODISCARD sac_status sac_npy_read_slab(sac_npy_file *file, int64_t index, float *values,
+                                           sac_error *error);
+void sac_npy_file_close(sac_npy_file **file); // NULL-safe
+
+// SAC_ERROR_FORMAT with the message why Python pickles are not read (they are programs that run on
+// loading) and how to turn one into a .npy file. `position`: the byte that gives it away, or -1.
+sac_status sac_npy_refuse_pickle(const char *name, int64_t position, sac_error *error);
+
 #endif

@@ -269,56 +269,154 @@ sac_mask_options sac_mask_default_options(void) {
     return (sac_mask_options){.min_area = 10, .join_px = 2, .max_gap = 5};
 }
 
-sac_status sac_truth_from_masks(sac_truth *truth, const uint8_t *masks, int64_t frames, int width,
-                                int height, const sac_mask_options *options, sac_error *error) {
+struct sac_truth_tracer {
+    sac_truth truth;
+    int64_t room; // of truth.regions
+    workshop workshop;
+    linker linker;
+    sac_mask_options options;
+    int width, height;
+    uint8_t *single; // [height][width] one object's pixels
+    int kind;        // 0 not known yet, 1 masks, 2 objects
+};
+
+sac_status sac_truth_tracer_create(sac_truth_tracer **tracer, int width, int height,
+                                   const sac_mask_options *options, sac_error *error) {
     sac_status status = SAC_OK;
-    workshop w = {0};
-    linker l = {0};
-    int64_t room = 0;
+    sac_truth_tracer *t = NULL;
     const sac_mask_options o = options != NULL ? *options : sac_mask_default_options();
-    if (truth != NULL) memset(truth, 0, sizeof *truth);
-    if (truth == NULL || (masks == NULL && frames > 0) || frames < 0 || width < 1 || height < 1 ||
-        width > MAX_SIDE || height > MAX_SIDE)
+    *tracer = NULL;
+    if (width < 1 || height < 1 || width > MAX_SIDE || height > MAX_SIDE)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "regions of %lld masks of %dx%d px: expected masks with sides of 1 to "
-                             "%d px",
-                             (long long)frames, width, height, MAX_SIDE);
+                             "regions of masks of %dx%d px: expected sides of 1 to %d px", width,
+                             height, MAX_SIDE);
     if (o.min_area < 1 || o.join_px < -1 || o.join_px > 1024 || o.max_gap < 0 || o.max_gap > 10000)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "regions of masks: at least %lld px, joined over %d px, gaps of %lld "
                              "frames; expected 1 or more, -1 to 1024, 0 to 10000",
                              (long long)o.min_area, o.join_px, (long long)o.max_gap);
-    truth->frames = frames;
-    SAC_TRY_ALLOC(w.row = sac_calloc((int64_t)height + 1, sizeof *w.row));
-    for (int64_t t = 0; t < frames; t++) {
-        const int64_t first = truth->count;
-        SAC_TRY(find_runs(&w, masks + t * width * height, width, height));
-        find_parts(&w);
-        if (o.join_px >= 0) join_parts(&w, o.join_px);
-        for (int32_t i = 0; i < w.part_count; i++) {
-            const part *p = &w.parts[i];
-            if (p->parent != i || p->area < o.min_area) continue;
-            sac_truth_region *region = add_region(truth, &room);
-            SAC_TRY_ALLOC(region);
-            *region = (sac_truth_region){.frame = t,
-                                         .track = -1,
-                                         .x1 = (float)p->x1,
-                                         .y1 = (float)p->y1,
-                                         .x2 = (float)p->x2,
-                                         .y2 = (float)p->y2};
-        }
-        SAC_TRY(link_regions(&l, truth, first, o.max_gap));
-    }
-fail:
-    close_workshop(&w);
-    sac_free(l.last);
-    sac_free(l.links);
-    if (status < 0) {
-        sac_truth_close(truth);
-        return sac_error_set(error, status, -1, "no memory for the regions of %lld masks",
-                             (long long)frames);
-    }
+    SAC_TRY_ALLOC(t = sac_calloc(1, sizeof *t));
+    t->options = o;
+    t->width = width;
+    t->height = height;
+    SAC_TRY_ALLOC(t->workshop.row = sac_calloc((int64_t)height + 1, sizeof *t->workshop.row));
+    *tracer = t;
     return SAC_OK;
+fail:
+    sac_truth_tracer_close(&t);
+    return sac_error_set(error, status, -1, "no memory for the regions of masks");
+}
+
+static sac_status region_of(sac_truth_tracer *t, const part *p, int64_t track) {
+    sac_truth_region *region = add_region(&t->truth, &t->room);
+    if (region == NULL) return SAC_ERROR_MEMORY;
+    *region = (sac_truth_region){.frame = t->truth.frames,
+                                 .track = track,
+                                 .x1 = (float)p->x1,
+                                 .y1 = (float)p->y1,
+                                 .x2 = (float)p->x2,
+                                 .y2 = (float)p->y2};
+    return SAC_OK;
+}
+
+static sac_status no_memory(const sac_truth_tracer *t, sac_status status, sac_error *error) {
+    return sac_error_set(error, status, t->truth.frames, "no memory for the regions of masks");
+}
+
+sac_status sac_truth_tracer_mask(sac_truth_tracer *t, const uint8_t *mask, sac_error *error) {
+    sac_status status = SAC_OK;
+    workshop *w = &t->workshop;
+    const int64_t first = t->truth.count;
+    if (t->kind == 2)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "masks mixed with masks of objects");
+    t->kind = 1;
+    SAC_TRY(find_runs(w, mask, t->width, t->height));
+    find_parts(w);
+    if (t->options.join_px >= 0) join_parts(w, t->options.join_px);
+    for (int32_t i = 0; i < w->part_count; i++) {
+        const part *p = &w->parts[i];
+        if (p->parent == i && p->area >= t->options.min_area) SAC_TRY(region_of(t, p, -1));
+    }
+    SAC_TRY(link_regions(&t->linker, &t->truth, first, t->options.max_gap));
+    t->truth.frames++;
+fail:
+    return status < 0 ? no_memory(t, status, error) : SAC_OK;
+}
+
+sac_status sac_truth_tracer_objects(sac_truth_tracer *t, const uint8_t *ids, const sac_span *spans,
+                                    int64_t count, sac_error *error) {
+    sac_status status = SAC_OK;
+    workshop *w = &t->workshop;
+    const int64_t area = (int64_t)t->width * t->height;
+    if (t->kind == 1)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "masks mixed with masks of objects");
+    t->kind = 2;
+    t->truth.tracks = count;
+    if (t->single == NULL) SAC_TRY_ALLOC(t->single = sac_calloc(area, 1));
+    for (int64_t k = 0; k < count; k++) {
+        if (t->truth.frames < spans[k].first || t->truth.frames > spans[k].last) continue;
+        for (int64_t i = 0; i < area; i++) t->single[i] = ids[i] == spans[k].id;
+        SAC_TRY(find_runs(w, t->single, t->width, t->height));
+        find_parts(w);
+        const part *largest = NULL;
+        int64_t size = 0;
+        for (int32_t i = 0; i < w->part_count; i++) {
+            const part *p = &w->parts[i];
+            const int64_t box = (int64_t)(p->x2 - p->x1) * (p->y2 - p->y1);
+            if (box > size) {
+                size = box;
+                largest = p;
+            }
+        }
+        if (largest != NULL) SAC_TRY(region_of(t, largest, k));
+    }
+    t->truth.frames++;
+fail:
+    return status < 0 ? no_memory(t, status, error) : SAC_OK;
+}
+
+void sac_truth_tracer_finish(sac_truth *truth, sac_truth_tracer **tracer, float scale_x,
+                             float scale_y) {
+    *truth = (*tracer)->truth;
+    (*tracer)->truth = (sac_truth){0};
+    for (int64_t i = 0; i < truth->count; i++) {
+        sac_truth_region *r = &truth->regions[i];
+        r->x1 *= scale_x;
+        r->x2 *= scale_x;
+        r->y1 *= scale_y;
+        r->y2 *= scale_y;
+    }
+    sac_truth_tracer_close(tracer);
+}
+
+void sac_truth_tracer_close(sac_truth_tracer **tracer) {
+    if (tracer == NULL || *tracer == NULL) return;
+    sac_truth_tracer *t = *tracer;
+    close_workshop(&t->workshop);
+    sac_free(t->linker.last);
+    sac_free(t->linker.links);
+    sac_free(t->single);
+    sac_truth_close(&t->truth);
+    sac_free(t);
+    *tracer = NULL;
+}
+
+sac_status sac_truth_from_masks(sac_truth *truth, const uint8_t *masks, int64_t frames, int width,
+                                int height, const sac_mask_options *options, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_truth_tracer *tracer = NULL;
+    if (truth != NULL) memset(truth, 0, sizeof *truth);
+    if (truth == NULL || (masks == NULL && frames > 0) || frames < 0)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "regions of %lld masks of %dx%d px: expected masks", (long long)frames,
+                             width, height);
+    SAC_TRY(sac_truth_tracer_create(&tracer, width, height, options, error));
+    for (int64_t t = 0; t < frames; t++)
+        SAC_TRY(sac_truth_tracer_mask(tracer, masks + t * width * height, error));
+    sac_truth_tracer_finish(truth, &tracer, 1.0f, 1.0f);
+fail:
+    sac_truth_tracer_close(&tracer);
+    return status;
 }
 
 // ---- track files -------------------------------------------------------------------------------

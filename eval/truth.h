@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/spans.h"
 #include "saccade/status.h"
 
 typedef struct sac_truth_region {
@@ -48,6 +49,28 @@ sac_mask_options sac_mask_default_options(void);
 SAC_NODISCARD sac_status sac_truth_from_masks(sac_truth *truth, const uint8_t *masks,
                                               int64_t frames, int width, int height,
                                               const sac_mask_options *options, sac_error *error);
+
+// The same, frame by frame: what a clip needs is then one mask in memory.
+typedef struct sac_truth_tracer sac_truth_tracer;
+SAC_NODISCARD sac_status sac_truth_tracer_create(sac_truth_tracer **tracer, int width, int height,
+                                                 const sac_mask_options *options, sac_error *error);
+// The next frame's mask, u8 [height][width].
+SAC_NODISCARD sac_status sac_truth_tracer_mask(sac_truth_tracer *tracer, const uint8_t *mask,
+                                               sac_error *error);
+// The next frame where masks tell objects apart: `ids`, u8 [height][width], holds each pixel's
+// object, and `spans` (core/spans.h) when which object is abnormal. Each span that covers the frame
+// is a track of its own and gives one region, the box of that 8-connected part of its object whose
+// box is largest (none when the object is not to be seen). The options are not used; calls of the
+// two kinds must not be mixed (SAC_ERROR_ARGUMENT), and `spans` must stay the same.
+// Source: UBnormal's script for its RBDC and TBDC tracks.
+SAC_NODISCARD sac_status sac_truth_tracer_objects(sac_truth_tracer *tracer, const uint8_t *ids,
+                                                  const sac_span *spans, int64_t count,
+                                                  sac_error *error);
+// Hands the regions out; sizes in px are multiplied by scale_x and scale_y (from the masks' size to
+// the clip's; 1, 1: none). Closes the tracer.
+void sac_truth_tracer_finish(sac_truth *truth, sac_truth_tracer **tracer, float scale_x,
+                             float scale_y);
+void sac_truth_tracer_close(sac_truth_tracer **tracer); // NULL-safe
 
 // The public annotation of RBDC and TBDC: one text file a clip, one region a line,
 //   track_id,frame,x1,y1,x2,y2

@@ -10,8 +10,10 @@
 #include "video/dataset.h"
 
 typedef struct sac_truth_source {
-    const char *tracks; // folder with a file <clip>.txt per clip (eval/truth.h); NULL: masks
-    int first_frame;    // of track files, 0 or 1
+    // Folder with a file per clip (eval/truth.h): <clip>.txt, or named as the clip's file or folder,
+    // zero-padded or not. NULL: masks.
+    const char *tracks;
+    int first_frame; // of track files, 0 or 1
     sac_mask_options masks;
 } sac_truth_source;
 sac_truth_source sac_truth_default_source(void); // masks with their defaults
@@ -24,6 +26,7 @@ SAC_NODISCARD sac_status sac_clip_size(int *width, int *height, const sac_clip *
 bool sac_clip_is_normal(const sac_clip *clip);
 
 //   truth  filled; release with sac_truth_close. Boxes in px of the clip's frames
+// Masks are read one at a time.
 //   known  whether the clip's regions are known: it has masks or a track file, or is normal
 //          throughout by its labels (then *truth has none). false leaves *truth empty and is no
 //          error

@@ -1,4 +1,4 @@
-foreach(unit status memory rng file json csv ranges npy safetensors options time)
+foreach(unit status memory rng file json csv ranges spans npy safetensors options time)
     sac_test(core_${unit} LIBS saccade_core)
 endforeach()
 
@@ -8,7 +8,7 @@ target_link_libraries(tool_probe PRIVATE saccade_tool)
 sac_cli_test(core_tool)
 sac_cli_test(public_headers)
 
-foreach(format npy safetensors csv ranges config)
+foreach(format npy safetensors csv ranges spans config)
     sac_fuzz(${format} LIBS saccade_core SECONDS 3)
 endforeach()
 

@@ -57,7 +57,7 @@ static inline void set_up(fixture *f) {
         f->selection.frames += frames[c];
     }
     write_pictures(f->masks[0], 4, true);
-    f->clips[0].mask_folder = f->masks[0];
+    f->clips[0].mask_path = f->masks[0];
     f->labels[0][2] = f->labels[0][3] = 1;
     snprintf(f->path, sizeof f->path, "set");
     f->dataset = (sac_dataset){.path = f->path, .name = f->path, .clips = f->clips, .count = CLIPS};

@@ -276,7 +276,7 @@ Test(bench_maps, ground_truth_and_measure) {
                      SAC_ERROR_IO, &error, "nowhere", NULL);
     // Without masks of an abnormal clip there is no ground truth, which is no error.
     error = (sac_error){0};
-    f.clips[0].mask_folder = NULL;
+    f.clips[0].mask_path = NULL;
     sac_assert_ok(sac_region_truth_open(&truth, &masks, &f.selection, NULL, &error), &error);
     cr_assert_null(truth.clips);
 }

@@ -280,3 +280,41 @@ Test(eval_truth, allocation_failures) {
     }
     cr_assert(done);
 }
+
+// Two objects of one mask sequence, of which 3 is abnormal in frames 1..2 and 5 in frame 2.
+Test(eval_truth, objects_told_apart) {
+    enum { OW = 20, OH = 10 };
+    const sac_span spans[] = {{5, 2, 2}, {3, 1, 2}};
+    uint8_t ids[3][OH * OW] = {0};
+    sac_error error = {0};
+    sac_truth_tracer *tracer = NULL;
+    sac_truth truth = {0};
+    for (int t = 0; t < 3; t++) {
+        for (int i = 0; i < 12; i++) ids[t][(2 + i / 4) * OW + 3 + t + i % 4] = 3;
+        ids[t][9 * OW + 19] = 3; // another part of it, smaller
+        for (int i = 0; i < 4; i++) ids[t][(7 + i / 2) * OW + 1 + i % 2] = 5;
+    }
+    sac_assert_ok(sac_truth_tracer_create(&tracer, OW, OH, NULL, &error), &error);
+    for (int t = 0; t < 3; t++)
+        sac_assert_ok(sac_truth_tracer_objects(tracer, ids[t], spans, 2, &error), &error);
+    sac_assert_error(sac_truth_tracer_mask(tracer, ids[0], &error), SAC_ERROR_ARGUMENT, &error,
+                     "mixed", NULL);
+    sac_truth_tracer_finish(&truth, &tracer, 2.0f, 3.0f);
+    cr_assert_null(tracer);
+    cr_assert(truth.frames == 3 && truth.count == 3 && truth.tracks == 2);
+    const sac_truth_region expected[] = {
+        {1, 1, 8, 6, 16, 15}, {2, 0, 2, 21, 6, 27}, {2, 1, 10, 6, 18, 15}};
+    for (int i = 0; i < 3; i++) {
+        const sac_truth_region *r = &truth.regions[i], *e = &expected[i];
+        cr_assert(r->frame == e->frame && r->track == e->track, "region %d", i);
+        cr_assert(r->x1 == e->x1 && r->y1 == e->y1 && r->x2 == e->x2 && r->y2 == e->y2,
+                  "region %d: %g %g %g %g", i, (double)r->x1, (double)r->y1, (double)r->x2,
+                  (double)r->y2);
+    }
+    sac_truth_close(&truth);
+    sac_truth_tracer_close(&tracer);
+    sac_truth_tracer_close(NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_truth_tracer_create(&tracer, 0, 5, NULL, &error), SAC_ERROR_ARGUMENT,
+                     &error, "0x5", NULL);
+}

@@ -234,7 +234,7 @@ Test(teachers_report, page) {
 
     // Without objects and without masks: curves, and abnormal frames with low scores.
     make_store(folder, "plain", NULL, "{}", 0.0F);
-    f.clips[0].mask_folder = NULL;
+    f.clips[0].mask_path = NULL;
     sac_assert_ok(write_report(&f, folder, path, 4, NULL, &error), &error);
     page = read_text(path);
     cr_assert_eq(count_of(page, "<figure"), 1);

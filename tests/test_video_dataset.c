@@ -109,7 +109,7 @@ Test(video_dataset, ucsd_layout) {
         cr_assert_str_eq(set->clips[i].name, names[i]);
         cr_assert_eq(set->clips[i].frames, frames[i]);
         cr_assert_eq(set->clips[i].test, i >= 2);
-        cr_assert_eq(set->clips[i].mask_folder != NULL, i >= 2);
+        cr_assert_eq(set->clips[i].mask_path != NULL, i >= 2);
         cr_assert_eq(sac_dataset_find(set, names[i]), &set->clips[i]);
     }
     cr_assert_null(set->clips[0].labels);

@@ -8,6 +8,8 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/npy.h"
+#include "core/spans.h"
+#include "video/masks.h"
 
 static sac_status wrong_count(const char *path, const sac_clip *clip, int64_t count,
                               sac_error *error) {
@@ -85,24 +87,48 @@ sac_status sac_labels_read(uint8_t **labels, const char *path, const sac_clip *c
                            sac_error *error) {
     const char *dot = strrchr(path, '.');
     *labels = NULL;
+    if (dot != NULL && (strcasecmp(dot, ".pkl") == 0 || strcasecmp(dot, ".pickle") == 0))
+        return sac_npy_refuse_pickle(path, -1, error);
     if (dot != NULL && strcasecmp(dot, ".npy") == 0) return read_npy(labels, path, clip, error);
     return read_text(labels, path, clip, error);
 }
 
 sac_status sac_labels_from_masks(uint8_t **labels, const sac_clip *clip, sac_error *error) {
     sac_status status = SAC_OK;
-    uint8_t *masks = NULL, *out = NULL;
+    sac_masks *masks = NULL;
+    uint8_t *mask = NULL, *out = NULL;
     int width = 0, height = 0;
     *labels = NULL;
-    SAC_TRY(sac_clip_load_masks(&masks, &width, &height, clip, error));
-    out = sac_calloc(clip->frames, 1);
-    SAC_TRY_ALLOC(out);
-    size_t area = (size_t)width * (size_t)height;
-    for (int64_t t = 0; t < clip->frames; t++)
-        out[t] = memchr(masks + (size_t)t * area, 1, area) != NULL;
+    SAC_TRY(sac_masks_open(&masks, clip, 0, 0, error));
+    sac_masks_size(masks, &width, &height);
+    const int64_t area = (int64_t)width * height;
+    SAC_TRY_ALLOC(mask = sac_calloc(area, 1));
+    SAC_TRY_ALLOC(out = sac_calloc(clip->frames, 1));
+    for (int64_t t = 0; t < clip->frames; t++) {
+        SAC_TRY(sac_masks_read(masks, t, mask, error));
+        out[t] = memchr(mask, 1, (size_t)area) != NULL;
+    }
     *labels = out;
+    out = NULL;
 fail:
-    sac_free(masks);
+    sac_free(out);
+    sac_free(mask);
+    sac_masks_close(&masks);
+    return status;
+}
+
+sac_status sac_labels_from_spans(uint8_t **labels, const char *path, const sac_clip *clip,
+                                 sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_span *spans = NULL;
+    int64_t count = 0;
+    *labels = NULL;
+    SAC_TRY(sac_spans_read(&spans, &count, path, clip->name, clip->frames, error));
+    SAC_TRY_ALLOC(*labels = sac_calloc(clip->frames, 1));
+    for (int64_t i = 0; i < count; i++)
+        memset(*labels + spans[i].first, 1, (size_t)(spans[i].last - spans[i].first + 1));
+fail:
+    sac_free(spans);
     return status;
 }
 
