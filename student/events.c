@@ -1,5 +1,5 @@
-// Thresholding of the smoothed score. No hysteresis and no merging: what is reported is exactly
-// what the CSV shows.
+// Thresholding of the smoothed score. No hysteresis: what is reported is exactly what the CSV shows,
+// but for the short gaps that a calibrated threshold bridges.
 #include "student/events.h"
 
 #include "core/json.h"
@@ -10,6 +10,9 @@ sac_status sac_events_push(sac_events *events, int64_t frame, double time_s, flo
         events->open = false;
         return SAC_OK;
     }
+    if (!events->open && events->merge_gap_s > 0.0 && events->count > 0 &&
+        time_s - events->items[events->count - 1].last_s <= events->merge_gap_s)
+        events->open = true;
     if (!events->open) {
         if (events->count == events->capacity) {
             int64_t capacity = events->capacity > 0 ? 2 * events->capacity : 16;
@@ -58,5 +61,5 @@ json_t *sac_events_to_json(const sac_events *events) {
 
 void sac_events_close(sac_events *events) {
     sac_free(events->items);
-    *events = SAC_EVENTS(events->threshold);
+    *events = (sac_events){.threshold = events->threshold, .merge_gap_s = events->merge_gap_s};
 }

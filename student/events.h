@@ -1,5 +1,5 @@
-// Events: maximal runs of frames whose smoothed score reaches a threshold. Streaming; keeps the
-// events only.
+// Events: maximal runs of frames whose smoothed score reaches a threshold, runs at most a gap apart
+// being one event. Streaming; keeps the events only.
 #ifndef SAC_STUDENT_EVENTS_H
 #define SAC_STUDENT_EVENTS_H
 
@@ -18,19 +18,21 @@ typedef struct sac_event {
 // A value: start with SAC_EVENTS(threshold).
 typedef struct sac_events {
     float threshold;
-    sac_event *items; // [count], in time order; the last one is still growing while `open`
+    double merge_gap_s; // 0: every run is an event of its own
+    sac_event *items;   // [count], in time order; the last one is still growing while `open`
     int64_t count, capacity;
     bool open;
 } sac_events;
 
 #define SAC_EVENTS(value) ((sac_events){.threshold = (value)})
 
-// Next frame in order. A frame belongs to an event when smoothed >= threshold. SAC_ERROR_MEMORY.
+// Next frame in order. A frame belongs to an event when smoothed >= threshold; a run that begins at
+// most merge_gap_s after the last event's end continues it. SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_events_push(sac_events *events, int64_t frame, double time_s,
                                          float smoothed);
 // [{"first_frame", "last_frame", "peak_frame", "first_s", "last_s", "peak_s", "score"}, ...]; new
 // reference, NULL on lack of memory.
 json_t *sac_events_to_json(const sac_events *events);
-void sac_events_close(sac_events *events); // keeps the threshold; ready for the next stream
+void sac_events_close(sac_events *events); // keeps threshold and gap; ready for the next stream
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "student/moments.h"
@@ -23,6 +24,7 @@ struct sac_outputs {
     char *csv_source; // quoted for CSV where needed; NULL: no such column
     bool source_column;
     sac_video_info info;
+    const sac_calibration *calibration;
     int64_t frames;
 
     sac_file_writer *writers[SAC_OUTPUT_COUNT]; // none for the overlay
@@ -57,10 +59,14 @@ static char *csv_text(const char *text) {
 }
 
 static sac_status write_csv_row(const sac_outputs *o, const sac_result *r, sac_error *error) {
+    char calibrated[32] = "";
     // Nine digits bring back the very same float.
+    if (o->calibration != NULL)
+        snprintf(calibrated, sizeof calibrated, ",%.9g",
+                 (double)sac_calibration_score(o->calibration, r->score_smoothed));
     return sac_file_printf(
-        o->writers[SAC_OUTPUT_CSV], error, "%" PRId64 ",%.6f,%.9g,%.9g,%.2f,%.2f%s%s\n", r->frame,
-        r->time_s, (double)r->score, (double)r->score_smoothed,
+        o->writers[SAC_OUTPUT_CSV], error, "%" PRId64 ",%.6f,%.9g,%.9g%s,%.2f,%.2f%s%s\n", r->frame,
+        r->time_s, (double)r->score, (double)r->score_smoothed, calibrated,
         (double)r->peak_x * o->info.source_width, (double)r->peak_y * o->info.source_height,
         o->csv_source != NULL ? "," : "", o->csv_source != NULL ? o->csv_source : "");
 }
@@ -79,6 +85,13 @@ static sac_status write_json_line(const sac_outputs *o, const sac_result *r, sac
                   "peak_x", rounded((double)r->peak_x * o->info.source_width), "peak_y",
                   rounded((double)r->peak_y * o->info.source_height));
     SAC_TRY_ALLOC(line);
+    if (o->calibration != NULL &&
+        json_object_set_new(line, "score_calibrated",
+                            sac_json_number((double)sac_calibration_score(
+                                o->calibration, r->score_smoothed))) != 0) {
+        status = SAC_ERROR_MEMORY;
+        goto fail;
+    }
     if (o->source_column) {
         source = sac_text_utf8(o->source);
         SAC_TRY_ALLOC(source);
@@ -160,6 +173,7 @@ sac_status sac_outputs_open(sac_outputs **out, const sac_output_settings *settin
     SAC_TRY_ALLOC(o);
     o->info = *info;
     o->source_column = settings->source_column;
+    o->calibration = settings->calibration;
     o->source = sac_strdup(settings->source);
     SAC_TRY_ALLOC(o->source);
     if (o->source_column) {
@@ -177,7 +191,8 @@ sac_status sac_outputs_open(sac_outputs **out, const sac_output_settings *settin
     SAC_TRY(open_text(o, SAC_OUTPUT_REPORT, error));
     if (o->writers[SAC_OUTPUT_CSV] != NULL) {
         SAC_TRY(sac_file_printf(o->writers[SAC_OUTPUT_CSV], error,
-                                "frame,time_s,score,score_smoothed,peak_x,peak_y%s\n",
+                                "frame,time_s,score,score_smoothed%s,peak_x,peak_y%s\n",
+                                o->calibration != NULL ? ",score_calibrated" : "",
                                 o->source_column ? ",source" : ""));
     }
     if (o->writers[SAC_OUTPUT_MAPS] != NULL) {

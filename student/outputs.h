@@ -9,6 +9,7 @@
 
 #include "saccade/student.h"
 #include "saccade/video.h"
+#include "student/calibration.h"
 #include "student/events.h"
 #include "student/output_names.h"
 
@@ -19,6 +20,7 @@ typedef struct sac_output_settings {
     int moments;                         // pictures in the report, 1..64
     float overlay_high;                  // score at the top of the overlay's curve
     int64_t frames;                      // expected number for the overlay's curve, 0: unknown
+    const sac_calibration *calibration;  // of the model: adds score_calibrated; NULL: none
 } sac_output_settings;
 
 typedef struct sac_outputs sac_outputs;
@@ -32,8 +34,8 @@ SAC_NODISCARD sac_status sac_outputs_open(sac_outputs **outputs,
 bool sac_outputs_want_pixels(const sac_outputs *outputs);
 // Next result in order, pixels u8 [height][width][channels] of that frame (may be NULL unless
 // wanted).
-//   CSV         frame,time_s,score,score_smoothed,peak_x,peak_y[,source]; frames from 0, the peak
-//               in pixels of the source's first frame
+//   CSV         frame,time_s,score,score_smoothed[,score_calibrated],peak_x,peak_y[,source]; frames
+//               from 0, the peak in pixels of the source's first frame
 //   JSON lines  the same as members
 //   maps        f32 [frames][16][16]
 // SAC_ERROR_IO, SAC_ERROR_BACKEND (video encoder), SAC_ERROR_MEMORY.

@@ -7,6 +7,7 @@ endif()
 
 sac_test(student_preprocess LIBS saccade_student LABELS student)
 sac_test(student_model LIBS saccade_student LABELS student)
+sac_test(student_calibration LIBS saccade_student LABELS student)
 sac_test(student_runtime LIBS saccade_student LABELS student TIMEOUT 300)
 sac_test(student_split LIBS saccade_student LABELS student)
 sac_test(student_pool LIBS saccade_student LABELS student TIMEOUT 300)
@@ -18,3 +19,4 @@ sac_cli_test(student_run_bad TOOLS student-run make-model LABELS student TIMEOUT
 sac_cli_test(student_info TOOLS student-info make-model LABELS student)
 sac_cli_test(bench_peers TOOLS student-bench make-model TIMEOUT 600)
 sac_cli_test(student_ped2 TOOLS student-run student-bench LABELS slow)
+sac_cli_test(student_calibrate TOOLS student-calibrate student-run student-info make-model LABELS student TIMEOUT 300)

@@ -15,6 +15,7 @@
 #include "core/tool.h"
 #include "nn/infer.h"
 #include "saccade/version.h"
+#include "student/calibration.h"
 #include "student/engine.h"
 #include "student/model.h"
 #include "student/onnx_file.h"
@@ -318,7 +319,25 @@ static const char *automatic_precision(const sac_model *model) {
     return model->quant != NULL && sac_quant_cpu_is_fast() ? "int8" : "f32";
 }
 
-static void print_text(const sac_model *model, const char *path, const summary *sum) {
+static void print_calibration(const sac_calibration *calibration) {
+    sac_calibration_info info;
+    sac_far budget;
+    sac_operating_point point;
+    sac_calibration_get_info(calibration, &info);
+    printf("calibration\n");
+    printf("  normal video             %.3g hours, %" PRId64 " frames of %" PRId64
+           " sources at %.3g frames/s\n",
+           info.hours, info.frames, info.sources, info.frame_rate);
+    printf("  certifies                no fewer than %.3g false alarms per day at %g %%\n",
+           24.0 * info.lowest_per_hour, 100.0 * info.confidence);
+    if (info.budget[0] != '\0' && sac_far_parse(&budget, info.budget, "", NULL) >= 0 &&
+        sac_calibration_threshold(&point, calibration, &budget, "", NULL) >= 0)
+        printf("  default threshold        %.6f for %s (at most %.3g per day)\n",
+               (double)point.threshold, info.budget, 24.0 * point.bound_per_hour);
+}
+
+static void print_text(const sac_model *model, const char *path, const summary *sum,
+                       const sac_calibration *calibration) {
     const sac_preprocess *p = &model->preprocess;
     char *clean = sac_text_utf8(path);
     printf("%s\n", clean != NULL ? clean : path);
@@ -332,13 +351,13 @@ static void print_text(const sac_model *model, const char *path, const summary *
     if (model->quant != NULL)
         printf("  int8                     scales of %d activations\n",
                sac_quant_count(model->quant));
-    if (model->calibration != NULL) printf("  calibration              stored\n");
     printf("  here                     runs in %s, instruction set %s\n",
            automatic_precision(model), sac_nn_isa());
     if (json_object_size(model->provenance) > 0) {
         printf("provenance\n");
         print_value("", model->provenance, 0);
     }
+    if (calibration != NULL) print_calibration(calibration);
     int width = 5;
     for (int i = 0; i < sum->count; i++) {
         int length = (int)strlen(sum->layers[i].node->name);
@@ -433,10 +452,15 @@ int main(int argc, char **argv) {
     sac_model *model = NULL;
     summary sum = {0};
     verifications v = {0};
-    char *kernels = NULL;
+    char *kernels = NULL, *place = NULL;
+    sac_calibration *calibration = NULL;
     const char *path = parsed.positional[0];
     SAC_TRY(sac_model_load(&model, path, &error));
     SAC_TRY(summarise(&sum, model, &error));
+    if (model->calibration != NULL) {
+        SAC_TRY_ALLOC(place = sac_format("%s: metadata \"calibration\"", path));
+        SAC_TRY(sac_calibration_from_json(&calibration, model->calibration, place, &error));
+    }
     if (s.onnx != NULL) {
         const bool int8 = s.onnx_precision == 1;
         const sac_model_onnx_options onnx = {.input_u8 = s.onnx_input == 1,
@@ -456,7 +480,7 @@ int main(int argc, char **argv) {
     if (s.tool.json) {
         SAC_TRY(print_json(model, path, &sum, s.verify ? &v : NULL, kernels, &error));
     } else {
-        print_text(model, path, &sum);
+        print_text(model, path, &sum, calibration);
         if (kernels != NULL) printf("steps on %s\n%s", sac_nn_backend_version(), kernels);
         if (s.verify) {
             print_verification("f32", &v.of[0]);
@@ -482,6 +506,8 @@ fail:
     if (status < 0) code = sac_tool_fail(command.name, status, &error);
     sac_free(kernels);
     sac_free(sum.layers);
+    sac_calibration_close(&calibration);
+    sac_free(place);
     sac_model_close(&model);
     sac_options_close(&parsed);
     return code;

@@ -19,6 +19,7 @@
 #include "core/tool.h"
 #include "saccade/version.h"
 #include "saccade/video.h"
+#include "student/calibration.h"
 #include "student/events.h"
 #include "student/outputs.h"
 #include "student/runtime.h"
@@ -27,7 +28,8 @@ typedef struct settings {
     sac_tool_settings tool;
     const char *model, *size, *format;
     const char *csv, *jsonl, *maps, *overlay, *report;
-    double threshold, smoothing_sigma, frame_rate, overlay_high, timeout_s;
+    const char *threshold, *far;
+    double smoothing_sigma, frame_rate, overlay_high, timeout_s;
     int64_t smoothing_taps, max_frames, moments, decode_threads, queue, jobs, lowres;
     int backend;                                  // 0 onednn, 1 ref
     int precision, skip_loop_filter, skip_frames; // as the enumerations count
@@ -95,14 +97,13 @@ static const sac_option options[] = {
      .argument = "SCORE",
      .help = "score at the top of the overlay's curve"},
     {.name = "", .help = "Scoring"},
-    {.name = "threshold",
-     .type = SAC_OPTION_REAL,
-     .offset = offsetof(settings, threshold),
-     .number = -1,
-     .min = -1,
-     .max = 1,
-     .argument = "SCORE",
-     .help = "report events: runs of frames whose smoothed score reaches SCORE; negative: none"},
+    TEXT_OPTION(threshold, 0, "SCORE|auto",
+                "report events: runs of frames whose smoothed score reaches SCORE, 0 to 1; auto: "
+                "the threshold of the false-alarm budget that student-calibrate stored; negative, "
+                "the default: none"),
+    TEXT_OPTION(far, 0, "N/TIME",
+                "report events at the threshold that keeps false alarms within N per hour, day or "
+                "week (2/day), as far as the model's calibration can certify that"),
     {.name = "smoothing-sigma",
      .type = SAC_OPTION_REAL,
      .offset = offsetof(settings, smoothing_sigma),
@@ -186,10 +187,13 @@ static const sac_command command = {
         "Clips may be as short\n"
         "as one frame: the border frames stand in for those that are missing. Each of --threads "
         "computes frames of its\n"
-        "own; scores do not depend on how many there are.\n\n"
+        "own; scores do not depend on how many there are. A model that student-calibrate has seen "
+        "adds the column\n"
+        "score_calibrated.\n\n"
         "  student-run -m ped2.safetensors clip.mp4 --csv scores.csv --quiet\n"
         "  student-run -m ped2.safetensors Test/Test001 --report report.html --threshold 0.4\n"
         "  student-run -m ped2.safetensors *.mp4 --csv out/{}.csv --overlay out/\n"
+        "  student-run -m calibrated.safetensors night.mp4 --far 2/day\n"
         "  student-run -m ped2.safetensors /dev/video0 --format v4l2 --jsonl -",
     .options = options,
     .min_positional = 1,
@@ -301,6 +305,9 @@ typedef struct run {
     const char *const *sources;
     int64_t source_count;
     json_t *settings_json, *model_json; // for reports and --json
+    sac_calibration *calibration;       // of the model, NULL: it has none, or other smoothing
+    double threshold;                   // of events; negative: none
+    double merge_gap_s;                 // with a calibrated threshold
     watcher watcher;
     bool csv_on_stdout, text_to_stderr;
 
@@ -349,7 +356,7 @@ static sac_status take_results(job *j, const waiting *kept, bool all, sac_error 
         const uint8_t *pixels =
             kept->pixels != NULL ? kept->pixels + result.frame % kept->slots * kept->size : NULL;
         SAC_TRY(sac_outputs_frame(j->outputs, &result, pixels, error));
-        if (s->threshold >= 0.0) {
+        if (j->run->threshold >= 0.0) {
             SAC_TRY(
                 sac_events_push(&o->events, result.frame, result.time_s, result.score_smoothed));
         }
@@ -478,7 +485,7 @@ static sac_status commit(run *r, const char *source, sac_outputs **outputs, cons
             sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for its summary", source);
         goto fail;
     }
-    const sac_output_notes notes = {.events = r->settings->threshold >= 0.0 ? &o->events : NULL,
+    const sac_output_notes notes = {.events = r->threshold >= 0.0 ? &o->events : NULL,
                                     .frames_per_second = rate(o->frames, o->wall_s),
                                     .interrupted = o->interrupted,
                                     .source = about,
@@ -499,7 +506,8 @@ static sac_status open_outputs(sac_outputs **outputs, run *r, int64_t index, con
     sac_output_settings wanted = {.source = source,
                                   .moments = (int)r->settings->moments,
                                   .overlay_high = (float)r->settings->overlay_high,
-                                  .frames = expected};
+                                  .frames = expected,
+                                  .calibration = r->calibration};
     for (int kind = 0; kind < SAC_OUTPUT_COUNT; kind++) {
         wanted.paths[kind] = sac_output_names_get(&r->names, index, (sac_output_kind)kind);
         if (wanted.paths[kind] != NULL && strcmp(wanted.paths[kind], "-") == 0 &&
@@ -594,7 +602,7 @@ static void *run_job(void *user) {
         outcome *o = &r->outcomes[index];
         j->o = o;
         j->source = r->sources[index];
-        o->events = SAC_EVENTS((float)r->settings->threshold);
+        o->events = (sac_events){.threshold = (float)r->threshold, .merge_gap_s = r->merge_gap_s};
         sac_error error = {0};
         const sac_status status = run_source(j, index, &error);
         pthread_mutex_lock(&r->lock);
@@ -638,8 +646,10 @@ static json_t *outcome_json(const run *r, int64_t index, const char *source, con
                                                (json_int_t)o->max_smoothed_frame, "time_s",
                                                sac_json_number(o->max_smoothed_time_s))) != 0;
     }
-    if (r->settings->threshold >= 0.0) {
-        failed = failed || json_object_set_new(json, "events", sac_events_to_json(&o->events)) != 0;
+    if (r->threshold >= 0.0) {
+        failed = failed ||
+                 json_object_set_new(json, "threshold", sac_json_number(r->threshold)) != 0 ||
+                 json_object_set_new(json, "events", sac_events_to_json(&o->events)) != 0;
     }
     failed = failed || json_object_set_new(json, "timing", timing_json(r, o)) != 0;
     if (failed) goto fail;
@@ -665,9 +675,9 @@ static void print_summary(const run *r, int64_t index, const char *source, const
             sac_text_duration(at, sizeof at, o->max_time_s), o->max_frame, (double)o->max_smoothed);
     fprintf(out, " at %s (frame %" PRId64 ")\n",
             sac_text_duration(at, sizeof at, o->max_smoothed_time_s), o->max_smoothed_frame);
-    if (r->settings->threshold >= 0.0) {
+    if (r->threshold >= 0.0) {
         fprintf(out, "  %" PRId64 " event%s at threshold %.4g\n", o->events.count,
-                o->events.count == 1 ? "" : "s", r->settings->threshold);
+                o->events.count == 1 ? "" : "s", r->threshold);
         for (int64_t i = 0; i < o->events.count; i++) {
             const sac_event *e = &o->events.items[i];
             fprintf(out,
@@ -744,6 +754,66 @@ static json_t *describe_model(const run *r) {
     return json;
 }
 
+// The calibration, if the model has one that fits the smoothing, and the threshold of events.
+static sac_status take_calibration(run *r, sac_error *error) {
+    sac_status status = SAC_OK;
+    const settings *s = r->settings;
+    const json_t *json = sac_student_pool_model(r->pool)->calibration;
+    const bool automatic = s->threshold != NULL && strcmp(s->threshold, "auto") == 0;
+    char *place = NULL;
+    sac_calibration_info info = {0};
+    sac_far budget;
+    if (json != NULL) {
+        SAC_TRY_ALLOC(place = sac_format("%s: metadata \"calibration\"", s->model));
+        SAC_TRY(sac_calibration_from_json(&r->calibration, json, place, error));
+        sac_calibration_get_info(r->calibration, &info);
+        sac_smoothing_options used = {.kind = SAC_SMOOTHING_CAUSAL,
+                                      .sigma = s->smoothing_sigma,
+                                      .taps = (int)s->smoothing_taps};
+        SAC_TRY(sac_smoothing_resolve(&used, &used));
+        if (used.taps != info.smoothing.taps || fabs(used.sigma - info.smoothing.sigma) > 1e-9) {
+            if (automatic || s->far != NULL)
+                SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                      "%s was calibrated with smoothing sigma %g over %d frames: "
+                                      "its thresholds mean nothing with %g over %d",
+                                      s->model, info.smoothing.sigma, info.smoothing.taps,
+                                      used.sigma, used.taps));
+            sac_calibration_close(&r->calibration); // a column of wrong numbers helps nobody
+        }
+    }
+    r->threshold = -1.0;
+    if (automatic || s->far != NULL) {
+        sac_operating_point point;
+        if (s->threshold != NULL && s->far != NULL)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                  "--threshold and --far exclude each other"));
+        // Its own mistakes come before the model's.
+        if (s->far != NULL) SAC_TRY(sac_far_parse(&budget, s->far, "--far", error));
+        if (r->calibration == NULL)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                  "%s has no calibration: run student-calibrate with normal video "
+                                  "first",
+                                  s->model));
+        if (automatic && info.budget[0] == '\0')
+            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                  "--threshold auto: %s was calibrated without --far; name a "
+                                  "budget with --far N/TIME",
+                                  s->model));
+        if (automatic) SAC_TRY(sac_far_parse(&budget, info.budget, "budget", error));
+        SAC_TRY(sac_calibration_threshold(&point, r->calibration, &budget, "--far", error));
+        r->threshold = (double)point.threshold;
+        r->merge_gap_s = info.merge_gap_s;
+    } else if (s->threshold != NULL &&
+               (!sac_number_real(s->threshold, &r->threshold) || r->threshold > 1.0)) {
+        SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                              "--threshold '%.40s': a number up to 1 or auto was expected",
+                              s->threshold));
+    }
+fail:
+    sac_free(place);
+    return status;
+}
+
 static sac_status prepare(run *r, const char *const *sources, sac_error *error) {
     sac_status status = SAC_OK;
     const settings *s = r->settings;
@@ -785,6 +855,7 @@ static sac_status prepare(run *r, const char *const *sources, sac_error *error) 
     const sac_student_pool_options workers = {.workers = r->threads, .pin = s->pin};
     SAC_TRY(sac_student_pool_open(&r->pool, s->model, &student, &workers, error));
     sac_student_pool_get_info(r->pool, &r->info);
+    SAC_TRY(take_calibration(r, error));
     SAC_TRY(
         sac_output_names_resolve(&r->names, patterns, sources, r->source_count, s->model, error));
     r->settings_json = sac_options_to_json(&command, s);
@@ -924,6 +995,7 @@ fail:
         sac_events_close(&r.outcomes[i].events);
     sac_free(r.outcomes);
     sac_student_pool_close(&r.pool);
+    sac_calibration_close(&r.calibration);
     sac_output_names_close(&r.names);
     json_decref(r.settings_json);
     json_decref(r.model_json);
