@@ -16,3 +16,11 @@ endforeach()
 sac_fuzz(picture LIBS saccade_video saccade_ffmpeg SECONDS 4)
 sac_fuzz(video LIBS saccade_video saccade_ffmpeg SECONDS 6)
 sac_test(video_flow LIBS saccade_video saccade_core SOURCES flow_scenes.c)
+
+# One data set in every layout, for the CLI test of the tools.
+if(TARGET saccade_dataset)
+    add_executable(tool_make-layouts make_layouts.c)
+    set_target_properties(tool_make-layouts PROPERTIES OUTPUT_NAME make-layouts RUNTIME_OUTPUT_DIRECTORY "${SACCADE_TEST_BIN}")
+    target_link_libraries(tool_make-layouts PRIVATE saccade_dataset saccade_matio)
+endif()
+sac_cli_test(layouts TOOLS teach distill student-bench student-calibrate synth make-model make-layouts TIMEOUT 600)

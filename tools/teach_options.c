@@ -16,7 +16,8 @@ static const char GROUP[] = "Teacher ";
 static const sac_option options[] = {
     {.name = "", .help = "What to learn from"},
     {.name = "dataset", .letter = 'i', .type = SAC_OPTION_TEXT, AT(dataset),
-     .argument = "DIR", .help = "data set; auto:DIR, ucsd:DIR or generic:DIR names its layout"},
+     .argument = "DIR", .help = "data set in one of the layouts below, or a folder that holds one; LAYOUT:DIR names "
+             "the layout"},
     {.name = "detector", .type = SAC_OPTION_TEXT, AT(detector),
      .text = "motion", .argument = "LIST",
      .help = "motion, flow, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), "
@@ -186,7 +187,25 @@ const sac_command teach_command = {
         "--overlays runs/yolo/videos\n"
         "  teach --dataset UCSDped2 --preset hour -o runs/hour\n"
         "  teach --dataset UCSDped2 --from runs/motion -o runs/again\n\n"
-        "A run that was stopped or killed continues with the same command and --resume.",
+        "A run that was stopped or killed continues with the same command and --resume.\n\n"
+        "Layouts of data sets, found by their structure; some of the clips are enough:\n"
+        "  ucsd          Train/Train001/, Test/Test001/, Test/Test001_gt/ pictures; Test/*.m "
+        "ranges\n"
+        "  avenue        training_videos/01.avi, testing_videos/01.avi, testing_label_mask/"
+        "1_label.mat\n"
+        "                (also in ground_truth_demo/, here or beside)\n"
+        "  shanghaitech  training/videos/01_001.avi, testing/frames/01_0014/000.jpg,\n"
+        "                testing/test_frame_mask/01_0014.npy, testing/test_pixel_mask/01_0014.npy\n"
+        "  ubnormal      SceneS/normal_scene_S_scenario_K.mp4, "
+        "SceneS/abnormal_scene_S_scenario_K.mp4 and\n"
+        "                its _annotations/; halves by the published lists of video names if they "
+        "are there\n"
+        "  mirror        training/frames/CLIP/000.jpg, testing/frames/CLIP/000.jpg, SET.mat with "
+        "gt 2xK\n"
+        "  generic       train/ and test/ with videos or folders of pictures; labels CLIP.txt or "
+        "CLIP.npy\n"
+        "                beside the test clips, one value a frame, or labels.csv with "
+        "video,start,end",
     .options = options,
     .min_positional = 0,
     .max_positional = 0,
