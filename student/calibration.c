@@ -48,7 +48,7 @@ static double poisson_cdf(int64_t n, double mu) {
         const double term = exp((double)k * log(mu) - mu - lgamma((double)k + 1.0));
         sum += term;
         // Below the mode terms shrink towards k = 0.
-        if ((double)k < mu && term < sum * 1e-18) break;
+        if ((double)k < mu && term <= sum * 1e-18) break;
     }
     return sum < 1.0 ? sum : 1.0;
 }
