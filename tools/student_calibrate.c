@@ -228,9 +228,11 @@ static sac_status print_json(const sac_calibration *calibration, const char *out
 
 // Keeps the calibration and what it was made of.
 static sac_status store(sac_model *model, const sac_calibration *calibration,
-                        const sac_dataset *dataset, const char *out, sac_error *error) {
+                        const sac_dataset *dataset, const char *precision, const char *out,
+                        sac_error *error) {
     json_t *json = sac_calibration_to_json(calibration);
-    json_t *made = json_pack("{s:s, s:s}", "version", sac_version(), "commit", sac_commit());
+    json_t *made = json_pack("{s:s, s:s, s:s}", "version", sac_version(), "commit", sac_commit(),
+                             "precision", precision);
     bool failed = json == NULL || made == NULL;
     if (!failed && dataset != NULL)
         failed = json_object_set_new(made, "dataset", json_string(dataset->name)) != 0 ||
@@ -254,6 +256,7 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     sac_dataset *dataset = NULL;
     sac_calibrator *calibrator = NULL;
     sac_calibration *calibration = NULL;
+    sac_student_info about;
     sac_far budget;
     const char *out = s->output != NULL ? s->output : s->model;
     const sac_logger logger = sac_tool_logger(command.name, s->tool.quiet);
@@ -270,6 +273,7 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     if (s->far != NULL) SAC_TRY(sac_far_parse(&budget, s->far, "--far", error));
     SAC_TRY(sac_model_load(&model, s->model, error));
     SAC_TRY(sac_student_open(&student, s->model, &wanted, error));
+    sac_student_get_info(student, &about);
     SAC_TRY(sac_calibrator_create(&calibrator, &how, error));
     if (s->dataset != NULL) {
         SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
@@ -288,7 +292,7 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     SAC_TRY(sac_calibrator_finish(&calibration, calibrator, error));
     if (s->far != NULL)
         SAC_TRY(sac_calibration_set_budget(calibration, &budget, s->far, "--far", error));
-    SAC_TRY(store(model, calibration, dataset, out, error));
+    SAC_TRY(store(model, calibration, dataset, sac_precision_name(about.precision), out, error));
     if (s->tool.json)
         SAC_TRY(print_json(calibration, out, error));
     else

@@ -343,7 +343,6 @@ typedef struct waiting {
 
 static sac_status take_results(job *j, const waiting *kept, bool all, sac_error *error) {
     sac_status status = SAC_OK;
-    const settings *s = j->run->settings;
     outcome *o = j->o;
     for (;;) {
         sac_result result;
