@@ -92,6 +92,6 @@ expect 2 'backend' -m m.safetensors clip.mkv --csv o.csv --backend cuda
 expect 2 'moments' -m m.safetensors clip.mkv --csv o.csv --moments 0
 expect 2 'taps' -m m.safetensors clip.mkv --csv o.csv --smoothing-taps 65
 expect 2 'bogus' -m m.safetensors clip.mkv --csv o.csv --bogus
-"$bin/student-run" --help | grep -q -- '--threshold' || fail "--help"
+"$bin/student-run" --help > out && grep -q -- '--threshold' out && grep -q -- '--far' out || fail "--help"
 "$bin/student-run" --version | grep -q 'student-run [0-9]' || fail "--version"
 echo ok
