@@ -23,6 +23,7 @@ sac_status sac_model_facts_read(sac_model_facts *facts, const char *path, sac_er
     facts->width = model->preprocess.width;
     facts->height = model->preprocess.height;
     facts->parameters = sac_params_elements(model->params, true);
+    facts->int8 = model->quant != NULL;
     for (int i = 0; i < sac_net_count(model->net); i++) facts->macs += sac_net_macs(model->net, i);
     if (stat(path, &file) == 0) facts->file_bytes = (int64_t)file.st_size;
     const json_t *minutes =
@@ -37,10 +38,11 @@ fail:
 
 // ---- accuracy ----------------------------------------------------------------------------------
 
-sac_status sac_accuracy_measure(sac_accuracy *accuracy, const char *path, int threads,
-                                const sac_dataset *dataset, const sac_clip_selection *selection,
-                                const sac_region_truth *truth, const sac_logger *logger,
-                                const sac_score_progress *progress, sac_error *error) {
+sac_status sac_accuracy_measure(sac_accuracy *accuracy, const char *path, sac_precision precision,
+                                int threads, const sac_dataset *dataset,
+                                const sac_clip_selection *selection, const sac_region_truth *truth,
+                                const sac_logger *logger, const sac_score_progress *progress,
+                                sac_error *error) {
     sac_eval_options conventions[SAC_ASSESS_SMOOTHINGS];
     sac_eval_report report = {0};
     sac_score_set set = {0};
@@ -48,8 +50,8 @@ sac_status sac_accuracy_measure(sac_accuracy *accuracy, const char *path, int th
     const bool regions = truth != NULL && truth->clips != NULL;
     for (int i = 0; i < SAC_ASSESS_SMOOTHINGS; i++)
         conventions[i] = (sac_eval_options){.smoothing = {.kind = (sac_smoothing)i}};
-    SAC_TRY(sac_score_set_model(&set, path, threads, regions, NULL, selection, logger, progress,
-                                error));
+    SAC_TRY(sac_score_set_model(&set, path, precision, threads, regions, NULL, selection, logger,
+                                progress, error));
     SAC_TRY(sac_eval_report_make(&report, dataset, selection, truth, &set, 1, conventions,
                                  SAC_ASSESS_SMOOTHINGS, error));
     for (int i = 0; i < SAC_ASSESS_SMOOTHINGS; i++) {
@@ -121,11 +123,13 @@ static void runner_close(runner *r) {
     sac_prepared_close(&r->prepared);
 }
 
-static sac_status runner_open(runner *r, const char *model, const sac_model_speed_options *o,
+static sac_status runner_open(runner *r, int64_t m, const sac_model_speed_options *o,
                               sac_error *error) {
+    const char *model = o->models[m];
     sac_student_options options = sac_student_default_options();
     sac_status status;
     options.logger = o->logger;
+    if (o->precisions != NULL) options.precision = o->precisions[m];
     options.threads = 1;
     for (int i = 0; i < o->threads; i++)
         SAC_TRY(sac_student_open(&r->workers[i], model, &options, error));
@@ -160,7 +164,7 @@ sac_status sac_model_speeds_measure(sac_model_speed *speeds, double *decode,
     SAC_TRY(check(options, error));
     SAC_TRY_ALLOC(runners = sac_calloc(options->count, sizeof *runners));
     for (int64_t m = 0; m < options->count; m++)
-        SAC_TRY(runner_open(&runners[m], options->models[m], options, error));
+        SAC_TRY(runner_open(&runners[m], m, options, error));
     // Round -1 warms up.
     for (int round = -1; round < options->rounds; round++) {
         const double seconds = round < 0 ? fmin(0.2, options->seconds) : options->seconds;

@@ -24,7 +24,9 @@ typedef struct sac_accuracy {
 typedef struct sac_model_facts {
     char arch[64];
     int width, height;
-    int64_t parameters, macs, file_bytes;
+    bool int8;                // holds scales, so that it runs in int8 too
+    int64_t parameters, macs; // macs: of the whole network
+    int64_t file_bytes;
     double training_minutes; // as the model file says; NaN: it does not
 } sac_model_facts;
 
@@ -33,12 +35,10 @@ SAC_NODISCARD sac_status sac_model_facts_read(sac_model_facts *facts, const char
                                               sac_error *error);
 // Runs the model over the selection. `truth` NULL or without clips: no RBDC and TBDC. Errors of
 // sac_score_set_model and sac_eval_report_make.
-SAC_NODISCARD sac_status sac_accuracy_measure(sac_accuracy *accuracy, const char *path, int threads,
-                                              const sac_dataset *dataset,
-                                              const sac_clip_selection *selection,
-                                              const sac_region_truth *truth,
-                                              const sac_logger *logger,
-                                              const sac_score_progress *progress, sac_error *error);
+SAC_NODISCARD sac_status sac_accuracy_measure(
+    sac_accuracy *accuracy, const char *path, sac_precision precision, int threads,
+    const sac_dataset *dataset, const sac_clip_selection *selection, const sac_region_truth *truth,
+    const sac_logger *logger, const sac_score_progress *progress, sac_error *error);
 // {"micro": {"none": x, ...}, "macro": {...}, "rbdc", "tbdc"}, null for NaN; the reverse checks
 // ranges: SAC_ERROR_FORMAT naming `file`.
 json_t *sac_accuracy_json(const sac_accuracy *accuracy);
@@ -48,12 +48,13 @@ SAC_NODISCARD sac_status sac_accuracy_from_json(sac_accuracy *accuracy, const js
 #define SAC_ASSESS_ROUNDS 100
 // Frames per second of one model, the rounds in order.
 typedef struct sac_model_speed {
-    double alone[SAC_ASSESS_ROUNDS]; // prepared frames to scores
+    double alone[SAC_ASSESS_ROUNDS]; // prepared planes to scores
     double file[SAC_ASSESS_ROUNDS];  // one file to scores
 } sac_model_speed;
 
 typedef struct sac_model_speed_options {
-    const char *const *models; // [count] paths
+    const char *const *models;       // [count] paths
+    const sac_precision *precisions; // [count]; NULL: AUTO for all
     int64_t count;
     sac_timing_source source;
     int threads;    // 1..SAC_TIMING_WORKERS
@@ -65,7 +66,7 @@ typedef struct sac_model_speed_options {
     void *user;
 } sac_model_speed_options;
 
-// Every model in every round, so that their ratios can be trusted: alone with one worker a thread;
+// Every model in every round, so that their ratios can be trusted: alone as streams, one a thread;
 // file to score in sequence for one thread, pipelined (decoding on a thread of its own, threads - 1
 // for the student) for more.
 //   speeds  [count]

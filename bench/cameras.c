@@ -15,6 +15,7 @@
 #include "core/memory.h"
 #include "core/time.h"
 #include "saccade/video.h"
+#include "student/runtime.h"
 
 // A worker this far behind will not catch up within a trial.
 #define HOPELESS_S 3.0
@@ -22,7 +23,9 @@
 typedef struct stream {
     sac_student *student;
     sac_video *video; // when decoding
-    int64_t read;     // frames taken from the source since it was opened, or from memory
+    sac_preprocessor *preprocessor;
+    uint8_t *plane; // [H][W] of the network
+    int64_t read;   // frames taken from the source since it was opened, or from memory
 } stream;
 
 typedef struct cluster {
@@ -61,6 +64,7 @@ static sac_status stream_rewind(stream *s, const cluster *site, sac_error *error
     if (!site->options->decoding) return SAC_OK;
     sac_video_options video = sac_video_default_options();
     video.channels = 1;
+    video.luma = true;
     video.threads = site->options->source.decode_threads;
     video.queue = 0;
     video.format = site->options->source.format;
@@ -72,26 +76,24 @@ static sac_status stream_rewind(stream *s, const cluster *site, sac_error *error
 static sac_status stream_step(stream *s, const cluster *site, sac_error *error) {
     sac_status status;
     sac_result result;
-    const uint8_t *pixels;
-    int width = site->raw.width, height = site->raw.height;
     if (site->options->decoding) {
-        sac_frame frame;
-        SAC_TRY(sac_video_read(s->video, &frame, error));
+        sac_luma_frame frame;
+        SAC_TRY(sac_video_read_luma(s->video, &frame, error));
         if (status == SAC_EOF) {
             SAC_TRY(stream_rewind(s, site, error));
-            SAC_TRY(sac_video_read(s->video, &frame, error));
+            SAC_TRY(sac_video_read_luma(s->video, &frame, error));
             if (status == SAC_EOF)
                 SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "%s: no frames",
                                       site->options->source.path));
         }
-        pixels = frame.data;
-        width = frame.width;
-        height = frame.height;
+        SAC_TRY(sac_preprocessor_luma(s->preprocessor, s->plane, &frame.luma));
+        SAC_TRY(sac_student_push_plane(s->student, s->plane, 0.0, error));
     } else {
-        pixels = site->raw.pixels + s->read % site->raw.count * width * height;
+        const int width = site->raw.width, height = site->raw.height;
+        const uint8_t *pixels = site->raw.pixels + s->read % site->raw.count * width * height;
+        SAC_TRY(sac_student_push(s->student, pixels, width, height, 1, 0.0, error));
     }
     s->read++;
-    SAC_TRY(sac_student_push(s->student, pixels, width, height, 1, 0.0, error));
     do {
         SAC_TRY(sac_student_pull(s->student, &result, error));
     } while (status == SAC_OK);
@@ -105,10 +107,14 @@ static sac_status open_streams(cluster *site, int count, sac_error *error) {
     sac_student_options options = sac_student_default_options();
     options.threads = 1;
     options.logger = site->options->logger;
+    options.precision = site->options->precision;
     while (site->open < count) {
         stream *s = &site->streams[site->open];
         SAC_TRY(sac_student_open(&s->student, site->options->model, &options, error));
         site->open++;
+        const sac_preprocess *preprocess = &sac_student_model(s->student)->preprocess;
+        SAC_TRY(sac_preprocessor_create(&s->preprocessor, preprocess));
+        SAC_TRY_ALLOC(s->plane = sac_calloc((int64_t)preprocess->width * preprocess->height, 1));
         SAC_TRY(stream_rewind(s, site, error));
         // First frames, in which buffers are made, are not timed.
         sac_student_info info;
@@ -349,6 +355,8 @@ fail:
     for (int i = 0; site.streams != NULL && i < options->most; i++) {
         sac_student_close(&site.streams[i].student);
         sac_video_close(&site.streams[i].video);
+        sac_preprocessor_close(&site.streams[i].preprocessor);
+        sac_free(site.streams[i].plane);
     }
     sac_free(site.streams);
     sac_raw_frames_close(&site.raw);

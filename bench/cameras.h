@@ -13,6 +13,7 @@
 
 typedef struct sac_cameras_options {
     const char *model;
+    sac_precision precision;
     sac_timing_source source;
     bool decoding;      // true: every stream decodes the source itself; false: the streams get
                         // decoded frames of the source's size from memory

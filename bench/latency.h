@@ -14,6 +14,7 @@
 
 typedef struct sac_latency_options {
     const char *model;
+    sac_precision precision;
     sac_timing_source source;
     int threads;    // 0: all cores
     int rounds;     // 1..SAC_LATENCY_ROUNDS, 5

@@ -92,6 +92,7 @@ void sac_machine_describe(sac_machine *machine) {
         machine->cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (machine->cores < 1) machine->cores = 1;
     set_text(machine->backend, sizeof machine->backend, sac_nn_backend_version());
+    set_text(machine->isa, sizeof machine->isa, NULL);
 #ifdef __clang__
     set_text(machine->compiler, sizeof machine->compiler, __VERSION__);
 #else
@@ -102,11 +103,11 @@ void sac_machine_describe(sac_machine *machine) {
 }
 
 json_t *sac_machine_json(const sac_machine *machine) {
-    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:o}", "cpu", machine->cpu,
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:o}", "cpu", machine->cpu,
                      "instructions", machine->instructions, "cores", machine->cores, "backend",
-                     machine->backend, "compiler", machine->compiler, "system", machine->system,
-                     "load_before", sac_json_number(machine->load_before), "load_after",
-                     sac_json_number(machine->load_after));
+                     machine->backend, "isa", machine->isa, "compiler", machine->compiler, "system",
+                     machine->system, "load_before", sac_json_number(machine->load_before),
+                     "load_after", sac_json_number(machine->load_after));
 }
 
 sac_status sac_memory_rate(double *gigabytes_s, double seconds, sac_error *error) {

@@ -12,6 +12,8 @@ typedef struct sac_machine {
     char instructions[128]; // those of the vector extensions that matter, "avx2 avx512_vnni"
     int cores;              // this process may run on
     char backend[64];       // "oneDNN 3.2.0"
+    char isa[64];           // what the backend uses here, "avx512_core_vnni"; "unknown" before a
+                            // student was opened
     char compiler[128], system[128];
     double load_before, load_after; // one-minute load average; NaN when unknown
 } sac_machine;

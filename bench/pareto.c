@@ -26,29 +26,47 @@ static char *name_of(const char *path) {
     return name;
 }
 
+// `name` taken over; a number behind it where another model has it: "student.safetensors" of two
+// folders.
+static sac_status add_point(sac_pareto *pareto, const char *path, char *name, int64_t number,
+                            sac_precision precision, const sac_model_facts *facts) {
+    sac_pareto_point *p = &pareto->points[pareto->count];
+    const char *behind = precision == SAC_PRECISION_INT8 ? " int8" : "";
+    bool taken = false;
+    if (name == NULL) return SAC_ERROR_MEMORY;
+    for (int64_t k = 0; k < pareto->count; k++)
+        taken |= strcmp(pareto->points[k].path, path) != 0 &&
+                 strncmp(pareto->points[k].name, name, strlen(name)) == 0 &&
+                 (pareto->points[k].name[strlen(name)] == '\0' ||
+                  strcmp(pareto->points[k].name + strlen(name), " int8") == 0);
+    *p = (sac_pareto_point){.path = path, .precision = precision, .facts = *facts};
+    p->name = taken ? sac_format("%s #%lld%s", name, (long long)number, behind)
+                    : sac_format("%s%s", name, behind);
+    sac_free(name);
+    if (p->name == NULL) return SAC_ERROR_MEMORY;
+    pareto->count++;
+    return SAC_OK;
+}
+
 sac_status sac_pareto_open(sac_pareto *pareto, const char *const *models, int64_t count,
                            sac_error *error) {
     sac_status status;
+    int64_t room;
     memset(pareto, 0, sizeof *pareto);
     pareto->decode_fps = (double)NAN;
-    SAC_TRY_ALLOC(pareto->points = sac_calloc(count, sizeof *pareto->points));
-    pareto->count = count;
+    if (!sac_mul(count, 2, &room)) room = -1;
+    SAC_TRY_ALLOC(pareto->points = sac_calloc(room, sizeof *pareto->points));
     for (int64_t i = 0; i < count; i++) {
-        sac_pareto_point *p = &pareto->points[i];
-        p->path = models[i];
-        SAC_TRY(sac_model_facts_read(&p->facts, models[i], error));
-        SAC_TRY_ALLOC(p->name = name_of(models[i]));
-        for (int64_t k = 0; k < i; k++) {
+        sac_model_facts facts;
+        for (int64_t k = 0; k < i; k++)
             if (strcmp(models[k], models[i]) == 0)
                 SAC_TRY(
                     sac_error_set(error, SAC_ERROR_ARGUMENT, i, "%s is given twice", models[i]));
-            if (strcmp(pareto->points[k].name, p->name) != 0) continue;
-            // "student.safetensors" of two folders
-            char *longer = sac_format("%s #%lld", p->name, (long long)(i + 1));
-            SAC_TRY_ALLOC(longer);
-            sac_free(p->name);
-            p->name = longer;
-        }
+        SAC_TRY(sac_model_facts_read(&facts, models[i], error));
+        SAC_TRY(add_point(pareto, models[i], name_of(models[i]), i + 1, SAC_PRECISION_F32, &facts));
+        if (facts.int8)
+            SAC_TRY(add_point(pareto, models[i], name_of(models[i]), i + 1, SAC_PRECISION_INT8,
+                              &facts));
     }
     return SAC_OK;
 fail:
@@ -74,10 +92,22 @@ static double median(const double *rounds, int count) {
 sac_status sac_pareto_speeds(sac_pareto *pareto, const sac_model_speed_options *options,
                              sac_error *error) {
     sac_model_speed *speeds = sac_calloc(pareto->count, sizeof *speeds);
+    const char **models = sac_calloc(pareto->count, sizeof *models);
+    sac_precision *precisions = sac_calloc(pareto->count, sizeof *precisions);
+    sac_model_speed_options each = *options;
     double decode[SAC_ASSESS_ROUNDS];
     sac_status status;
     SAC_TRY_ALLOC(speeds);
-    SAC_TRY(sac_model_speeds_measure(speeds, decode, options, error));
+    SAC_TRY_ALLOC(models);
+    SAC_TRY_ALLOC(precisions);
+    for (int64_t i = 0; i < pareto->count; i++) {
+        models[i] = pareto->points[i].path;
+        precisions[i] = pareto->points[i].precision;
+    }
+    each.models = models;
+    each.precisions = precisions;
+    each.count = pareto->count;
+    SAC_TRY(sac_model_speeds_measure(speeds, decode, &each, error));
     pareto->rounds = options->rounds;
     pareto->threads = options->threads;
     if (options->file) pareto->decode_fps = median(decode, options->rounds);
@@ -95,6 +125,8 @@ sac_status sac_pareto_speeds(sac_pareto *pareto, const sac_model_speed_options *
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "no memory to measure speeds");
     sac_free(speeds);
+    sac_free(models);
+    sac_free(precisions);
     return status;
 }
 
@@ -187,14 +219,15 @@ char *sac_pareto_csv(const sac_pareto *pareto) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) return NULL;
-    fputs("model,measured,arch,width,height,parameters,macs,file_bytes,micro_none,micro_causal,"
+    fputs("model,measured,precision,arch,width,height,parameters,macs,file_bytes,micro_none,micro_"
+          "causal,"
           "micro_light,micro_paper,rbdc,tbdc,fps_alone,fps_file_to_score,front\n",
           out);
     for (int64_t i = 0; i < pareto->count; i++) {
         const sac_pareto_point *p = &pareto->points[i];
-        fprintf(out, "%s,1,%s,%d,%d,%lld,%lld,%lld", p->name, p->facts.arch, p->facts.width,
-                p->facts.height, (long long)p->facts.parameters, (long long)p->facts.macs,
-                (long long)p->facts.file_bytes);
+        fprintf(out, "%s,1,%s,%s,%d,%d,%lld,%lld,%lld", p->name, sac_precision_name(p->precision),
+                p->facts.arch, p->facts.width, p->facts.height, (long long)p->facts.parameters,
+                (long long)p->facts.macs, (long long)p->facts.file_bytes);
         for (int s = 0; s < SAC_ASSESS_SMOOTHINGS; s++) put_field(out, p->accuracy.micro[s]);
         put_field(out, p->accuracy.rbdc);
         put_field(out, p->accuracy.tbdc);
@@ -204,7 +237,7 @@ char *sac_pareto_csv(const sac_pareto *pareto) {
     }
     const sac_published *known;
     for (int i = 0; pareto->published && (known = sac_published_ped2(i)) != NULL; i++) {
-        fprintf(out, "%s,0,,,,,,,,,", known->name);
+        fprintf(out, "%s,0,,,,,,,,,,", known->name);
         // The smoothing is the papers' own choice, which this column comes nearest to.
         put_field(out, known->micro / 100);
         fputs(",,", out);
@@ -225,8 +258,9 @@ json_t *sac_pareto_json(const sac_pareto *pareto, const char *dataset) {
     for (int64_t i = 0; i < pareto->count; i++) {
         const sac_pareto_point *p = &pareto->points[i];
         json_t *item = json_pack(
-            "{s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b}", "name", p->name,
-            "arch", p->facts.arch, "width", p->facts.width, "height", p->facts.height, "parameters",
+            "{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b}", "name",
+            p->name, "arch", p->facts.arch, "precision", sac_precision_name(p->precision), "width",
+            p->facts.width, "height", p->facts.height, "parameters",
             (json_int_t)p->facts.parameters, "macs", (json_int_t)p->facts.macs, "file_bytes",
             (json_int_t)p->facts.file_bytes, "accuracy", sac_accuracy_json(&p->accuracy), "fps",
             sac_json_number(p->fps), "fps_rounds", rounds_json(p->speed.alone, pareto->rounds),
@@ -257,17 +291,17 @@ sac_status sac_pareto_figures(sac_figures *figures, const sac_pareto *pareto, sa
         const sac_pareto_point *p = &pareto->points[i];
         char name[128];
         double rounds[SAC_ASSESS_ROUNDS];
-        snprintf(name, sizeof name, "%.90s; micro AUC %s", p->name,
+        snprintf(name, sizeof name, "%.80s; micro AUC %s", p->name,
                  sac_smoothing_name((sac_smoothing)pareto->smoothing));
         sac_figure figure = sac_figure_of_value(name, "%", false, 100 * area(pareto, p));
         SAC_TRY(sac_figures_add(figures, &figure, error));
         memcpy(rounds, p->speed.alone, sizeof rounds);
-        snprintf(name, sizeof name, "%.90s; student alone", p->name);
+        snprintf(name, sizeof name, "%.80s; student alone", p->name);
         figure = sac_figure_of_rounds(name, "FPS", false, rounds, pareto->rounds);
         SAC_TRY(sac_figures_add(figures, &figure, error));
         if (!isfinite(p->file_fps)) continue;
         memcpy(rounds, p->speed.file, sizeof rounds);
-        snprintf(name, sizeof name, "%.90s; file to score", p->name);
+        snprintf(name, sizeof name, "%.80s; file to score", p->name);
         figure = sac_figure_of_rounds(name, "FPS", false, rounds, pareto->rounds);
         sac_figure_set_limit(&figure, "decode only", p->of_decode);
         SAC_TRY(sac_figures_add(figures, &figure, error));

@@ -10,7 +10,8 @@
 
 typedef struct sac_pareto_point {
     const char *path; // of the model, borrowed
-    char *name;       // file name without folder and ending, unique; owned
+    char *name;       // file name without folder and ending, unique; " int8" behind it; owned
+    sac_precision precision;
     sac_model_facts facts;
     sac_accuracy accuracy;
     sac_model_speed speed;
@@ -27,12 +28,13 @@ typedef struct sac_pareto {
     bool published;                 // show the published points
 } sac_pareto;
 
-// An empty set of `count` models: facts are read, names made. Errors of sac_model_facts_read;
+// An empty set of `count` models, a model that holds scales as two points, f32 and int8: facts are
+// read, names made. Errors of sac_model_facts_read;
 // SAC_ERROR_ARGUMENT: a model given twice.
 SAC_NODISCARD sac_status sac_pareto_open(sac_pareto *pareto, const char *const *models,
                                          int64_t count, sac_error *error);
-// Speeds of all models in the same rounds; fills everything but accuracy and front. Errors of
-// sac_model_speeds_measure.
+// Speeds of all points in the same rounds; fills everything but accuracy and front. Of `options`
+// models, precisions and count are its own business. Errors of sac_model_speeds_measure.
 SAC_NODISCARD sac_status sac_pareto_speeds(sac_pareto *pareto,
                                            const sac_model_speed_options *options,
                                            sac_error *error);

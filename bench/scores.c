@@ -404,31 +404,37 @@ fail:
     return status;
 }
 
-// "model a.safetensors" and what decoding left out.
-static char *model_name(const char *path, const sac_video_options *decode) {
+// "model a.safetensors", its precision unless f32, and what decoding left out.
+static char *model_name(const char *path, sac_precision precision,
+                        const sac_video_options *decode) {
     static const char *const filter[] = {"", ", loop filter skipped in non-reference frames",
                                          ", loop filter skipped"};
     static const char *const lowres[] = {"", ", decoded at 1/2", ", decoded at 1/4",
                                          ", decoded at 1/8"};
-    return sac_format("model %s%s%s%s", last_component(path), filter[decode->skip_loop_filter],
-                      decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped"
-                                                                 : "",
-                      lowres[decode->lowres]);
+    return sac_format(
+        "model %s%s%s%s%s", last_component(path), precision == SAC_PRECISION_INT8 ? " (int8)" : "",
+        filter[decode->skip_loop_filter],
+        decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped" : "",
+        lowres[decode->lowres]);
 }
 
-sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads, bool regions,
-                               const sac_video_options *decode, const sac_clip_selection *selection,
-                               const sac_logger *logger, const sac_score_progress *progress,
-                               sac_error *error) {
+sac_status sac_score_set_model(sac_score_set *set, const char *path, sac_precision precision,
+                               int threads, bool regions, const sac_video_options *decode,
+                               const sac_clip_selection *selection, const sac_logger *logger,
+                               const sac_score_progress *progress, sac_error *error) {
     const sac_video_options standard = sac_video_default_options();
     sac_student *student = NULL;
     sac_student_options options = sac_student_default_options();
+    sac_student_info info;
     sac_status status;
+    memset(set, 0, sizeof *set);
     if (decode == NULL) decode = &standard;
     options.threads = threads;
+    options.precision = precision;
     if (logger != NULL) options.logger = *logger;
-    SAC_TRY(sac_score_set_create(set, model_name(path, decode), selection, error));
     SAC_TRY(sac_student_open(&student, path, &options, error));
+    sac_student_get_info(student, &info);
+    SAC_TRY(sac_score_set_create(set, model_name(path, info.precision, decode), selection, error));
     if (regions) {
         SAC_TRY_ALLOC(set->regions = sac_calloc(selection->count, sizeof *set->regions));
         set->region_kind = SAC_REGIONS_MAP;

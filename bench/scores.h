@@ -10,6 +10,7 @@
 
 #include "eval/regions.h"
 #include "saccade/status.h"
+#include "saccade/student.h"
 #include "saccade/video.h"
 #include "video/dataset.h"
 
@@ -70,12 +71,14 @@ SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path
                                             const char *column, const sac_clip_selection *selection,
                                             sac_error *error);
 
-// Runs a student model over the clips. threads 0: all cores. `regions`: keep the regions of its
+// Runs a student model over the clips, in the precision asked for (the set's name tells which it
+// was when it was not f32). threads 0: all cores. `regions`: keep the regions of its
 // 16x16 maps too. `decode`: threads of the decoder and what it leaves out (skip_loop_filter,
 // skip_frames, lowres; named in the set's name), NULL: nothing. SAC_ERROR_UNSUPPORTED also where a
 // clip's codec cannot leave that out.
-SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path, int threads,
-                                             bool regions, const sac_video_options *decode,
+SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path,
+                                             sac_precision precision, int threads, bool regions,
+                                             const sac_video_options *decode,
                                              const sac_clip_selection *selection,
                                              const sac_logger *logger,
                                              const sac_score_progress *progress, sac_error *error);

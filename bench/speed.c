@@ -3,6 +3,7 @@
 #include "bench/speed.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/stats.h"
@@ -16,6 +17,7 @@
 
 typedef enum arm {
     STUDENT_ALONE,
+    POOL,
     WORKERS,
     IN_SEQUENCE,
     PIPELINED,
@@ -23,6 +25,7 @@ typedef enum arm {
     DECODE_ONLY,
     DECODE_FILES,
     MATMUL,
+    MATMUL_INT8,
     MEMORY,
     ARM_COUNT
 } arm;
@@ -33,6 +36,8 @@ typedef struct bench {
     sac_student *students[SAC_SPEED_MAX_RUNS]; // N threads
     sac_student *narrower[SAC_SPEED_MAX_RUNS]; // N-1 threads, for the pipeline
     sac_student *workers[SAC_TIMING_WORKERS];  // one thread each
+    sac_student_pool *pools[SAC_SPEED_MAX_RUNS];
+    sac_student *pooled[SAC_SPEED_MAX_RUNS];
     sac_timing_samples times[SAC_SPEED_MAX_RUNS][ARM_COUNT];
     sac_prepared prepared;
     int64_t pass_frames; // of the last pass over the source that reached its end
@@ -51,6 +56,8 @@ static sac_speed_stat *stat_of(sac_speed_run *run, arm which) {
     switch (which) {
     case STUDENT_ALONE:
         return &run->student_alone;
+    case POOL:
+        return &run->student_pool;
     case WORKERS:
         return &run->student_workers;
     case IN_SEQUENCE:
@@ -63,6 +70,8 @@ static sac_speed_stat *stat_of(sac_speed_run *run, arm which) {
         return &run->decode_files;
     case MATMUL:
         return &run->matmul;
+    case MATMUL_INT8:
+        return &run->matmul_int8;
     case MEMORY:
         return &run->memory;
     case DECODE_ONLY:
@@ -74,12 +83,14 @@ static sac_speed_stat *stat_of(sac_speed_run *run, arm which) {
 
 static bool takes_part(const sac_speed_options *options, int run, arm which) {
     switch (which) {
+    case POOL:
     case WORKERS:
     case PIPELINED:
     case FILES:
     case DECODE_FILES:
         return options->threads[run] > 1;
     case MATMUL:
+    case MATMUL_INT8:
         return options->limits;
     case MEMORY:
         return options->limits && run == 0;
@@ -104,6 +115,8 @@ static sac_status measure(double *fps, bench *b, int run, arm which, sac_timing_
     switch (which) {
     case STUDENT_ALONE:
         return sac_time_prepared(fps, &b->students[run], 1, &b->prepared, times, seconds, error);
+    case POOL:
+        return sac_time_prepared(fps, &b->pooled[run], 1, &b->prepared, times, seconds, error);
     case WORKERS:
         return sac_time_prepared(fps, b->workers, workers, &b->prepared, times, seconds, error);
     case IN_SEQUENCE:
@@ -119,6 +132,8 @@ static sac_status measure(double *fps, bench *b, int run, arm which, sac_timing_
         return sac_time_decoding(fps, workers, &b->source, false, times, seconds, error);
     case MATMUL:
         return sac_matmul_rate(fps, threads, fmin(seconds, LIMIT_SECONDS), error);
+    case MATMUL_INT8:
+        return sac_matmul_rate_int8(fps, threads, fmin(seconds, LIMIT_SECONDS), error);
     case MEMORY:
         return sac_memory_rate(fps, fmin(seconds, LIMIT_SECONDS), error);
     case DECODE_ONLY:
@@ -208,6 +223,7 @@ static sac_status open_students(bench *b, sac_error *error) {
     sac_student_options options = sac_student_default_options();
     int most = 1;
     options.logger = b->options->logger;
+    options.precision = b->options->precision;
     for (int r = 0; r < b->options->thread_counts; r++) {
         const int threads = b->options->threads[r];
         options.threads = threads;
@@ -215,6 +231,9 @@ static sac_status open_students(bench *b, sac_error *error) {
         if (threads == 1) continue;
         options.threads = threads - 1;
         SAC_TRY(sac_student_open(&b->narrower[r], b->options->model, &options, error));
+        const sac_student_pool_options pool = {.workers = threads};
+        SAC_TRY(sac_student_pool_open(&b->pools[r], b->options->model, &options, &pool, error));
+        SAC_TRY(sac_student_pool_stream(b->pools[r], &b->pooled[r], error));
         if (workers_of(threads) > most) most = workers_of(threads);
     }
     options.threads = 1;
@@ -231,7 +250,10 @@ static sac_status describe(sac_speed_result *result, const bench *b) {
     result->input_width = info.width;
     result->input_height = info.height;
     result->parameters = info.parameters;
-    result->macs = info.macs;
+    result->macs = info.macs_per_frame;
+    result->split = info.split;
+    result->precision = info.precision;
+    snprintf(result->machine.isa, sizeof result->machine.isa, "%s", info.isa);
     result->source_width = b->prepared.width;
     result->source_height = b->prepared.height;
     SAC_TRY_ALLOC(result->arch = sac_strdup(info.arch));
@@ -285,6 +307,8 @@ fail:
     for (int r = 0; r < SAC_SPEED_MAX_RUNS; r++) {
         sac_student_close(&b.students[r]);
         sac_student_close(&b.narrower[r]);
+        sac_student_close(&b.pooled[r]);
+        sac_student_pool_close(&b.pools[r]);
         for (int a = 0; a < ARM_COUNT; a++) sac_timing_samples_close(&b.times[r][a]);
     }
     for (int i = 0; i < SAC_TIMING_WORKERS; i++) sac_student_close(&b.workers[i]);
@@ -304,8 +328,10 @@ void sac_speed_result_close(sac_speed_result *result) {
 }
 
 const sac_speed_stat *sac_speed_alone(const sac_speed_run *run) {
-    return run->student_workers.fps > run->student_alone.fps ? &run->student_workers
-                                                             : &run->student_alone;
+    const sac_speed_stat *best = &run->student_alone;
+    if (run->student_pool.fps > best->fps) best = &run->student_pool;
+    if (run->student_workers.fps > best->fps) best = &run->student_workers;
+    return best;
 }
 
 const sac_speed_stat *sac_speed_file_to_score(const sac_speed_run *run) {

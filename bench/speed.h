@@ -1,7 +1,9 @@
 // Speed of a student model, measured in interleaved rounds within one run, because only ratios
 // within a run can be trusted on a busy machine. A round holds, for each thread count N:
-//   student alone  frames already preprocessed in memory to scores: one plan of N threads
-//   workers        the same by N workers, each with a plan of one thread (N >= 2)
+//   student alone  planes of the network's size (u8) in memory to scores, as a stream: one plan of
+//                  N threads
+//   pool           the same stream through a pool of N single-thread workers (N >= 2)
+//   workers        N streams, each on a student of one thread of its own (N >= 2)
 //   in sequence    file to score: decode, scale, infer, score one after the other, N compute
 //                  threads
 //   pipelined      the same with decoding on a thread of its own and N-1 compute threads (N >= 2)
@@ -9,7 +11,8 @@
 //   decode only    the same file to gray frames at its own size: decoding on the caller's thread
 //                  for N = 1, on its own thread for N >= 2
 //   decode files   N decoders at once, the limit of `files` (N >= 2)
-//   matmul         the f32 matrix-multiplication rate, the limit of the student alone
+//   matmul         the matrix-multiplication rates in f32 and in int8: the limit of the
+//                  student alone is that of its precision
 // and once the copying rate of memory. Opening files and models is not timed, the first frame
 // neither (it starts the decoder).
 #ifndef SAC_BENCH_SPEED_H
@@ -39,6 +42,7 @@ typedef struct sac_speed_options {
     sac_video_skip skip_loop_filter, skip_frames; // what decoding leaves out, as sac_video_options
     int lowres;
     bool limits; // measure the matrix-multiplication and memory rates too
+    sac_precision precision;
     sac_logger logger;
     int (*progress)(void *user, int64_t done,
                     int64_t total); // measurements; nonzero stops; or NULL
@@ -57,8 +61,8 @@ typedef struct sac_speed_stat {
 
 typedef struct sac_speed_run {
     int threads, workers; // workers: at most SAC_TIMING_WORKERS
-    sac_speed_stat student_alone, student_workers, in_sequence, pipelined, files, decode_only,
-        decode_files, matmul, memory;
+    sac_speed_stat student_alone, student_pool, student_workers, in_sequence, pipelined, files,
+        decode_only, decode_files, matmul, matmul_int8, memory;
 } sac_speed_run;
 
 typedef struct sac_speed_result {
@@ -67,8 +71,10 @@ typedef struct sac_speed_result {
     sac_machine machine;
     char *model, *source, *arch; // file names without folders; owned
     int source_width, source_height, input_width, input_height;
-    int64_t source_frames; // in one pass; 0 when no pass was finished
-    int64_t parameters, macs;
+    int64_t source_frames;    // in one pass; 0 when no pass was finished
+    int64_t parameters, macs; // macs: of one frame of a stream
+    bool split;               // the stem runs once a frame
+    sac_precision precision;  // chosen
 } sac_speed_result;
 
 // SAC_ERROR_ARGUMENT: options out of range; SAC_ERROR_FORMAT: a source without at least two frames;
@@ -77,12 +83,12 @@ SAC_NODISCARD sac_status sac_speed_measure(sac_speed_result *result,
                                            const sac_speed_options *options, sac_error *error);
 void sac_speed_result_close(sac_speed_result *result);
 
-// The faster of one plan and workers: throughput may choose, a single stream may not.
+// The fastest of one plan, pool and workers: throughput may choose.
 const sac_speed_stat *sac_speed_alone(const sac_speed_run *run);
 // The faster of in sequence and pipelined: a program that streams may choose.
 const sac_speed_stat *sac_speed_file_to_score(const sac_speed_run *run);
 
-// Every measurement with its limit: the student alone of the matmul rate (2 * MAC * FPS over it),
+// Every measurement with its limit: the student alone of the matmul rate in its precision (2 * MAC * FPS over it),
 // a file to score of decoding the same file, several of several; medians over rounds of the ratio
 // within each round. SAC_ERROR_MEMORY, SAC_ERROR_ARGUMENT (see sac_figures_add).
 SAC_NODISCARD sac_status sac_speed_figures(sac_figures *figures, const sac_speed_result *result,

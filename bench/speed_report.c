@@ -52,18 +52,23 @@ static json_t *run_json(const sac_speed_run *run, int repeats) {
                   run->workers, "fps_student_alone", sac_json_number(sac_speed_alone(run)->fps),
                   "fps_file_to_score", sac_json_number(sac_speed_file_to_score(run)->fps),
                   "fps_decode_only", sac_json_number(run->decode_only.fps), "student_alone_mode",
-                  sac_speed_alone(run) == &run->student_workers ? "workers" : "one_plan",
+                  sac_speed_alone(run) == &run->student_workers ? "workers"
+                  : sac_speed_alone(run) == &run->student_pool  ? "pool"
+                                                                : "one_plan",
                   "file_to_score_mode",
                   sac_speed_file_to_score(run) == &run->pipelined ? "pipelined" : "in_sequence");
-    json_t *parts = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "student_alone",
-        stat_json(&run->student_alone, repeats), "student_workers",
-        stat_json(&run->student_workers, repeats), "in_sequence",
-        stat_json(&run->in_sequence, repeats), "pipelined", stat_json(&run->pipelined, repeats),
-        "files", stat_json(&run->files, repeats), "decode_only",
-        stat_json(&run->decode_only, repeats), "decode_files",
-        stat_json(&run->decode_files, repeats), "f32_matmul_gflops",
-        limit_json(&run->matmul, repeats), "memory_gigabytes_s", limit_json(&run->memory, repeats));
+    json_t *parts =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "student_alone",
+                  stat_json(&run->student_alone, repeats), "student_pool",
+                  stat_json(&run->student_pool, repeats), "student_workers",
+                  stat_json(&run->student_workers, repeats), "in_sequence",
+                  stat_json(&run->in_sequence, repeats), "pipelined",
+                  stat_json(&run->pipelined, repeats), "files", stat_json(&run->files, repeats),
+                  "decode_only", stat_json(&run->decode_only, repeats), "decode_files",
+                  stat_json(&run->decode_files, repeats), "f32_matmul_gflops",
+                  limit_json(&run->matmul, repeats), "int8_matmul_gops",
+                  limit_json(&run->matmul_int8, repeats), "memory_gigabytes_s",
+                  limit_json(&run->memory, repeats));
     if (json_object_update(json, parts) < 0) {
         json_decref(json);
         json = NULL;
@@ -84,21 +89,31 @@ json_t *sac_speed_json(const sac_speed_result *result) {
     json_t *list =
         sac_speed_figures(&figures, result, NULL) < 0 ? NULL : sac_figures_to_json(&figures);
     sac_figures_close(&figures);
-    return json_pack(
-        "{s:o, s:o, s:o, s:i, s:i, s:{s:o, s:o, s:i, s:i, s:I, s:I}, s:{s:o, s:i, s:i, s:I}, s:o, "
-        "s:o, s:o}",
-        "fps_student_alone", sac_json_number(sac_speed_alone(best)->fps), "fps_file_to_score",
-        sac_json_number(sac_speed_file_to_score(best)->fps), "fps_decode_only",
-        sac_json_number(best->decode_only.fps), "threads", best->threads, "repeats",
-        result->repeats, "model", "file", text_or_null(result->model), "arch",
-        text_or_null(result->arch), "width", result->input_width, "height", result->input_height,
-        "parameters", (json_int_t)result->parameters, "macs", (json_int_t)result->macs, "source",
-        "file", text_or_null(result->source), "width", result->source_width, "height",
-        result->source_height, "frames", (json_int_t)result->source_frames, "runs", runs, "machine",
-        sac_machine_json(&result->machine), "figures", list);
+    return json_pack("{s:o, s:o, s:o, s:i, s:i, s:{s:o, s:o, s:i, s:i, s:I, s:I, s:b, s:s}, "
+                     "s:{s:o, s:i, s:i, s:I}, s:o, "
+                     "s:o, s:o}",
+                     "fps_student_alone", sac_json_number(sac_speed_alone(best)->fps),
+                     "fps_file_to_score", sac_json_number(sac_speed_file_to_score(best)->fps),
+                     "fps_decode_only", sac_json_number(best->decode_only.fps), "threads",
+                     best->threads, "repeats", result->repeats, "model", "file",
+                     text_or_null(result->model), "arch", text_or_null(result->arch), "width",
+                     result->input_width, "height", result->input_height, "parameters",
+                     (json_int_t)result->parameters, "macs_per_frame", (json_int_t)result->macs,
+                     "split", result->split, "precision", sac_precision_name(result->precision),
+                     "source", "file", text_or_null(result->source), "width", result->source_width,
+                     "height", result->source_height, "frames", (json_int_t)result->source_frames,
+                     "runs", runs, "machine", sac_machine_json(&result->machine), "figures", list);
 }
 
 // ---- figures -----------------------------------------------------------------------------------
+
+static const sac_speed_stat *matmul_of(const sac_speed_run *run, const sac_speed_result *result) {
+    return result->precision == SAC_PRECISION_INT8 ? &run->matmul_int8 : &run->matmul;
+}
+
+static const char *matmul_name(const sac_speed_result *result) {
+    return result->precision == SAC_PRECISION_INT8 ? "int8 matmul" : "f32 matmul";
+}
 
 // Median over rounds of factor * rounds / limit.
 static double share(const sac_speed_stat *stat, const sac_speed_stat *limit, double factor,
@@ -143,9 +158,11 @@ sac_status sac_speed_figures(sac_figures *figures, const sac_speed_result *resul
         snprintf(name, sizeof name, __VA_ARGS__);                                                  \
         SAC_TRY(add(figures, n, name, unit, stat, limit, limit_name, factor, error));              \
     } while (0)
-        ADD("FPS", &run->student_alone, &run->matmul, "f32 matmul", gflop,
+        ADD("FPS", &run->student_alone, matmul_of(run, result), matmul_name(result), gflop,
             "student alone; one plan; %d thread%s", run->threads, plural);
-        ADD("FPS", &run->student_workers, &run->matmul, "f32 matmul", gflop,
+        ADD("FPS", &run->student_pool, matmul_of(run, result), matmul_name(result), gflop,
+            "student alone; pool of %d", run->threads);
+        ADD("FPS", &run->student_workers, matmul_of(run, result), matmul_name(result), gflop,
             "student alone; %d workers", run->workers);
         ADD("FPS", &run->in_sequence, &run->decode_only, "decode only", 1,
             "file to score; in sequence; %d thread%s", run->threads, plural);
@@ -158,6 +175,8 @@ sac_status sac_speed_figures(sac_figures *figures, const sac_speed_result *resul
         ADD("FPS", &run->decode_files, NULL, NULL, 1, "decode only; %d files at once",
             run->workers);
         ADD("GFLOP/s", &run->matmul, NULL, NULL, 1, "f32 matmul; %d thread%s", run->threads,
+            plural);
+        ADD("GOP/s", &run->matmul_int8, NULL, NULL, 1, "int8 matmul; %d thread%s", run->threads,
             plural);
         ADD("GB/s", &run->memory, NULL, NULL, 1, "memory copy; read and write");
 #undef ADD
@@ -197,13 +216,16 @@ char *sac_speed_markdown(const sac_speed_result *result) {
     const int n = result->repeats;
     const double gflop = 2e-9 * (double)result->macs;
     fprintf(out,
-            "Model %s (%s, input %dx%d, %lld parameters, %.1f MMAC per frame) on %s (%dx%d).\n",
-            result->model, result->arch, result->input_width, result->input_height,
-            (long long)result->parameters, (double)result->macs / 1e6, result->source,
-            result->source_width, result->source_height);
+            "Model %s (%s in %s, input %dx%d, %lld parameters, %.1f MMAC per frame%s) on %s "
+            "(%dx%d).\n",
+            result->model, result->arch, sac_precision_name(result->precision), result->input_width,
+            result->input_height, (long long)result->parameters, (double)result->macs / 1e6,
+            result->split ? ", stem once a frame" : "", result->source, result->source_width,
+            result->source_height);
     fprintf(out,
-            "%s, %d cores, %s, load %.2f before and %.2f after. Median of %d interleaved rounds.\n",
-            machine->cpu, machine->cores, machine->backend, machine->load_before,
+            "%s, %d cores, %s (%s), load %.2f before and %.2f after. Median of %d interleaved "
+            "rounds.\n",
+            machine->cpu, machine->cores, machine->backend, machine->isa, machine->load_before,
             machine->load_after, n);
     fputs("\n| threads | measured | FPS | rounds | p50 ms | p90 ms | p99 ms | p99.9 ms | of its "
           "limit |\n|---:|---|---:|---|---:|---:|---:|---:|---|\n",
@@ -212,9 +234,13 @@ char *sac_speed_markdown(const sac_speed_result *result) {
         const sac_speed_run *run = &result->runs[r];
         const int t = run->threads;
         print_row(out, t, "student alone", &run->student_alone, n,
-                  share(&run->student_alone, &run->matmul, gflop, n), "f32 matmul");
-        print_row(out, t, "student alone, a worker a thread", &run->student_workers, n,
-                  share(&run->student_workers, &run->matmul, gflop, n), "f32 matmul");
+                  share(&run->student_alone, matmul_of(run, result), gflop, n),
+                  matmul_name(result));
+        print_row(out, t, "student alone, a pool of workers", &run->student_pool, n,
+                  share(&run->student_pool, matmul_of(run, result), gflop, n), matmul_name(result));
+        print_row(out, t, "student alone, a stream a thread", &run->student_workers, n,
+                  share(&run->student_workers, matmul_of(run, result), gflop, n),
+                  matmul_name(result));
         print_row(out, t, "file to score, in sequence", &run->in_sequence, n,
                   share(&run->in_sequence, &run->decode_only, 1, n), "decode only");
         print_row(out, t, "file to score, pipelined", &run->pipelined, n,
@@ -224,6 +250,7 @@ char *sac_speed_markdown(const sac_speed_result *result) {
         print_row(out, t, "decode only", &run->decode_only, n, (double)NAN, NULL);
         print_row(out, t, "decode only, a file a thread", &run->decode_files, n, (double)NAN, NULL);
         print_row(out, t, "f32 matmul, GFLOP/s", &run->matmul, n, (double)NAN, NULL);
+        print_row(out, t, "int8 matmul, GOP/s", &run->matmul_int8, n, (double)NAN, NULL);
         print_row(out, 1, "memory copy, GB/s", &run->memory, n, (double)NAN, NULL);
     }
     const bool complete = !ferror(out);

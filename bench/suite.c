@@ -156,6 +156,7 @@ static sac_status make_folder(sac_suite_run *run, const sac_suite *suite,
                       sac_format("%s/runs/%s-s%" PRId64 "-%08" PRIx32, suite->options->output, name,
                                  run->seed, (uint32_t)(fnv(FNV_START, text, strlen(text)) >> 16)));
     SAC_TRY_ALLOC(run->student = sac_path_join(run->folder, "student.safetensors"));
+    SAC_TRY_ALLOC(run->student_int8 = sac_path_join(run->folder, "student-int8.safetensors"));
 fail:
     free(text);
     return status;
@@ -264,6 +265,7 @@ void sac_suite_close(sac_suite *suite) {
         sac_free(run->arguments);
         sac_free(run->folder);
         sac_free(run->student);
+        sac_free(run->student_int8);
         json_decref(run->settings);
     }
     sac_free(suite->runs);
@@ -390,9 +392,16 @@ static sac_status assess(sac_suite *suite, int64_t number, sac_error *error) {
     char text[256];
     sac_status status;
     SAC_TRY(sac_model_facts_read(&run->facts, run->student, error));
-    SAC_TRY(sac_accuracy_measure(&run->accuracy, run->student, o->threads, suite->dataset,
-                                 &suite->selection, &suite->truth, &o->logger, &progress, error));
+    SAC_TRY(sac_accuracy_measure(&run->accuracy, run->student, SAC_PRECISION_F32, o->threads,
+                                 suite->dataset, &suite->selection, &suite->truth, &o->logger,
+                                 &progress, error));
     run->assessed = true;
+    if (sac_is_file(run->student_int8)) {
+        SAC_TRY(sac_accuracy_measure(&run->accuracy_int8, run->student_int8, SAC_PRECISION_INT8,
+                                     o->threads, suite->dataset, &suite->selection, &suite->truth,
+                                     &o->logger, &progress, error));
+        run->assessed_int8 = true;
+    }
     snprintf(text, sizeof text, "micro AUC %.2f, %.2f with light smoothing; %.1f minutes",
              100 * run->accuracy.micro[0], 100 * run->accuracy.micro[2],
              run->facts.training_minutes);

@@ -41,13 +41,14 @@ const char *sac_suite_state_name(sac_suite_state state);
 
 typedef struct sac_suite_run {
     int64_t row, seed;
-    char *folder, *student; // OUT/runs/<row>-s<seed>-<hash of the settings>, and the model in it
-    char **arguments;       // of distill, argv [count + 1] with NULL at the end
+    char *folder;                 // OUT/runs/<row>-s<seed>-<hash of the settings>
+    char *student, *student_int8; // the models in it; the second one of `distill --quantise`
+    char **arguments;             // of distill, argv [count + 1] with NULL at the end
     int64_t argument_count;
     json_t *settings; // what must be equal for a finished run to be reused
     sac_suite_state state;
-    bool assessed;
-    sac_accuracy accuracy;
+    bool assessed, assessed_int8;
+    sac_accuracy accuracy, accuracy_int8; // of the first in f32, of the second in int8
     sac_model_facts facts;
 } sac_suite_run;
 

@@ -41,6 +41,9 @@ static sac_suite_stat sum_up(const sac_suite *suite, int64_t row,
 static double pick_micro(const sac_suite_run *run, int which) {
     return run->accuracy.micro[which];
 }
+static double pick_int8(const sac_suite_run *run, int which) {
+    return run->assessed_int8 ? run->accuracy_int8.micro[which] : (double)NAN;
+}
 static double pick_macro(const sac_suite_run *run, int which) {
     return run->accuracy.macro[which];
 }
@@ -63,10 +66,11 @@ sac_status sac_suite_table_make(sac_suite_table *table, const sac_suite *suite, 
     for (int64_t r = 0; r < rows->count; r++) {
         sac_suite_line *line = &table->lines[r];
         line->row = &rows->items[r];
-        line->fps = (double)NAN;
+        line->fps = line->fps_int8 = (double)NAN;
         for (int s = 0; s < SAC_ASSESS_SMOOTHINGS; s++) {
             line->micro[s] = sum_up(suite, r, pick_micro, s);
             line->macro[s] = sum_up(suite, r, pick_macro, s);
+            line->micro_int8[s] = sum_up(suite, r, pick_int8, s);
         }
         line->rbdc = sum_up(suite, r, pick_region, 0);
         line->tbdc = sum_up(suite, r, pick_region, 1);
@@ -79,6 +83,7 @@ sac_status sac_suite_table_make(sac_suite_table *table, const sac_suite *suite, 
             line->finished += run->assessed;
             if (!run->assessed || line->student != NULL) continue;
             line->student = run->student;
+            line->student_int8 = run->assessed_int8 ? run->student_int8 : NULL;
             line->facts = run->facts;
         }
     }
@@ -91,20 +96,38 @@ void sac_suite_table_close(sac_suite_table *table) {
     memset(table, 0, sizeof *table);
 }
 
+static double keep_rounds(double *kept, const sac_model_speed *speed, int rounds) {
+    double sorted[SAC_ASSESS_ROUNDS];
+    memcpy(kept, speed->alone, sizeof speed->alone);
+    memcpy(sorted, speed->alone, sizeof sorted);
+    sac_stats_sort(sorted, rounds);
+    return sac_stats_quantile(sorted, rounds, 0.5);
+}
+
 sac_status sac_suite_table_speeds(sac_suite_table *table, int threads, int rounds, double seconds,
                                   int (*progress)(void *user, int64_t done, int64_t total),
                                   void *user, sac_error *error) {
-    const char **models = sac_calloc(table->count, sizeof *models);
-    sac_model_speed *speeds = sac_calloc(table->count, sizeof *speeds);
+    const char **models = sac_calloc(2 * table->count, sizeof *models);
+    sac_precision *precisions = sac_calloc(2 * table->count, sizeof *precisions);
+    sac_model_speed *speeds = sac_calloc(2 * table->count, sizeof *speeds);
     int64_t count = 0;
     sac_status status = SAC_OK;
     SAC_TRY_ALLOC(models);
+    SAC_TRY_ALLOC(precisions);
     SAC_TRY_ALLOC(speeds);
-    for (int64_t r = 0; r < table->count; r++)
-        if (table->lines[r].student != NULL) models[count++] = table->lines[r].student;
+    for (int64_t r = 0; r < table->count; r++) {
+        const sac_suite_line *line = &table->lines[r];
+        const char *const paths[2] = {line->student, line->student_int8};
+        for (int p = 0; p < 2; p++) {
+            if (paths[p] == NULL) continue;
+            models[count] = paths[p];
+            precisions[count++] = p == 0 ? SAC_PRECISION_F32 : SAC_PRECISION_INT8;
+        }
+    }
     if (count == 0) goto fail;
     const sac_model_speed_options options = {
         .models = models,
+        .precisions = precisions,
         .count = count,
         .source = {.path = table->suite->selection.clips[0]->source, .decode_threads = 1},
         .threads = threads,
@@ -118,18 +141,16 @@ sac_status sac_suite_table_speeds(sac_suite_table *table, int threads, int round
     count = 0;
     for (int64_t r = 0; r < table->count; r++) {
         sac_suite_line *line = &table->lines[r];
-        double sorted[SAC_ASSESS_ROUNDS];
         if (line->student == NULL) continue;
-        memcpy(line->fps_rounds, speeds[count].alone, sizeof line->fps_rounds);
-        memcpy(sorted, speeds[count].alone, sizeof sorted);
-        sac_stats_sort(sorted, rounds);
-        line->fps = sac_stats_quantile(sorted, rounds, 0.5);
         line->rounds = rounds;
-        count++;
+        line->fps = keep_rounds(line->fps_rounds, &speeds[count++], rounds);
+        if (line->student_int8 == NULL) continue;
+        line->fps_int8 = keep_rounds(line->fps_int8_rounds, &speeds[count++], rounds);
     }
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "no memory to measure speeds");
     sac_free(models);
+    sac_free(precisions);
     sac_free(speeds);
     return status;
 }
@@ -144,6 +165,13 @@ static void put_stat(FILE *out, const sac_suite_stat *stat, double scale, int de
     else
         fprintf(out, " %.*f ± %.*f |", decimals, scale * stat->mean, decimals,
                 scale * stat->deviation);
+}
+
+static void put_rate(FILE *out, double fps) {
+    if (isfinite(fps))
+        fprintf(out, " %.0f |", fps);
+    else
+        fputs(" - |", out);
 }
 
 static char *finish(FILE *out, char **text) {
@@ -163,15 +191,18 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
     fprintf(out,
             "Data set %s, %lld test clips, %lld frames; %lld teacher%s. AUC in percent, no "
             "per-video min-max, one-class\nclips skipped in the macro AUC (light smoothing). More "
-            "than one run: mean ± standard deviation over seeds.\nFPS: student alone, %d worker%s "
-            "of one thread, all rows in the same rounds.\n\n"
-            "| row | runs | micro none | micro causal | micro light | micro paper | macro | RBDC | "
-            "TBDC | parameters | MMAC | FPS | minutes |\n"
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            "than one run: mean ± standard deviation over seeds.\n",
             suite->dataset->name, (long long)suite->selection.count,
             (long long)suite->selection.frames, (long long)suite->options->teacher_count,
-            suite->options->teacher_count == 1 ? "" : "s", table->threads,
-            table->threads == 1 ? "" : "s");
+            suite->options->teacher_count == 1 ? "" : "s");
+    if (table->threads > 0)
+        fprintf(out,
+                "FPS: student alone, %d stream%s of one thread, all rows in the same rounds.\n",
+                table->threads, table->threads == 1 ? "" : "s");
+    fputs("\n| row | runs | micro none | micro causal | micro light | micro paper | macro | RBDC | "
+          "TBDC | int8 none | int8 light | parameters | MMAC | FPS f32 | FPS int8 | minutes |\n"
+          "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+          out);
     for (int64_t r = 0; r < table->count; r++) {
         const sac_suite_line *line = &table->lines[r];
         fprintf(out, "| %s | %lld", line->row->name, (long long)line->finished);
@@ -182,15 +213,15 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
         put_stat(out, &line->macro[LIGHT], 100, 2);
         put_stat(out, &line->rbdc, 100, 2);
         put_stat(out, &line->tbdc, 100, 2);
+        put_stat(out, &line->micro_int8[0], 100, 2);
+        put_stat(out, &line->micro_int8[LIGHT], 100, 2);
         if (line->student == NULL)
             fputs(" - | - |", out);
         else
             fprintf(out, " %lld | %.1f |", (long long)line->facts.parameters,
                     1e-6 * (double)line->facts.macs);
-        if (isfinite(line->fps))
-            fprintf(out, " %.0f |", line->fps);
-        else
-            fputs(" - |", out);
+        put_rate(out, line->fps);
+        put_rate(out, line->fps_int8);
         put_stat(out, &line->minutes, 1, 1);
         fputc('\n', out);
     }
@@ -207,8 +238,9 @@ static void put_columns(FILE *out, const sac_suite_stat *stat) {
 
 char *sac_suite_table_csv(const sac_suite_table *table) {
     static const char *const quantities[] = {
-        "micro_none",  "micro_causal", "micro_light", "micro_paper", "macro_none", "macro_causal",
-        "macro_light", "macro_paper",  "rbdc",        "tbdc",        "minutes"};
+        "micro_none",   "micro_causal", "micro_light", "micro_paper", "macro_none",
+        "macro_causal", "macro_light",  "macro_paper", "rbdc",        "tbdc",
+        "minutes",      "int8_none",    "int8_causal", "int8_light",  "int8_paper"};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -217,7 +249,7 @@ char *sac_suite_table_csv(const sac_suite_table *table) {
     for (size_t q = 0; q < sizeof quantities / sizeof quantities[0]; q++)
         fprintf(out, ",%s,%s_low,%s_high,%s_deviation", quantities[q], quantities[q], quantities[q],
                 quantities[q]);
-    fputs(",arch,width,height,parameters,macs,fps\n", out);
+    fputs(",arch,width,height,parameters,macs,fps,fps_int8\n", out);
     for (int64_t r = 0; r < table->count; r++) {
         const sac_suite_line *line = &table->lines[r];
         fprintf(out, "%s,%s,%lld,%lld,%lld", line->row->name, line->row->group,
@@ -227,6 +259,7 @@ char *sac_suite_table_csv(const sac_suite_table *table) {
         put_columns(out, &line->rbdc);
         put_columns(out, &line->tbdc);
         put_columns(out, &line->minutes);
+        for (int s = 0; s < SAC_ASSESS_SMOOTHINGS; s++) put_columns(out, &line->micro_int8[s]);
         if (line->student != NULL)
             fprintf(out, ",%s,%d,%d,%lld,%lld,", line->facts.arch, line->facts.width,
                     line->facts.height, (long long)line->facts.parameters,
@@ -234,6 +267,8 @@ char *sac_suite_table_csv(const sac_suite_table *table) {
         else
             fputs(",,,,,,", out);
         if (isfinite(line->fps)) fprintf(out, "%.9g", line->fps);
+        fputc(',', out);
+        if (isfinite(line->fps_int8)) fprintf(out, "%.9g", line->fps_int8);
         fputc('\n', out);
     }
     return finish(out, &text);
@@ -259,9 +294,12 @@ static json_t *runs_json(const sac_suite *suite, int64_t row) {
         if (run->row != row) continue;
         json_array_append_new(
             list,
-            json_pack("{s:I, s:s, s:O, s:o, s:o}", "seed", (json_int_t)run->seed, "state",
+            json_pack("{s:I, s:s, s:O, s:o, s:o, s:o}", "seed", (json_int_t)run->seed, "state",
                       sac_suite_state_name(run->state), "settings", run->settings, "accuracy",
-                      run->assessed ? sac_accuracy_json(&run->accuracy) : json_null(), "minutes",
+                      run->assessed ? sac_accuracy_json(&run->accuracy) : json_null(),
+                      "accuracy_int8",
+                      run->assessed_int8 ? sac_accuracy_json(&run->accuracy_int8) : json_null(),
+                      "minutes",
                       run->assessed ? sac_json_number(run->facts.training_minutes) : json_null()));
     }
     return list;
@@ -269,7 +307,7 @@ static json_t *runs_json(const sac_suite *suite, int64_t row) {
 
 static json_t *line_json(const sac_suite_table *table, int64_t r) {
     const sac_suite_line *line = &table->lines[r];
-    json_t *student = json_null(), *rounds = json_array();
+    json_t *student = json_null(), *rounds = json_array(), *rounds_int8 = json_array();
     for (int i = 0; i < line->rounds; i++)
         json_array_append_new(rounds, sac_json_number(line->fps_rounds[i]));
     if (line->student != NULL)
@@ -277,14 +315,18 @@ static json_t *line_json(const sac_suite_table *table, int64_t r) {
             "{s:s, s:i, s:i, s:I, s:I, s:I}", "arch", line->facts.arch, "width", line->facts.width,
             "height", line->facts.height, "parameters", (json_int_t)line->facts.parameters, "macs",
             (json_int_t)line->facts.macs, "file_bytes", (json_int_t)line->facts.file_bytes);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    for (int i = 0; isfinite(line->fps_int8) && i < line->rounds; i++)
+        json_array_append_new(rounds_int8, sac_json_number(line->fps_int8_rounds[i]));
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o, s:o}",
                      "name", line->row->name, "group", line->row->group, "runs",
                      (json_int_t)line->runs, "finished", (json_int_t)line->finished, "failed",
                      (json_int_t)line->failed, "micro", smoothings_json(line->micro), "macro",
                      smoothings_json(line->macro), "rbdc", stat_json(&line->rbdc), "tbdc",
                      stat_json(&line->tbdc), "minutes", stat_json(&line->minutes), "student",
-                     student, "fps", sac_json_number(line->fps), "fps_rounds", rounds, "each",
-                     runs_json(table->suite, r));
+                     student, "fps", sac_json_number(line->fps), "fps_rounds", rounds, "micro_int8",
+                     smoothings_json(line->micro_int8), "fps_int8", sac_json_number(line->fps_int8),
+                     "fps_int8_rounds", rounds_int8, "each", runs_json(table->suite, r));
 }
 
 json_t *sac_suite_table_json(const sac_suite_table *table) {
@@ -326,43 +368,58 @@ sac_status sac_suite_table_figures(sac_figures *figures, const sac_suite_table *
         const sac_suite_line *line = &table->lines[r];
         SAC_TRY(add_figure(figures, line, "micro AUC light", "%", false, &line->micro[LIGHT], 100,
                            error));
+        SAC_TRY(add_figure(figures, line, "micro AUC light int8", "%", false,
+                           &line->micro_int8[LIGHT], 100, error));
         SAC_TRY(add_figure(figures, line, "training", "minutes", true, &line->minutes, 1, error));
         if (line->rounds == 0) continue;
         char name[128];
         double rounds[SAC_ASSESS_ROUNDS];
         memcpy(rounds, line->fps_rounds, sizeof rounds);
         snprintf(name, sizeof name, "%s; student alone", line->row->name);
-        const sac_figure figure = sac_figure_of_rounds(name, "FPS", false, rounds, line->rounds);
+        sac_figure figure = sac_figure_of_rounds(name, "FPS", false, rounds, line->rounds);
+        SAC_TRY(sac_figures_add(figures, &figure, error));
+        if (!isfinite(line->fps_int8)) continue;
+        memcpy(rounds, line->fps_int8_rounds, sizeof rounds);
+        snprintf(name, sizeof name, "%s; student alone int8", line->row->name);
+        figure = sac_figure_of_rounds(name, "FPS", false, rounds, line->rounds);
         SAC_TRY(sac_figures_add(figures, &figure, error));
     }
 fail:
     return status;
 }
 
+// A bar for a quantity of a line; the range where there are several runs.
+static sac_plot_point bar_of(const char *label, const sac_suite_stat *stat, int group) {
+    sac_plot_point bar = {.label = label,
+                          .x = 100 * stat->mean,
+                          .low = (double)NAN,
+                          .high = (double)NAN,
+                          .group = group < 6 ? group : 5};
+    if (stat->count > 1) {
+        bar.low = 100 * stat->low;
+        bar.high = 100 * stat->high;
+    }
+    return bar;
+}
+
 sac_status sac_suite_table_plot(const sac_suite_table *table, const char *path, sac_error *error) {
-    sac_plot_point *points = sac_calloc(table->count, sizeof *points);
+    sac_plot_point *points = sac_calloc(2 * table->count, sizeof *points);
     sac_plot plot = {.title = "Ablation: micro AUC in percent, light smoothing",
                      .x_label = "micro AUC (%), mean and range over seeds"};
     int groups = 0;
     if (points == NULL)
         return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the picture");
-    for (int64_t r = 0; r < table->count; r++) {
+    for (int64_t r = 0; r < table->count && plot.count + 2 <= SAC_PLOT_MOST; r++) {
         const sac_suite_line *line = &table->lines[r];
         int group = 0;
         while (group < groups && strcmp(plot.groups[group], line->row->group) != 0) group++;
         if (group == groups && groups < 6) plot.groups[groups++] = line->row->group;
-        points[r] = (sac_plot_point){.label = line->row->name,
-                                     .x = 100 * line->micro[LIGHT].mean,
-                                     .low = (double)NAN,
-                                     .high = (double)NAN,
-                                     .group = group < 6 ? group : 5};
-        if (line->micro[LIGHT].count > 1) {
-            points[r].low = 100 * line->micro[LIGHT].low;
-            points[r].high = 100 * line->micro[LIGHT].high;
-        }
+        points[plot.count++] = bar_of(line->row->name, &line->micro[LIGHT], group);
+        if (line->micro_int8[LIGHT].count == 0) continue;
+        points[plot.count] = bar_of("int8", &line->micro_int8[LIGHT], group);
+        points[plot.count++].hollow = true;
     }
     plot.points = points;
-    plot.count = table->count;
     const sac_status status = sac_plot_bars(&plot, path, error);
     sac_free(points);
     return status;

@@ -17,12 +17,13 @@ typedef struct sac_suite_stat {
 
 typedef struct sac_suite_line {
     const sac_suite_row *row;
+    sac_suite_stat micro_int8[SAC_ASSESS_SMOOTHINGS]; // of the int8 students
     sac_suite_stat micro[SAC_ASSESS_SMOOTHINGS], macro[SAC_ASSESS_SMOOTHINGS], rbdc, tbdc, minutes;
     int64_t runs, finished, failed;
-    sac_model_facts facts; // of the first finished run
-    const char *student;   // of the first finished run, NULL: none
-    double fps;            // alone, median of the rounds; NaN: not measured
-    double fps_rounds[SAC_ASSESS_ROUNDS];
+    sac_model_facts facts;              // of the first finished run
+    const char *student, *student_int8; // of the first finished run, NULL: none
+    double fps, fps_int8;               // alone, median of the rounds; NaN: not measured
+    double fps_rounds[SAC_ASSESS_ROUNDS], fps_int8_rounds[SAC_ASSESS_ROUNDS];
     int rounds;
 } sac_suite_line;
 

@@ -242,7 +242,7 @@ sac_status sac_suite_rows_parse(sac_suite_rows *rows, const void *bytes, size_t 
 
 // ---- built in ----------------------------------------------------------------------------------
 
-// An option and its value; NULL: none.
+// An option and its value, which a flag does not have; no key: no option.
 typedef struct setting {
     const char *key, *value;
 } setting;
@@ -252,8 +252,12 @@ static sac_status add_row(json_t *list, const char *group, int64_t seeds, const 
     char name[128];
     json_t *arguments = json_object();
     snprintf(name, sizeof name, format, detail);
-    if (a.key != NULL) json_object_set_new(arguments, a.key, json_string(a.value));
-    if (b.key != NULL) json_object_set_new(arguments, b.key, json_string(b.value));
+    const setting settings[] = {a, b};
+    for (int i = 0; i < 2; i++)
+        if (settings[i].key != NULL)
+            json_object_set_new(arguments, settings[i].key,
+                                settings[i].value != NULL ? json_string(settings[i].value)
+                                                          : json_true());
     json_t *row = json_pack("{s:s, s:s, s:I, s:o}", "name", name, "group", group, "seeds",
                             (json_int_t)seeds, "arguments", arguments);
     if (row != NULL && teacher != NULL &&
@@ -273,7 +277,8 @@ static sac_status add_architectures(json_t *list, int64_t seeds) {
          name = strtok_r(NULL, ", ", &rest))
         if (strcmp(name, "tiny-m") != 0)
             SAC_TRY(add_row(list, "architecture", strcmp(name, "tiny-s") == 0 ? seeds : 1, NULL,
-                            (setting){"arch", name}, (setting){0}, "architecture %s", name));
+                            (setting){"arch", name}, (setting){"quantise", NULL}, "architecture %s",
+                            name));
 fail:
     sac_free(names);
     return status;
@@ -284,12 +289,12 @@ sac_status sac_suite_rows_default(sac_suite_rows *rows, const char *const *teach
     static const char *const kinds[] = {"faster",  "frozen",    "elsewhere", "reversed",
                                         "rotated", "scaled",    "texture",   "shape",
                                         "slower",  "vanishing", "appearing"};
-    const setting none = {0};
+    const setting none = {0}, quantise = {"quantise", NULL};
     json_t *list = json_array(), *json = NULL;
     sac_status status;
     memset(rows, 0, sizeof *rows);
     SAC_TRY_ALLOC(list);
-    SAC_TRY(add_row(list, "main", seeds, NULL, none, none, "defaults%s", ""));
+    SAC_TRY(add_row(list, "main", seeds, NULL, quantise, none, "defaults%s", ""));
     for (int64_t i = 0; teacher_count > 1 && i < teacher_count; i++)
         SAC_TRY(add_row(list, "teachers", seeds, teachers[i], none, none, "teacher %s only",
                         teachers[i]));
@@ -304,6 +309,10 @@ sac_status sac_suite_rows_default(sac_suite_rows *rows, const char *const *teach
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         SAC_TRY(add_row(list, "altered clips", 1, NULL, (setting){"pseudo-kinds", kinds[i]}, none,
                         "altered clips: %s", kinds[i]));
+    SAC_TRY(add_row(list, "pre-training", 1, NULL, (setting){"pretrain", "plain"}, none,
+                    "pre-training%s", ""));
+    SAC_TRY(add_row(list, "pre-training", 1, NULL, (setting){"pretrain", "masked"}, none,
+                    "masked pre-training%s", ""));
     SAC_TRY(add_architectures(list, seeds));
     SAC_TRY_ALLOC(json = json_pack("{s:O}", "rows", list));
     SAC_TRY(read_rows(rows, json, "built-in rows", error));

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/memory.h"
 #include "core/time.h"
+#include "student/runtime.h"
 
 enum {
     PREPARED_BYTES = 64 << 20,
@@ -35,10 +36,11 @@ void sac_timing_samples_close(sac_timing_samples *samples) {
     memset(samples, 0, sizeof *samples);
 }
 
-static sac_video_options video_options(const sac_timing_source *source, int channels,
+static sac_video_options video_options(const sac_timing_source *source, int channels, bool luma,
                                        bool own_thread) {
     sac_video_options video = sac_video_default_options();
     video.channels = channels;
+    video.luma = luma;
     video.threads = source->decode_threads;
     video.skip_loop_filter = source->skip_loop_filter;
     video.skip_frames = source->skip_frames;
@@ -56,63 +58,42 @@ static sac_status too_short(const sac_timing_source *source, int64_t count, sac_
                          (long long)count);
 }
 
-// Three planes each, interleaved, border frames repeated.
-static sac_status keep_inputs(sac_prepared *prepared, const float *planes, int64_t count,
-                              const sac_student_info *info) {
-    const int64_t pixels = (int64_t)info->width * info->height;
-    int64_t floats;
-    prepared->size = 3 * pixels;
-    if (!sac_mul(count, prepared->size, &floats)) floats = -1;
-    prepared->inputs = sac_calloc(floats, sizeof *prepared->inputs);
-    if (prepared->inputs == NULL) return SAC_ERROR_MEMORY;
-    prepared->count = count;
-    for (int64_t t = 0; t < count; t++) {
-        float *input = prepared->inputs + t * prepared->size;
-        for (int k = 0; k < 3; k++) {
-            int64_t from = t + info->offsets[k];
-            from = from < 0 ? 0 : from >= count ? count - 1 : from;
-            const float *plane = planes + from * pixels;
-            for (int64_t i = 0; i < pixels; i++) input[3 * i + k] = plane[i];
-        }
-    }
-    return SAC_OK;
-}
-
 sac_status sac_prepared_load(sac_prepared *prepared, sac_student *student,
                              const sac_timing_source *source, sac_error *error) {
-    sac_student_info info;
+    const sac_preprocess *preprocess = &sac_student_model(student)->preprocess;
+    sac_preprocessor *preprocessor = NULL;
     sac_video *video = NULL;
     sac_video_info video_info;
     sac_frame frame;
-    float *planes = NULL;
     sac_status status;
-    int64_t count = 0, floats;
+    int64_t bytes;
     memset(prepared, 0, sizeof *prepared);
-    sac_student_get_info(student, &info);
-    const int64_t pixels = (int64_t)info.width * info.height;
-    int64_t most = PREPARED_BYTES / (3 * (int64_t)sizeof(float) * pixels);
+    prepared->size = (int64_t)preprocess->width * preprocess->height;
+    int64_t most = PREPARED_BYTES / prepared->size;
     most = most < 8 ? 8 : most > PREPARED_MOST ? PREPARED_MOST : most;
-    if (!sac_mul(most, pixels, &floats)) floats = -1;
-    SAC_TRY_ALLOC(planes = sac_calloc(floats, sizeof *planes));
-    const sac_video_options options = video_options(source, info.channels, false);
+    if (!sac_mul(most, prepared->size, &bytes)) bytes = -1;
+    SAC_TRY_ALLOC(prepared->planes = sac_calloc(bytes, 1));
+    SAC_TRY(sac_preprocessor_create(&preprocessor, preprocess));
+    const sac_video_options options = video_options(source, 1, false, false);
     SAC_TRY(sac_video_open(&video, source->path, &options, error));
     sac_video_get_info(video, &video_info);
     prepared->width = video_info.source_width;
     prepared->height = video_info.source_height;
-    while (count < most) {
+    while (prepared->count < most) {
         SAC_TRY(sac_video_read(video, &frame, error));
         if (status == SAC_EOF) break;
-        SAC_TRY(sac_student_prepare(student, planes + count * pixels, frame.data, frame.width,
-                                    frame.height, frame.channels, error));
-        count++;
+        SAC_TRY(sac_preprocessor_frame(preprocessor,
+                                       prepared->planes + prepared->count * prepared->size,
+                                       frame.data, frame.width, frame.height, frame.channels));
+        prepared->count++;
     }
-    if (count < 2) SAC_TRY(too_short(source, count, error));
-    SAC_TRY(keep_inputs(prepared, planes, count, &info));
+    if (prepared->count < 2) SAC_TRY(too_short(source, prepared->count, error));
     status = SAC_OK;
 fail:
-    if (status == SAC_ERROR_MEMORY)
-        sac_error_set(error, status, -1, "no memory to prepare frames of %s", source->path);
-    sac_free(planes);
+    if (status < 0)
+        sac_error_set(error, status, -1, "frames of %s cannot be prepared: %s", source->path,
+                      sac_status_name(status));
+    sac_preprocessor_close(&preprocessor);
     sac_video_close(&video);
     if (status < 0) sac_prepared_close(prepared);
     return status;
@@ -120,7 +101,7 @@ fail:
 
 void sac_prepared_close(sac_prepared *prepared) {
     if (prepared == NULL) return;
-    sac_free(prepared->inputs);
+    sac_free(prepared->planes);
     memset(prepared, 0, sizeof *prepared);
 }
 
@@ -131,7 +112,7 @@ sac_status sac_raw_frames_load(sac_raw_frames *frames, const sac_timing_source *
     sac_status status;
     int64_t pixels = 0;
     memset(frames, 0, sizeof *frames);
-    const sac_video_options options = video_options(source, 1, false);
+    const sac_video_options options = video_options(source, 1, false, false);
     SAC_TRY(sac_video_open(&video, source->path, &options, error));
     do {
         SAC_TRY(sac_video_read(video, &frame, error));
@@ -175,33 +156,14 @@ typedef struct work {
     double seconds;
     int64_t first; // prepared input to begin with
     bool sampling;
+    sac_preprocessor *preprocessor; // of a student that reads a source
+    uint8_t *plane;                 // [H][W] of its network
     sac_timing_samples samples;
     int64_t frames, pass_frames;
     double elapsed; // of the timed parts
     sac_status status;
     sac_error error;
 } work;
-
-static sac_status loop_prepared(work *w) {
-    sac_status status;
-    sac_result result;
-    const double start = sac_time_s();
-    double last = start;
-    sac_student_reset(w->student);
-    do {
-        const int64_t place = (w->first + w->frames) % w->prepared->count;
-        SAC_TRY(sac_student_score_prepared(
-            w->student, w->prepared->inputs + place * w->prepared->size, &result, &w->error));
-        const double now = sac_time_s();
-        if (w->sampling) SAC_TRY(sac_timing_add(&w->samples, now - last));
-        last = now;
-        w->frames++;
-    } while (last - start < w->seconds);
-    w->elapsed = last - start;
-    status = SAC_OK;
-fail:
-    return status;
-}
 
 static sac_status pull_all(int64_t *pulled, sac_student *student, sac_error *error) {
     sac_status status;
@@ -215,17 +177,24 @@ fail:
     return status;
 }
 
-static sac_status loop_raw(work *w) {
+// Frames one after the other; `planes`: of the network's size, else decoded ones.
+static sac_status loop_memory(work *w, bool planes) {
     sac_status status;
     const sac_raw_frames *raw = w->raw;
-    const int64_t pixels = (int64_t)raw->width * raw->height;
+    const int64_t size = planes ? w->prepared->size : (int64_t)raw->width * raw->height,
+                  count = planes ? w->prepared->count : raw->count;
     int64_t pulled = 0;
     const double start = sac_time_s();
     double last = start;
     sac_student_reset(w->student);
     for (int64_t t = 0; last - start < w->seconds || pulled == 0; t++) {
-        SAC_TRY(sac_student_push(w->student, raw->pixels + (w->first + t) % raw->count * pixels,
-                                 raw->width, raw->height, 1, 0.0, &w->error));
+        const int64_t place = (w->first + t) % count * size;
+        if (planes)
+            SAC_TRY(
+                sac_student_push_plane(w->student, w->prepared->planes + place, 0.0, &w->error));
+        else
+            SAC_TRY(sac_student_push(w->student, raw->pixels + place, raw->width, raw->height, 1,
+                                     0.0, &w->error));
         SAC_TRY(pull_all(&pulled, w->student, &w->error));
         const double now = sac_time_s();
         // The first frames only fill the look-ahead.
@@ -239,39 +208,40 @@ fail:
     return status;
 }
 
+// The next picture, and with a student its plane pushed. SAC_EOF at the end.
+static sac_status take_frame(work *w, sac_video *video) {
+    sac_luma_frame frame;
+    sac_status status;
+    SAC_TRY(sac_video_read_luma(video, &frame, &w->error));
+    if (status == SAC_EOF || w->student == NULL) return status;
+    SAC_TRY(sac_preprocessor_luma(w->preprocessor, w->plane, &frame.luma));
+    SAC_TRY(sac_student_push_plane(w->student, w->plane, frame.time_s, &w->error));
+    status = SAC_OK;
+fail:
+    return status;
+}
+
 // One pass over the source, or less when the time is over.
 static sac_status pass(work *w) {
     sac_video *video = NULL;
-    sac_frame frame;
     sac_status status;
     int64_t read = 1, pulled = 0;
-    sac_student_info info = {.channels = 1};
     const double left = w->seconds - w->elapsed;
-    if (w->student != NULL) {
-        sac_student_get_info(w->student, &info);
-        sac_student_reset(w->student);
-    }
-    const sac_video_options options = video_options(w->source, info.channels, w->own_thread);
+    if (w->student != NULL) sac_student_reset(w->student);
+    const sac_video_options options = video_options(w->source, 1, true, w->own_thread);
     SAC_TRY(sac_video_open(&video, w->source->path, &options, &w->error));
-    SAC_TRY(sac_video_read(video, &frame, &w->error));
+    SAC_TRY(take_frame(w, video));
     if (status == SAC_EOF)
         SAC_TRY(sac_error_set(&w->error, SAC_ERROR_FORMAT, 0, "%s: no frames", w->source->path));
     const double start = sac_time_s();
     double last = start;
-    if (w->student != NULL)
-        SAC_TRY(sac_student_push(w->student, frame.data, frame.width, frame.height, frame.channels,
-                                 frame.time_s, &w->error));
     bool ended = false;
     while (!ended && last - start < left) {
-        SAC_TRY(sac_video_read(video, &frame, &w->error));
+        SAC_TRY(take_frame(w, video));
         ended = status == SAC_EOF;
         if (!ended) read++;
         if (w->student != NULL) {
-            if (ended)
-                SAC_TRY(sac_student_finish(w->student, &w->error));
-            else
-                SAC_TRY(sac_student_push(w->student, frame.data, frame.width, frame.height,
-                                         frame.channels, frame.time_s, &w->error));
+            if (ended) SAC_TRY(sac_student_finish(w->student, &w->error));
             SAC_TRY(pull_all(&pulled, w->student, &w->error));
         }
         const double now = sac_time_s();
@@ -289,10 +259,22 @@ fail:
     return status;
 }
 
+// What the student of a source needs of its own.
+static sac_status prepare_source(work *w) {
+    sac_status status = SAC_OK;
+    if (w->student == NULL) return SAC_OK;
+    const sac_preprocess *preprocess = &sac_student_model(w->student)->preprocess;
+    SAC_TRY(sac_preprocessor_create(&w->preprocessor, preprocess));
+    SAC_TRY_ALLOC(w->plane = sac_calloc((int64_t)preprocess->width * preprocess->height, 1));
+fail:
+    return status;
+}
+
 static sac_status loop_source(work *w) {
     sac_status status;
     // Opening is not timed: a source of a few frames must not make the round endless.
     const double give_up = sac_time_s() + 20.0 * w->seconds + 1.0;
+    SAC_TRY(prepare_source(w));
     do {
         SAC_TRY(pass(w));
     } while (w->elapsed < w->seconds && sac_time_s() < give_up);
@@ -306,8 +288,8 @@ fail:
 
 static void *run_work(void *user) {
     work *w = user;
-    w->status = w->prepared != NULL ? loop_prepared(w)
-                : w->raw != NULL    ? loop_raw(w)
+    w->status = w->prepared != NULL ? loop_memory(w, true)
+                : w->raw != NULL    ? loop_memory(w, false)
                                     : loop_source(w);
     if (w->status == SAC_ERROR_MEMORY)
         sac_error_set(&w->error, w->status, -1, "no memory for the measurement");

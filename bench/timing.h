@@ -30,10 +30,11 @@ typedef struct sac_timing_source {
     int lowres;
 } sac_timing_source;
 
-// Inputs of one model for "student alone": the first frames of a source, preprocessed.
+// Inputs of one model for "student alone": the first frames of a source, preprocessed to network
+// planes as a stream has them.
 typedef struct sac_prepared {
-    float *inputs;       // [count][H][W][3]
-    int64_t count, size; // floats of one input
+    uint8_t *planes;     // [count][H][W] of the network
+    int64_t count, size; // bytes of one plane
     int width, height;   // of the source's frames, px
 } sac_prepared;
 // As many frames as fit 64 MiB, beyond the caches, but 8 to 256. SAC_ERROR_FORMAT: fewer than two
@@ -59,7 +60,8 @@ void sac_raw_frames_close(sac_raw_frames *frames); // NULL-safe
 //   students  [workers], each used by one thread; workers 1 runs on the calling thread
 //   samples   receives the time of every frame; NULL: not wanted
 
-// Prepared inputs to scores. Every worker goes over all inputs, from a place of its own.
+// Prepared planes to scores, as a stream: every plane is pushed and what that makes possible pulled.
+// Every worker goes over all inputs, from a place of its own.
 SAC_NODISCARD sac_status sac_time_prepared(double *fps, sac_student *const *students, int workers,
                                            const sac_prepared *prepared,
                                            sac_timing_samples *samples, double seconds,

@@ -72,12 +72,19 @@ Test(bench_speed, rounds_are_consistent) {
         check_stat(&run->student_alone, 3);
         check_stat(&run->in_sequence, 3);
         check_stat(&run->decode_only, 3);
+        cr_assert(run->matmul.fps > 0 && run->matmul_int8.fps > 0);
+        cr_assert_eq(run->memory.rounds != NULL, r == 0);
         if (r == 0) {
             cr_assert_null(run->pipelined.rounds);
             cr_assert(isnan(run->pipelined.fps));
             cr_assert_eq(sac_speed_file_to_score(run), &run->in_sequence);
         } else {
             check_stat(&run->pipelined, 3);
+            check_stat(&run->student_pool, 3);
+            check_stat(&run->student_workers, 3);
+            check_stat(&run->files, 3);
+            check_stat(&run->decode_files, 3);
+            cr_assert_geq(sac_speed_alone(run)->fps, run->student_pool.fps);
         }
         // Scoring from a file includes decoding it.
         cr_assert_lt(run->in_sequence.fps, 1.5 * run->decode_only.fps);
@@ -85,6 +92,8 @@ Test(bench_speed, rounds_are_consistent) {
     cr_assert_eq(result.input_width, 96);
     cr_assert_eq(result.source_frames, 30);
     cr_assert_str_eq(result.arch, "tiny-m");
+    cr_assert_eq(result.precision, SAC_PRECISION_F32);
+    cr_assert_str_neq(result.machine.isa, "unknown");
     char *text = sac_speed_markdown(&result);
     cr_assert_not_null(strstr(text, "| 2 | file to score, pipelined |"), "%s", text);
     sac_free(text);
@@ -143,7 +152,8 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_error error = {0};
     char model[600];
     snprintf(model, sizeof model, "%s", model_path());
-    sac_assert_ok(sac_score_set_model(&set, model, 1, true, NULL, &selection, NULL, NULL, &error),
+    sac_assert_ok(sac_score_set_model(&set, model, SAC_PRECISION_F32, 1, true, NULL, &selection,
+                                      NULL, NULL, &error),
                   &error);
     // A student's map is positive everywhere: at the lowest threshold one region holds every cell.
     cr_assert_eq(set.region_kind, SAC_REGIONS_MAP);
@@ -157,9 +167,9 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_clip longer = clip;
     longer.frames = 13;
     chosen[0] = &longer;
-    sac_assert_error(
-        sac_score_set_model(&set, model, 1, false, NULL, &selection, NULL, NULL, &error),
-        SAC_ERROR_FORMAT, &error, "Test001", "12 scores", "expected 13", NULL);
+    sac_assert_error(sac_score_set_model(&set, model, SAC_PRECISION_F32, 1, false, NULL, &selection,
+                                         NULL, NULL, &error),
+                     SAC_ERROR_FORMAT, &error, "Test001", "12 scores", "expected 13", NULL);
 }
 
 Test(bench_speed, tool_writes_the_promised_keys) {

@@ -21,7 +21,7 @@ typedef struct eval_settings {
     const char *dataset, *clips;
     sac_text_list models, scores, maps;
     const char *column;
-    int map_score, regions;
+    int map_score, regions, precision;
     bool baseline, per_task, ensembles, savings;
     decode_settings decode;
     bench_truth truth;
@@ -46,6 +46,11 @@ static const sac_option eval_options[] = {
      .offset = offsetof(eval_settings, models),
      .argument = "MODEL",
      .help = "student model, run over the clips"},
+    {.name = "precision",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(eval_settings, precision),
+     .choices = "auto|f32|int8",
+     .help = "of the models; auto: int8 where a model holds scales and the CPU gains by it"},
     {.name = "scores",
      .letter = 's',
      .type = SAC_OPTION_LIST,
@@ -294,9 +299,10 @@ static sac_status collect_model(eval_work *w, const char *model, bench_display *
         decode.threads = settings->decode.threads;
         sac_video_options video = sac_video_default_options();
         decode_options_apply(&video, &decode);
-        status = sac_score_set_model(&w->sets[w->set_count], model, (int)settings->tool.threads,
-                                     w->truth.clips != NULL, &video, &w->selection, w->logger,
-                                     &progress, error);
+        status = sac_score_set_model(&w->sets[w->set_count], model,
+                                     (sac_precision)w->settings->precision,
+                                     (int)settings->tool.threads, w->truth.clips != NULL, &video,
+                                     &w->selection, w->logger, &progress, error);
         sac_progress_close(&shown->progress);
         if (i > 0 && status == SAC_ERROR_UNSUPPORTED) {
             bench_warn(w->logger, error->message);

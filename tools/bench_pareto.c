@@ -70,7 +70,8 @@ static const sac_command pareto_command = {
     .name = BENCH_NAME " pareto",
     .usage = "--dataset DIR -m MODEL ... [SOURCE] [options]",
     .description =
-        "Accuracy against speed of several students: micro AUC, RBDC and TBDC on the labelled test "
+        "Accuracy against speed of several students, those that hold scales in f32 and in int8: "
+        "micro AUC, RBDC and TBDC on the labelled test "
         "clips,\n"
         "frames per second of all of them in the same interleaved rounds (alone, and from file to "
         "score\n"
@@ -112,8 +113,9 @@ static sac_status assess(pareto_work *w, sac_error *error) {
     SAC_TRY(sac_region_truth_open(&w->truth, &source, &w->selection, w->logger, error));
     for (int64_t i = 0; i < w->pareto.count; i++) {
         sac_pareto_point *p = &w->pareto.points[i];
-        SAC_TRY(sac_accuracy_measure(&p->accuracy, p->path, (int)s->threads, w->dataset,
-                                     &w->selection, &w->truth, w->logger, &progress, error));
+        SAC_TRY(sac_accuracy_measure(&p->accuracy, p->path, p->precision, (int)s->threads,
+                                     w->dataset, &w->selection, &w->truth, w->logger, &progress,
+                                     error));
         sac_progress_close(&shown.progress);
     }
 fail:
@@ -125,8 +127,6 @@ static sac_status time_models(pareto_work *w, const char *source, sac_error *err
     const pareto_settings *s = w->settings;
     bench_display shown = {.settings = &s->tool, .label = "speeds", .unit = "measurements"};
     const sac_model_speed_options options = {
-        .models = s->models.items,
-        .count = s->models.count,
         .source = {.path = source != NULL ? source : w->selection.clips[0]->source,
                    .format = s->format,
                    .decode_threads = (int)s->decode_threads},
@@ -178,9 +178,9 @@ static sac_status pareto(const pareto_settings *s, const char *source, const sac
     if (s->dataset == NULL || s->models.count == 0)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--dataset DIR and -m MODEL are needed; see --help");
-    if (s->models.count > SAC_PLOT_MOST / 2)
+    if (s->models.count > SAC_PLOT_MOST / 4)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d models at once",
-                             SAC_PLOT_MOST / 2);
+                             SAC_PLOT_MOST / 4);
     for (int64_t i = 0; i < s->plots.count; i++)
         SAC_TRY(sac_plot_check_path(s->plots.items[i], "--plot", error));
     SAC_TRY(sac_pareto_open(&w.pareto, s->models.items, s->models.count, error));

@@ -10,6 +10,7 @@ typedef struct run_settings {
     const char *model, *threads, *format;
     int64_t repeats;
     decode_settings decode;
+    int precision;
     double seconds;
     bool limits;
     bench_clip_settings clip;
@@ -31,6 +32,11 @@ static const sac_option run_options[] = {
      .text = "1,2",
      .argument = "N[,N]",
      .help = "thread counts to measure; the results of the highest stand at the top of the JSON"},
+    {.name = "precision",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(run_settings, precision),
+     .choices = "auto|f32|int8",
+     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it"},
     {.name = "repeats",
      .type = SAC_OPTION_INT,
      .offset = offsetof(run_settings, repeats),
@@ -68,9 +74,10 @@ static const sac_command run_command = {
     .name = BENCH_NAME " run",
     .usage = "-m MODEL [SOURCE] [-t N[,N]] [options]",
     .description =
-        "Speed of a student: alone (frames preprocessed in memory to scores; one plan of all "
-        "threads, and\n"
-        "a worker with a plan of its own a thread), from file to score (decode, scale, infer, "
+        "Speed of a student: alone (network planes in memory to scores; one stream on a plan of "
+        "all\n"
+        "threads or on a pool of workers, and a stream a thread), from file to score (decode, "
+        "scale, infer, "
         "score; in\n"
         "sequence, pipelined with one thread for decoding, and a file a thread), and decoding "
         "alone,\n"
@@ -110,6 +117,7 @@ static sac_status run(const run_settings *settings, const char *source, const sa
     options.skip_frames = (sac_video_skip)settings->decode.skip_frames;
     options.lowres = (int)settings->decode.lowres;
     options.limits = settings->limits;
+    options.precision = (sac_precision)settings->precision;
     options.logger = *logger;
     options.progress = bench_show;
     options.user = &shown;

@@ -18,6 +18,7 @@ typedef struct scenarios_settings {
     sac_tool_settings tool;
     const char *model, *format, *only;
     int64_t threads, repeats, decode_threads, most;
+    int precision;
     double seconds, frame_rate, late, search_s, verify_s;
     bench_clip_settings clip;
     bench_outputs outputs;
@@ -34,6 +35,8 @@ static const sac_option scenarios_options[] = {
      .help = "scenarios to run"},
     {.name = "threads", .letter = 't', .type = SAC_OPTION_INT, AT(threads), .min = 0, .max = 64,
      .argument = "N", .help = "compute threads, and workers of the cameras; 0: every core"},
+    {.name = "precision", .type = SAC_OPTION_CHOICE, AT(precision), .choices = "auto|f32|int8",
+     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it"},
     {.name = "repeats", .type = SAC_OPTION_INT, AT(repeats), .number = 5, .min = 1, .max = 100,
      .argument = "N", .help = "interleaved rounds; the median counts"},
     {.name = "seconds", .type = SAC_OPTION_REAL, AT(seconds), .number = 1, .min = 0.001,
@@ -127,6 +130,7 @@ static sac_status run_latency(scenarios_work *w, sac_error *error) {
     sac_status status;
     SAC_TRY_ALLOC(result);
     options.model = w->settings->model;
+    options.precision = (sac_precision)w->settings->precision;
     options.source = w->source;
     options.threads = w->threads;
     options.rounds = (int)w->settings->repeats;
@@ -148,6 +152,7 @@ static sac_status run_offline(scenarios_work *w, sac_error *error) {
     sac_speed_result result = {0};
     sac_status status;
     options.model = w->settings->model;
+    options.precision = (sac_precision)w->settings->precision;
     options.source = w->source.path;
     options.format = w->source.format;
     options.decode_threads = w->source.decode_threads;
@@ -174,6 +179,7 @@ static sac_status run_cameras(scenarios_work *w, bool decoding, json_t *list, sa
     char name[128];
     SAC_TRY_ALLOC(result);
     options.model = w->settings->model;
+    options.precision = (sac_precision)w->settings->precision;
     options.source = w->source;
     options.decoding = decoding;
     options.workers = w->threads;
