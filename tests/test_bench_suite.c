@@ -97,7 +97,8 @@ Test(bench_suite, built_in_rows) {
         sac_assert_ok(sac_suite_rows_default(&rows, teachers, n, 3, &error), &error);
         cr_assert_geq(rows.count, 10);
         cr_assert_eq(rows.items[0].seeds, 3);
-        cr_assert_eq(rows.items[0].argument_count, 0);
+        cr_assert_eq(rows.items[0].argument_count, 1);
+        cr_assert_str_eq(rows.items[0].arguments[0], "--quantise");
         cr_assert_eq(rows.items[1].teacher_count, n - 1);
         char *text = sac_suite_rows_json(&rows);
         sac_assert_ok(parse(&again, text, &error), &error);
