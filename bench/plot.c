@@ -14,6 +14,15 @@
 #include "core/memory.h"
 #include "core/text.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+// Fontconfig keeps what it loads until the process ends, as in video/picture.c, whose definition
+// counts where both are linked.
+SAC_API __attribute__((weak)) const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) {
+    return "leak:libfontconfig\n";
+}
+#endif
+
 enum { WIDTH = 960, HEIGHT = 600, LEFT = 76, RIGHT = 30, TOP = 56, BOTTOM = 84 };
 enum { BAR = 22, TICKS_MOST = 32 };
 
