@@ -38,7 +38,8 @@ TILE __m256i pack4_halves(__m512i a, __m512i b, __m512i c, __m512i d) {
 
 static inline __mmask16 last_mask(const tile_store *s, int blocks) {
     const int64_t left = s->c->oc - s->oc;
-    return left >= 16 * blocks ? 0xffff : (__mmask16)((1u << (left - 16 * (blocks - 1))) - 1);
+    if (left >= 16 * blocks) return 0xffff;
+    return (__mmask16)((1u << (left - 16 * (blocks - 1))) - 1);
 }
 
 // Sums of one place and 16 channels into dst, for every way of output.
