@@ -9,7 +9,7 @@ run 0 "$SACCADE_BIN/teach" --dataset set -o maps -t 1 --crop-size 16 --epochs 1 
 
 cat >rows.json <<'ROWS'
 {"arguments": {"width": 48, "height": 32, "batch": 8, "epochs": 2, "samples-per-epoch": 16},
- "rows": [{"name": "base", "seeds": 2, "arguments": {"pseudo": 1}},
+ "rows": [{"name": "base", "seeds": 2, "arguments": {"pseudo": 1, "quantise": true, "quantise-epochs": 1}},
           {"name": "No altered clips!", "group": "data", "teachers": ["m"], "arguments": {"pseudo": 0}}]}
 ROWS
 plain=("$bench" suite -d set --teacher m=maps:0.5 -t 1 --rounds 1 --seconds 0.02)
@@ -38,6 +38,9 @@ ls ablation/runs | grep -q '^no-altered-clips-s1-[0-9a-f]\{8\}$' || fail "$(ls a
 run 0 "$bench" compare ablation/results.json ablation/results.json --fail-below 1 -q
 has out "base; micro AUC light"
 has out "base; student alone"
+# --quantise gives a second student, measured in int8.
+has out "base; micro AUC light int8"
+has out "base; student alone int8"
 
 # Nothing is trained again, and the table says the same but for the speed.
 find ablation/runs -name '*.safetensors' -exec md5sum {} + | sort >before
@@ -140,6 +143,10 @@ has p.svg "</svg>"
 run 0 "${pareto[@]}" -m "$a" --no-file --json - -q
 has out '"fps_file_to_score": null'
 lacks out "AED-MAE"
+# A student that holds scales is shown in both precisions.
+run 0 "${pareto[@]}" -m "$(dirname "$a")/student-int8.safetensors" --no-file -q
+[ "$(grep -c "student-int8" out)" = 2 ] || fail "one line a precision expected: $(cat out)"
+has out "student-int8 int8"
 run 2 "${pareto[@]}"
 has err "--dataset DIR and -m MODEL are needed"
 run 2 "${pareto[@]}" -m "$a" -m "$a"
