@@ -365,26 +365,23 @@ static sac_status run_clip(float *scores, sac_detected *regions, sac_student *st
                            const sac_video_options *decode, const sac_clip *clip, int64_t before,
                            int64_t total, const sac_score_progress *progress, sac_error *error) {
     sac_video *video = NULL;
-    sac_frame frame;
+    sac_luma_frame frame;
     sac_status status;
     sac_video_info source;
     int64_t pulled = 0, pushed = 0;
     float *maps = NULL;
-    sac_student_info info;
     sac_video_options options = *decode;
     sac_student_reset(student);
-    sac_student_get_info(student, &info);
-    options.channels = info.channels;
+    options.luma = true;
     if (regions != NULL) SAC_TRY_ALLOC(maps = sac_calloc(clip->frames, CELLS * sizeof *maps));
     SAC_TRY(sac_video_open(&video, clip->source, &options, error));
     sac_video_get_info(video, &source);
     while (true) {
-        SAC_TRY(sac_video_read(video, &frame, error));
+        SAC_TRY(sac_video_read_luma(video, &frame, error));
         if (status == SAC_EOF) break;
         if (report(progress, before + pulled, total) != 0)
             SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, pushed, "interrupted"));
-        SAC_TRY(sac_student_push(student, frame.data, frame.width, frame.height, frame.channels,
-                                 frame.time_s, error));
+        SAC_TRY(sac_student_push_luma(student, &frame.luma, frame.time_s, error));
         pushed++;
         SAC_TRY(pull_scores(scores, maps, &pulled, student, clip, error));
     }

@@ -138,6 +138,19 @@ if ffmpeg -v error -protocols 2> /dev/null | grep -q '^ *pipe'; then
     run pipe:0 --csv p.csv --quiet < clip.mkv && cmp a.csv p.csv || fail "standard input"
 fi
 
+# Late frames of something that does not wait are dropped and counted; without the option none is.
+run --format lavfi "testsrc=size=32x16:rate=25:duration=12" --late drop --queue 2 --csv late.csv --json > out
+scored=$(rows late.csv)
+dropped=$(sed -n 's/.*"frames_dropped": \([0-9]*\).*/\1/p' out)
+[ "$dropped" -gt 0 ] && [ $((scored + dropped)) = 300 ] || fail "$scored frames scored, '$dropped' dropped, 300 in all"
+run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --late drop --csv late.csv | grep -q 'late frames dropped\|25 frames' \
+    || fail "dropped frames are not reported"
+run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --csv late.csv --json > out
+[ "$(rows late.csv)" = 25 ] && grep -q '"frames_dropped": 0' out || fail "frames were dropped unasked"
+code=0
+run clip.mkv --late drop --queue 0 > out 2> err || code=$?
+[ $code = 2 ] && grep -q 'queue' err || fail "dropping without a queue: exit code $code"
+
 # Ctrl-C: complete rows are kept, exactly those of an uninterrupted run, and the exit code is 130.
 ffmpeg -v error -stream_loop 400 -i clip.mkv -c copy long.mkv
 run long.mkv --csv full.csv --max-frames 60 --quiet

@@ -23,6 +23,7 @@
 #include "student/events.h"
 #include "student/outputs.h"
 #include "student/runtime.h"
+#include "tools/decode_options.h"
 
 typedef struct settings {
     sac_tool_settings tool;
@@ -30,9 +31,10 @@ typedef struct settings {
     const char *csv, *jsonl, *maps, *overlay, *report;
     const char *threshold, *far;
     double smoothing_sigma, frame_rate, overlay_high, timeout_s;
-    int64_t smoothing_taps, max_frames, moments, decode_threads, queue, jobs, lowres;
-    int backend;                                  // 0 onednn, 1 ref
-    int precision, skip_loop_filter, skip_frames; // as the enumerations count
+    int64_t smoothing_taps, max_frames, moments, queue, jobs;
+    int backend;         // 0 onednn, 1 ref
+    int precision, late; // as the enumerations count
+    decode_settings decode;
     bool gate, pin;
 } settings;
 
@@ -143,29 +145,7 @@ static const sac_option options[] = {
      .offset = offsetof(settings, pin),
      .help = "keep each compute thread on one core"},
     {.name = "", .help = "Decoding"},
-    {.name = "skip-loop-filter",
-     .type = SAC_OPTION_CHOICE,
-     .offset = offsetof(settings, skip_loop_filter),
-     .choices = "none|nonref|all",
-     .help = "leave the codec's deblocking out: of frames nothing is predicted from, or of all; "
-             "changes pixels and so scores"},
-    {.name = "skip-frames",
-     .type = SAC_OPTION_CHOICE,
-     .offset = offsetof(settings, skip_frames),
-     .choices = "none|nonref",
-     .help = "do not decode frames nothing is predicted from; the frame before stands in for each"},
-    {.name = "lowres",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(settings, lowres),
-     .min = 0,
-     .max = 3,
-     .help = "decode at half, a quarter or an eighth of both sides, where the codec can"},
-    {.name = "decode-threads",
-     .type = SAC_OPTION_INT,
-     .offset = offsetof(settings, decode_threads),
-     .min = 0,
-     .max = 64,
-     .help = "decoder threads; 0: the decoder's choice"},
+    DECODE_OPTIONS(settings, decode, 0),
     {.name = "queue",
      .type = SAC_OPTION_INT,
      .offset = offsetof(settings, queue),
@@ -173,6 +153,13 @@ static const sac_option options[] = {
      .min = 0,
      .max = 64,
      .help = "frames decoded ahead on a thread of their own; 0: decode between scoring"},
+    {.name = "late",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, late),
+     .choices = "block|drop",
+     .help = "when frames come faster than they are scored: wait with decoding, or drop the oldest "
+             "in the queue, as cameras need; dropped ones are counted and have no row, and frames "
+             "are numbered as scored"},
     SAC_TOOL_OPTIONS(settings),
     {.name = NULL},
 };
@@ -463,14 +450,15 @@ static double rate(int64_t frames, double seconds) {
 
 static json_t *timing_json(const run *r, const outcome *o) {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "wall_s",
-        sac_json_number(o->wall_s), "frames_per_second",
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:s}",
+        "wall_s", sac_json_number(o->wall_s), "frames_per_second",
         sac_json_number(rate(o->frames, o->wall_s)), "waiting_for_frames_s",
         sac_json_number(o->read_s), "waiting_for_scores_s", sac_json_number(o->score_s),
         "frames_reused_by_gate", (json_int_t)o->reused, "frames_decoded",
-        (json_int_t)o->counts.decoded, "frames_repeated", (json_int_t)o->counts.repeated, "threads",
-        (json_int_t)r->threads, "precision", sac_precision_name(r->info.precision), "backend",
-        r->info.backend, "isa", r->info.isa, "load_ms", sac_json_number(r->info.load_ms), "plan_ms",
+        (json_int_t)o->counts.decoded, "frames_repeated", (json_int_t)o->counts.repeated,
+        "frames_dropped", (json_int_t)o->counts.dropped, "threads", (json_int_t)r->threads,
+        "precision", sac_precision_name(r->info.precision), "backend", r->info.backend, "isa",
+        r->info.isa, "load_ms", sac_json_number(r->info.load_ms), "plan_ms",
         sac_json_number(r->info.plan_ms), "start_to_first_score_ms",
         sac_json_number(o->frames > 0 ? o->first_s * 1e3 : NAN), "version", sac_version());
 }
@@ -535,14 +523,12 @@ static sac_status open_video(job *j, sac_error *error) {
     video.height = r->height;
     // Planes are borrowed from the decoder unless they have to be scaled to --size first.
     video.luma = j->luma;
-    video.threads = (int)s->decode_threads;
+    decode_options_apply(&video, &s->decode);
+    video.late = (sac_video_late)s->late;
     video.queue = (int)s->queue;
     video.frame_rate = s->frame_rate;
     video.format = s->format;
     video.timeout_s = s->timeout_s;
-    video.skip_loop_filter = (sac_video_skip)s->skip_loop_filter;
-    video.skip_frames = (sac_video_skip)s->skip_frames;
-    video.lowres = (int)s->lowres;
     return sac_video_open(&j->video, j->source, &video, error);
 }
 
@@ -665,6 +651,8 @@ static void print_summary(const run *r, int64_t index, const char *source, const
     char at[32], from[32], to[32];
     fprintf(out, "%s: %" PRId64 " frames of %dx%d in %.2f s (%.0f frames/s)\n", source, o->frames,
             o->video.source_width, o->video.source_height, o->wall_s, rate(o->frames, o->wall_s));
+    if (o->counts.dropped > 0)
+        fprintf(out, "  %" PRId64 " late frames dropped\n", o->counts.dropped);
     if (o->frames == 0) return;
     if (r->settings->gate) {
         fprintf(out, "  %" PRId64 " frames scored like the one before, as nothing moved\n",
