@@ -16,16 +16,16 @@
 // Channel counts are those of width 1.
 typedef struct tiny {
     const char *name;
-    int width, height;  // default input, px
-    int64_t stem[2];    // of the two stride-2 convolutions on each frame
-    int64_t fuse, body; // of the stride-2 convolution on three frames; residual blocks behind it
-    int64_t head;       // hidden channels of each head
+    int width, height;        // default input, px
+    int64_t stem, fuse, down; // of the stride-2 convolutions: on each frame, on three, and after
+    int64_t body;             // residual blocks behind them
+    int64_t head;             // hidden channels of each head
 } tiny;
 
 static const tiny tinies[] = {
-    {"tiny-s", 192, 128, {16, 16}, 32, 1, 16},
-    {"tiny-m", 240, 160, {16, 32}, 48, 2, 32},
-    {"tiny-l", 288, 192, {16, 32}, 64, 3, 32},
+    {"tiny-s", 192, 128, 8, 24, 32, 1, 16},
+    {"tiny-m", 240, 160, 16, 32, 48, 2, 32},
+    {"tiny-l", 288, 192, 16, 48, 64, 3, 32},
 };
 enum { TINY_COUNT = sizeof tinies / sizeof tinies[0] };
 
@@ -79,15 +79,12 @@ static void head(sac_net *net, const char *part, const char *output, int src, in
 }
 
 // One of the three frames through the stem; the second and the third use the first one's weights.
-static int stem(sac_net *net, int frames, int index, const int64_t channels[2]) {
-    char part[16], first[16], second[16];
+static int stem(sac_net *net, int frames, int index, int64_t channels) {
+    char part[16];
     name n;
     (void)snprintf(part, sizeof part, "stem%d", index);
-    (void)snprintf(first, sizeof first, "stem%da", index);
-    (void)snprintf(second, sizeof second, "stem%db", index);
-    int x = sac_net_slice(net, named(&n, part, "frame"), frames, 1, index, 1, 1);
-    x = conv_norm_relu(net, first, index > 0 ? "stem0a" : NULL, x, channels[0], 2);
-    return conv_norm_relu(net, second, index > 0 ? "stem0b" : NULL, x, channels[1], 2);
+    const int x = sac_net_slice(net, named(&n, part, "frame"), frames, 1, index, 1, 1);
+    return conv_norm_relu(net, part, index > 0 ? "stem0" : NULL, x, channels, 2);
 }
 
 static int64_t scaled(int64_t channels, double width) {
@@ -97,19 +94,19 @@ static int64_t scaled(int64_t channels, double width) {
 
 static void build_tiny(sac_net *net, const tiny *t, const sac_preprocess *p, double width) {
     const int frames = sac_net_input(net, "frames", 3, (const int64_t[]){3, p->height, p->width});
-    const int64_t channels[2] = {scaled(t->stem[0], width), scaled(t->stem[1], width)};
-    const int64_t fuse = scaled(t->fuse, width), hidden = scaled(t->head, width);
+    const int64_t down = scaled(t->down, width), hidden = scaled(t->head, width);
     int seen[3];
-    for (int i = 0; i < 3; i++) seen[i] = stem(net, frames, i, channels);
+    for (int i = 0; i < 3; i++) seen[i] = stem(net, frames, i, scaled(t->stem, width));
     int x = sac_net_concat(net, "fuse.frames", seen, 3, 1);
-    x = conv_norm_relu(net, "fuse", NULL, x, fuse, 2);
+    x = conv_norm_relu(net, "fuse", NULL, x, scaled(t->fuse, width), 2);
+    x = conv_norm_relu(net, "down", NULL, x, down, 2);
     for (int64_t i = 0; i < t->body; i++) {
         char first[32], second[32];
         name n;
         (void)snprintf(first, sizeof first, "body%" PRId64 "a", i + 1);
         (void)snprintf(second, sizeof second, "body%" PRId64 "b", i + 1);
-        int y = conv_norm_relu(net, first, NULL, x, fuse, 1);
-        y = conv_norm(net, second, NULL, y, fuse, 1);
+        int y = conv_norm_relu(net, first, NULL, x, down, 1);
+        y = conv_norm(net, second, NULL, y, down, 1);
         y = sac_net_add(net, named(&n, second, "add"), y, x);
         x = sac_net_unary(net, SAC_OP_RELU, named(&n, second, "relu"), y);
     }

@@ -5,7 +5,7 @@ bench="$SACCADE_BIN/student-bench"
 small="--seconds 0.001 --repeats 2 -q"
 
 run 0 "$bench" layers $small --json result.json
-has out "| stem0a.conv | u8-convolution"
+has out "| stem0.conv | u8-convolution"
 has out "| head1.logit | u8-convolution-head"
 for key in matmul_gops run_us of_matmul; do
     grep -Eq "\"$key\": [0-9.e-]*[1-9]" result.json || fail "$key is not a positive number: $(cat result.json)"

@@ -8,7 +8,7 @@ rm -rf ./* && "$bin/make-model" m.safetensors --width 48 --height 32
 "$bin/student-info" m.safetensors > text
 grep -q 'architecture  *tiny-m' text || fail "architecture"
 grep -q '48x32 gray, frames t-3 t+0 t+3' text || fail "input"
-grep -q '^stem0a.conv .*conv .*\[16\]\[16\]\[24\] ' text || fail "first layer's shape"
+grep -q '^stem0.conv .*conv .*\[16\]\[16\]\[24\] ' text || fail "first layer's shape"
 grep -q '^map16 .*sigmoid .*\[1\]\[16\]\[16\].*output' text || fail "output"
 grep -q 'random weights, for tests' text || fail "provenance"
 
@@ -19,7 +19,7 @@ jq_like '"arch": "tiny-m"'
 # The layers must add up to the totals.
 awk '/"layers"/ {inside = 1} /"macs":/ {gsub(/[^0-9]/, "", $2); if (inside) sum += $2; else total = $2}
      END {exit !(sum > 0 && (total == 0 || sum == total))}' json || fail "MACs do not add up"
-awk '/^total/ {total = $(NF-1); next} /^(stem|fuse|body|head|map)/ {if (/parameters of/) next; n = NF; if ($n == "output") n--; sum += $(n-1)}
+awk '/^total/ {total = $(NF-1); next} /^(stem|fuse|down|body|head|map)/ {if (/parameters of/) next; n = NF; if ($n == "output") n--; sum += $(n-1)}
      END {exit !(sum > 100000 && sum == total)}' text || fail "parameters do not add up"
 "$bin/student-info" m.safetensors --kernels > kernels
 grep -q '^forward body2a.conv convolution' kernels || fail "kernels"

@@ -404,8 +404,8 @@ Test(distill_checkpoint, odd_metrics_cells_stay_empty) {
 Test(distill_checkpoint, damaged_tensors_are_refused) {
     fixture f = stopped_run();
     sac_safetensors *good = checkpoint_read(&f);
-    const char *const names[] = {"model.stem0a.conv.weight", "best.head1.logit.bias",
-                                 "adam.stem0a.norm.weight.m", "adam.stem0a.norm.weight.v"};
+    const char *const names[] = {"model.stem0.conv.weight", "best.head1.logit.bias",
+                                 "adam.stem0.norm.weight.m", "adam.stem0.norm.weight.v"};
     static float values[16 * 3 * 9 + 1];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const sac_named_tensor *t = sac_safetensors_find(good, names[i]);

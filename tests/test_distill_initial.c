@@ -44,7 +44,7 @@ static sac_model *altered_model(bool wider, bool extra) {
     sac_assert_ok(sac_net_create(&model->net), NULL);
     int x = sac_net_input(model->net, "frames", 3, (const int64_t[]){3, 32, 48});
     x = sac_net_slice(model->net, "first", x, 1, 0, 1, 1);
-    x = sac_net_conv2d(model->net, "stem0a.conv", x, wider ? 24 : 16, 3, 2, 1, 1, extra);
+    x = sac_net_conv2d(model->net, "stem0.conv", x, wider ? 24 : 16, 3, 2, 1, 1, extra);
     sac_net_output(model->net, x);
     sac_assert_ok(sac_net_check(model->net, NULL), NULL);
     sac_assert_ok(sac_params_create(&model->params, model->net, NULL), NULL);
@@ -58,13 +58,13 @@ Test(distill_initial, what_differs_first_is_named) {
     sac_error error = {0};
     const uint64_t before = sac_initial_digest(whole->params);
     sac_assert_error(sac_initial_copy(whole, wide, "w.st", &error), SAC_ERROR_ARGUMENT, &error,
-                     "w.st", "'stem0a.conv.weight' has the shape 24x1x3x3", "16x1x3x3", NULL);
+                     "w.st", "'stem0.conv.weight' has the shape 24x1x3x3", "16x1x3x3", NULL);
     error = (sac_error){0};
     sac_assert_error(sac_initial_copy(whole, part, "p.st", &error), SAC_ERROR_ARGUMENT, &error,
-                     "p.st", "has no tensor 'stem0a.norm.weight'", "shape 16", NULL);
+                     "p.st", "has no tensor 'stem0.norm.weight'", "shape 16", NULL);
     error = (sac_error){0};
     sac_assert_error(sac_initial_copy(part, extra, "e.st", &error), SAC_ERROR_ARGUMENT, &error,
-                     "e.st", "holds a tensor 'stem0a.conv.bias'", NULL);
+                     "e.st", "holds a tensor 'stem0.conv.bias'", NULL);
     cr_assert_eq(before, sac_initial_digest(whole->params));
     sac_model *causal = model_of("tiny-m", 48, 32, 3);
     causal->preprocess.offsets[2] = 2;

@@ -326,8 +326,8 @@ Test(distill_trainer, shifting_moves_frames_and_repeats_the_border) {
             &error);
     }
     toy_same_params(models[2], models[3], "a flat frame is the same wherever it lies");
-    const sac_param *still = sac_params_find(models[0]->params, "stem0a.conv.weight"),
-                    *moved = sac_params_find(models[1]->params, "stem0a.conv.weight");
+    const sac_param *still = sac_params_find(models[0]->params, "stem0.conv.weight"),
+                    *moved = sac_params_find(models[1]->params, "stem0.conv.weight");
     cr_assert(memcmp(still->data, moved->data, (size_t)still->count * sizeof(float)) != 0);
     for (int i = 0; i < 4; i++) sac_model_close(&models[i]);
     sac_samples_close(&samples);
@@ -371,8 +371,8 @@ Test(distill_trainer, flipping_all_samples_is_mirroring_the_data) {
             &error);
     }
     toy_same_params(models[0], models[2], "flipped");
-    const sac_param *all = sac_params_find(models[0]->params, "stem0a.conv.weight"),
-                    *half = sac_params_find(models[1]->params, "stem0a.conv.weight");
+    const sac_param *all = sac_params_find(models[0]->params, "stem0.conv.weight"),
+                    *half = sac_params_find(models[1]->params, "stem0.conv.weight");
     cr_assert(memcmp(all->data, half->data, (size_t)all->count * sizeof(float)) != 0);
     for (int i = 0; i < 3; i++) sac_model_close(&models[i]);
     sac_samples_close(&samples);

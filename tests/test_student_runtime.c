@@ -368,7 +368,7 @@ Test(student_runtime, options_out_of_range) {
 Test(student_runtime, a_score_that_is_not_finite_names_the_frame) {
     // Finite weights whose products overflow to infinity and then to NaN.
     sac_model *model = make_model(16, 16, 5);
-    static const char *const huge[] = {"stem0a.norm.weight", "stem0b.norm.weight",
+    static const char *const huge[] = {"stem0.norm.weight", "down.norm.weight",
                                        "fuse.norm.weight"};
     for (int i = 0; i < 3; i++) {
         sac_param *p = sac_params_find(model->params, huge[i]);
