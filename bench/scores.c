@@ -420,17 +420,19 @@ sac_status sac_score_set_model(sac_score_set *set, const char *path, sac_precisi
                                const sac_clip_selection *selection, const sac_logger *logger,
                                const sac_score_progress *progress, sac_error *error) {
     const sac_video_options standard = sac_video_default_options();
+    sac_student_pool *pool = NULL;
     sac_student *student = NULL;
     sac_student_options options = sac_student_default_options();
+    const sac_student_pool_options workers = {.workers = threads};
     sac_student_info info;
     sac_status status;
     memset(set, 0, sizeof *set);
     if (decode == NULL) decode = &standard;
-    options.threads = threads;
     options.precision = precision;
     if (logger != NULL) options.logger = *logger;
-    SAC_TRY(sac_student_open(&student, path, &options, error));
-    sac_student_get_info(student, &info);
+    SAC_TRY(sac_student_pool_open(&pool, path, &options, &workers, error));
+    SAC_TRY(sac_student_pool_stream(pool, &student, error));
+    sac_student_pool_get_info(pool, &info);
     SAC_TRY(sac_score_set_create(set, model_name(path, info.precision, decode), selection, error));
     if (regions) {
         SAC_TRY_ALLOC(set->regions = sac_calloc(selection->count, sizeof *set->regions));
@@ -443,10 +445,12 @@ sac_status sac_score_set_model(sac_score_set *set, const char *path, sac_precisi
         before += selection->clips[c]->frames;
     }
     sac_student_close(&student);
+    sac_student_pool_close(&pool);
     return SAC_OK;
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "%s: no memory", path);
     sac_student_close(&student);
+    sac_student_pool_close(&pool);
     sac_score_set_close(set);
     return status;
 }

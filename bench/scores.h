@@ -72,10 +72,10 @@ SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path
                                             sac_error *error);
 
 // Runs a student model over the clips, in the precision asked for (the set's name tells which it
-// was when it was not f32). threads 0: all cores. `regions`: keep the regions of its
-// 16x16 maps too. `decode`: threads of the decoder and what it leaves out (skip_loop_filter,
-// skip_frames, lowres; named in the set's name), NULL: nothing. SAC_ERROR_UNSUPPORTED also where a
-// clip's codec cannot leave that out.
+// was when it was not f32). threads: workers, each on frames of its own, 0: one per core; scores do
+// not depend on them. `regions`: keep those of its 16x16 maps too. `decode`: threads of the decoder
+// and what it leaves out (skip_loop_filter, skip_frames, lowres; named in the set's name), NULL:
+// nothing. SAC_ERROR_UNSUPPORTED also where a clip's codec cannot leave that out.
 SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path,
                                              sac_precision precision, int threads, bool regions,
                                              const sac_video_options *decode,

@@ -43,7 +43,7 @@ struct sac_student {
 };
 
 sac_student_options sac_student_default_options(void) {
-    return (sac_student_options){0};
+    return (sac_student_options){.threads = 1};
 }
 
 const char *sac_precision_name(sac_precision precision) {

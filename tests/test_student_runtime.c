@@ -424,6 +424,13 @@ Test(student_runtime, causal_and_future_offsets) {
     }
 }
 
+Test(student_runtime, the_defaults_are_one_thread_on_the_fast_backend) {
+    const sac_student_options options = sac_student_default_options();
+    cr_assert_eq(options.threads, 1);
+    cr_assert_not(options.reference || options.gate);
+    cr_assert_eq(options.precision, SAC_PRECISION_AUTO);
+}
+
 Test(student_runtime, open_reads_a_file_and_reports_lack_of_memory) {
     sac_model *model = make_model(16, 16, 5);
     const char *path = sac_test_path("m.safetensors");

@@ -112,11 +112,13 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     sac_progress *progress = NULL;
     sac_video_info info;
     sac_video_options wanted = sac_video_default_options();
-    sac_frame frame;
+    sac_luma_frame frame;
     sac_result result;
     int64_t read = 0;
     bool ended = false;
+    // As student-run reads: scores must come from the same bytes.
     wanted.channels = 1;
+    wanted.luma = true;
     wanted.frame_rate = s->frame_rate;
     SAC_TRY(sac_video_open(&video, source, &wanted, error));
     sac_video_get_info(video, &info);
@@ -128,14 +130,13 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
         if (s->max_frames > 0 && read == s->max_frames)
             status = SAC_EOF;
         else
-            SAC_TRY(sac_video_read(video, &frame, error));
+            SAC_TRY(sac_video_read_luma(video, &frame, error));
         ended = status == SAC_EOF;
         if (ended) {
             SAC_TRY(sac_student_finish(student, error));
         } else {
             read++;
-            SAC_TRY(sac_student_push(student, frame.data, frame.width, frame.height, frame.channels,
-                                     frame.time_s, error));
+            SAC_TRY(sac_student_push_luma(student, &frame.luma, frame.time_s, error));
         }
         for (;;) {
             SAC_TRY(sac_student_pull(student, &result, error));
@@ -252,6 +253,7 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
                             sac_error *error) {
     sac_status status = SAC_OK;
     sac_model *model = NULL;
+    sac_student_pool *pool = NULL;
     sac_student *student = NULL;
     sac_dataset *dataset = NULL;
     sac_calibrator *calibrator = NULL;
@@ -260,11 +262,11 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     sac_far budget;
     const char *out = s->output != NULL ? s->output : s->model;
     const sac_logger logger = sac_tool_logger(command.name, s->tool.quiet);
-    sac_student_options wanted = sac_student_default_options();
+    const sac_student_options wanted = sac_student_default_options();
+    const sac_student_pool_options workers = {.workers = (int)s->tool.threads};
     sac_calibration_options how = sac_calibration_default_options();
     how.confidence = s->confidence;
     how.merge_gap_s = s->merge_gap_s;
-    wanted.threads = (int)s->tool.threads;
     if (s->model == NULL)
         SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "-m MODEL is missing"));
     if ((s->dataset != NULL) == (count > 0))
@@ -272,8 +274,9 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
                               "expected either SOURCEs of normal video or --dataset DIR"));
     if (s->far != NULL) SAC_TRY(sac_far_parse(&budget, s->far, "--far", error));
     SAC_TRY(sac_model_load(&model, s->model, error));
-    SAC_TRY(sac_student_open(&student, s->model, &wanted, error));
-    sac_student_get_info(student, &about);
+    SAC_TRY(sac_student_pool_open(&pool, s->model, &wanted, &workers, error));
+    SAC_TRY(sac_student_pool_stream(pool, &student, error));
+    sac_student_pool_get_info(pool, &about);
     SAC_TRY(sac_calibrator_create(&calibrator, &how, error));
     if (s->dataset != NULL) {
         SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
@@ -302,6 +305,7 @@ fail:
     sac_calibrator_close(&calibrator);
     sac_dataset_close(&dataset);
     sac_student_close(&student);
+    sac_student_pool_close(&pool);
     sac_model_close(&model);
     return status;
 }

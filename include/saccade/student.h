@@ -21,13 +21,13 @@ extern "C" {
 #define SAC_STUDENT_WAITING 16
 
 typedef enum sac_precision {
-    SAC_PRECISION_AUTO, // int8 where the model holds scales for it and this CPU gains by it, else f32
+    SAC_PRECISION_AUTO, // int8 where the model holds scales and this CPU gains by it, else f32
     SAC_PRECISION_F32,
     SAC_PRECISION_INT8 // a model without scales is an error; slow, but equal, on CPUs without VNNI
 } sac_precision;
 
 typedef struct sac_student_options {
-    int threads;    // compute threads, 0..1024; 0: all cores
+    int threads; // of one frame, 0..1024; 0: all cores, which must be idle to gain by barriers
     bool reference; // run on the plain reference instead of oneDNN (slow; for checking)
     sac_precision precision;
     double smoothing_sigma; // causal smoothing of the scores, frames; 0: the default of sac_smooth
@@ -40,7 +40,7 @@ typedef struct sac_student_options {
     sac_logger logger;
 } sac_student_options;
 
-SAC_API sac_student_options sac_student_default_options(void);   // everything 0: all cores, oneDNN
+SAC_API sac_student_options sac_student_default_options(void);   // one thread, the rest 0: oneDNN
 SAC_API const char *sac_precision_name(sac_precision precision); // "auto", "f32", "int8"
 
 typedef struct sac_student_info {
