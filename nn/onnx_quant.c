@@ -117,7 +117,9 @@ sac_status onnx_fold_dequantize(onnx_import *im) {
     SAC_TRY(onnx_tensor_new(im, q->ndims, q->dims, true, MAX_COUNT, &out));
     for (int64_t k = 0; k < q->count; k++) {
         const int64_t c = single ? 0 : k / inner % scale->count;
-        out->f[k] = (float)(q->i[k] - (zero != NULL ? zero->i[c] : 0)) * scale->f[c];
+        // Any integers may be given: their difference need not fit 64 bits.
+        out->f[k] =
+            (float)((double)q->i[k] - (zero != NULL ? (double)zero->i[c] : 0.0)) * scale->f[c];
     }
     status = onnx_output_constant(im, out);
 fail:

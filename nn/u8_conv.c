@@ -217,7 +217,9 @@ void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_ban
                 if (c->to_f32) {
                     ((float *)band->dst)[at] = c->relu && v < 0.0f ? 0.0f : v;
                 } else {
-                    v = v < 0.0f ? 0.0f : v > 255.0f ? 255.0f : v;
+                    // In this order a NaN, of factors beyond f32, becomes 255 as with vectors.
+                    v = v < 255.0f ? v : 255.0f;
+                    v = v > 0.0f ? v : 0.0f;
                     ((uint8_t *)band->dst)[at] = (uint8_t)rintf(v);
                 }
             }

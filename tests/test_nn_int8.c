@@ -1,6 +1,6 @@
 // Int8 plans: own kernels against the reference, which defines them, bit for bit where rounding
-// leaves no choice and within one step elsewhere; against the fine-tuning network; layouts, batches,
-// threads, outputs as u8, profile, and the plan's errors.
+// leaves no choice and within one step elsewhere; against the fine-tuning network; layouts,
+// batches, threads, outputs as u8, profile, and the plan's errors.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +147,31 @@ static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed)
     sac_free(scratch);
     sac_free(dst[0]);
     sac_free(dst[1]);
+}
+
+// A damaged table may ask for factors that no f32 holds.
+Test(nn_int8, factors_beyond_f32_saturate_alike) {
+    enum { OC = 16, PIXELS = 5 };
+    sac_u8_conv c = {.n = 1, .ih = 1, .iw = PIXELS, .ic = 4, .oh = 1, .ow = PIXELS, .oc = OC};
+    c.kh = c.kw = c.sh = c.sw = c.parts = 1;
+    c.part[0] = (sac_u8_part){.batch = 4 * PIXELS, .row = 4 * PIXELS, .pixel = 4, .channels = 4};
+    float weights[4 * OC];
+    uint8_t src[4 * PIXELS] = {0}, dst[OC * PIXELS];
+    for (int i = 0; i < 4 * OC; i++) weights[i] = 1e38f;
+    memset(src + 4, 9, 4); // the second pixel; infinity times nothing in the others
+    sac_u8_conv_prepare(&c, false);
+    void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
+    void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
+    const uint8_t *const parts[SAC_U8_MAX_PARTS] = {src};
+    sac_u8_conv_pack(&c, packed, weights, NULL, 1e3, 1e-12);
+    for (int v = 0; v < 2; v++) {
+        sac_u8_conv_prepare(&c, v == 1);
+        memset(dst, 7, sizeof dst);
+        sac_u8_conv_run(&c, dst, packed, scratch, parts, NULL);
+        for (int i = 0; i < OC * PIXELS; i++) cr_assert_eq(dst[i], 255, "version %d, %d", v, i);
+    }
+    sac_free(packed);
+    sac_free(scratch);
 }
 
 Test(nn_int8, kernel_agrees_with_its_definition) {
