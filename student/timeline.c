@@ -219,18 +219,6 @@ void sac_timeline_finish(sac_timeline *s) {
     s->finished = true;
 }
 
-bool sac_timeline_finished(const sac_timeline *s) {
-    return s->finished;
-}
-
-int64_t sac_timeline_pushed(const sac_timeline *s) {
-    return s->pushed;
-}
-
-int64_t sac_timeline_pulled(const sac_timeline *s) {
-    return s->pulled;
-}
-
 int64_t sac_timeline_reused(const sac_timeline *s) {
     return s->reused;
 }

@@ -35,9 +35,6 @@ void sac_timeline_gate(sac_timeline *stream);
 // The plane is filled: the frame counts from here on.
 void sac_timeline_commit(sac_timeline *stream, double time_s);
 void sac_timeline_finish(sac_timeline *stream);
-bool sac_timeline_finished(const sac_timeline *stream);
-int64_t sac_timeline_pushed(const sac_timeline *stream);
-int64_t sac_timeline_pulled(const sac_timeline *stream);
 int64_t sac_timeline_reused(const sac_timeline *stream); // results taken over from the frame before
 // Starts at frame 0 again. No task may be running.
 void sac_timeline_reset(sac_timeline *stream);
