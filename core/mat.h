@@ -1,6 +1,7 @@
 // Matrices of numbers in MATLAB's .mat files: a variable by its name, which is one matrix or a cell
 // array of them, read one at a time. Only what data sets keep in such files; nothing is written.
-// Reading is the business of libmatio (format 5, compressed or not, and 7.3); what it finds is checked here before memory is spent on it.
+// Reading is the business of libmatio (format 5, compressed or not, and 7.3); what it finds is
+// checked here before memory is spent on it.
 #ifndef SAC_CORE_MAT_H
 #define SAC_CORE_MAT_H
 

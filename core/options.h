@@ -84,8 +84,8 @@ SAC_NODISCARD sac_status sac_options_parse(const sac_command *command, void *set
 // Usage, description and all options with ranges and defaults, at most 100 columns wide.
 void sac_options_print_help(const sac_command *command, FILE *out);
 
-// Resolved settings as a JSON object (new reference) that --config accepts, keys = long names; NULL when memory is short.
-// Texts that are not UTF-8 become null.
+// Resolved settings as a JSON object (new reference) that --config accepts, keys = long names; NULL
+// when memory is short. Texts that are not UTF-8 become null.
 json_t *sac_options_to_json(const sac_command *command, const void *settings);
 
 // NULL-safe; empties the struct.

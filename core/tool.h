@@ -41,9 +41,9 @@ typedef struct sac_tool_settings {
 
 // To be called first in `main` of a tool that computes: begins the program again with
 // OMP_WAIT_POLICY=passive unless the person has set that variable. OpenMP's threads spin for
-// milliseconds behind every parallel region otherwise, and where anything else wants the cores a run
-// takes many times its time. The runtime library reads the variable before `main`, hence the second
-// start (a millisecond); where that cannot be done nothing changes.
+// milliseconds behind every parallel region otherwise, and where anything else wants the cores a
+// run takes many times its time. The runtime library reads the variable before `main`, hence the
+// second start (a millisecond); where that cannot be done nothing changes.
 //   argv  as given to `main`
 void sac_tool_wait_passively(char **argv);
 

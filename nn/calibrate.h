@@ -40,9 +40,9 @@ float *sac_calibrate_input(sac_calibrate *calibrate, const char *name); // as sa
 // Runs the network on the inputs and adds its activations to the histograms.
 // SAC_ERROR_NUMERIC: an activation is not finite (names it); errors of sac_infer_run.
 SAC_NODISCARD sac_status sac_calibrate_run(sac_calibrate *calibrate, sac_error *error);
-// The table after at least one run. A group stays f32 (no entry) when an input of it took a negative
-// value, which u8 without zero point cannot express, or when it never exceeded zero. Whatever needs
-// the group then runs in f32. The caller closes the table.
+// The table after at least one run. A group stays f32 (no entry) when an input of it took a
+// negative value, which u8 without zero point cannot express, or when it never exceeded zero.
+// Whatever needs the group then runs in f32. The caller closes the table.
 // SAC_ERROR_ARGUMENT: nothing was run; SAC_ERROR_UNSUPPORTED: no activation can be quantised;
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_calibrate_finish(sac_calibrate *calibrate, sac_quant **quant,

@@ -1,6 +1,6 @@
-// Inference plan of a network, in f32 or int8: batch normalisation folded into the convolution or dense before it,
-// activations fused as post-operations, dropout removed, weights
-// reordered once, one arena with buffers reused as soon as they are dead; a run allocates nothing.
+// Inference plan of a network, in f32 or int8: batch normalisation folded into the convolution or
+// dense before it, activations fused as post-operations, dropout removed, weights reordered once,
+// one arena with buffers reused as soon as they are dead; a run allocates nothing.
 #ifndef SAC_NN_INFER_H
 #define SAC_NN_INFER_H
 
@@ -10,9 +10,9 @@
 // table as u8 and keeps activations u8 from layer to layer; what the table leaves out, such as the
 // logits of a head, is f32, and outputs are f32. Convolutions with u8 sources run on own kernels
 // (nn/u8_conv.h) that read concatenations, slices and planes where they lie; operators that have no
-// integer form run in f32 between two conversions. The reference backend computes the same integers;
-// the two agree within one step of each activation. CPUs without AVX512-VNNI give the same numbers,
-// but slower than f32: see sac_quant_cpu_is_fast. Results do not depend on the number of threads.
+// integer form run in f32 between two conversions. The reference backend computes the same
+// integers; the two agree within one step of each activation. CPUs without AVX512-VNNI give the
+// same numbers, slower than f32: see sac_quant_cpu_is_fast. Threads do not change results.
 typedef struct sac_infer sac_infer;
 // `params` is read now and by sac_infer_update only; not kept.
 SAC_NODISCARD sac_status sac_infer_create(sac_infer **infer, const sac_net *net,
@@ -22,11 +22,11 @@ SAC_NODISCARD sac_status sac_infer_create(sac_infer **infer, const sac_net *net,
 SAC_NODISCARD sac_status sac_infer_update(sac_infer *infer, const sac_params *params,
                                           sac_error *error);
 float *sac_infer_input(sac_infer *infer, const char *name); // NULL where the input is u8
-// Input that the table quantises: u8 with value = scale * q, [N][C][H][W] or, planned channels-last,
-// [N][H][W][C]; NULL for any other.
+// Input that the table quantises: u8 with value = scale * q, [N][C][H][W] or, planned
+// channels-last, [N][H][W][C]; NULL for any other.
 uint8_t *sac_infer_input_u8(sac_infer *infer, const char *name);
-// With options.outputs_u8, an output that the table quantises: u8 [N][H][W][C] (channels-last always;
-// [N][..] as it is for fewer axes), NULL for any other. Such an output has no f32 form.
+// With options.outputs_u8, an output that the table quantises: u8 [N][H][W][C] (channels-last
+// always; [N][..] as it is for fewer axes), NULL for any other. Such an output has no f32 form.
 const uint8_t *sac_infer_output_u8(const sac_infer *infer, const char *name);
 // Dense; channels-first unless planned with channels_last_outputs.
 const float *sac_infer_output(const sac_infer *infer, const char *name);

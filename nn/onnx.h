@@ -1,19 +1,19 @@
 // Import of ONNX files for inference: the graph becomes a sac_net, its constants the sac_params.
 // Only what networks for pictures need (see below); no training graphs, no control flow. Of
 // quantised networks the QDQ form: weights behind DequantizeLinear become the f32 they stand for, a
-// pair QuantizeLinear, DequantizeLinear (u8 without zero point) rounds. Arithmetic on shapes is computed while reading; x * Sigmoid(x) and its like
-// become one activation; batch normalisation stays a node of its own and is folded by the inference
-// plan.
+// pair QuantizeLinear, DequantizeLinear (u8 without zero point) rounds. Arithmetic on shapes is
+// computed while reading; x * Sigmoid(x) and its like become one activation; batch normalisation
+// stays a node of its own and is folded by the inference plan.
 //
 // Operators, opset 7 to 25, domain ai.onnx: Add AveragePool BatchNormalization Cast Ceil Clip
-// Concat Constant ConstantOfShape Conv DequantizeLinear Div Dropout Flatten Floor Gather Gelu Gemm GlobalAveragePool
-// GlobalMaxPool HardSigmoid HardSwish Identity LayerNormalization LeakyRelu MatMul MaxPool Mish Mul
-// Neg Pad Pow (squares) PRelu (one slope) QuantizeLinear Range ReduceMax ReduceMean (over the picture) Relu
-// Reshape Resize and Upsample (nearest, whole factors) Shape Sigmoid Slice Softmax Softplus (inside
-// Mish) Split Sqrt (constants) Squeeze Sub Sum Swish Tanh Transpose Unsqueeze. Tensors have at most
-// 5 axes; axis 0 of everything computed from an input is the batch, which may have any size in a
-// plan whatever the file says. Inputs are f32; one of bytes that only Cast and DequantizeLinear
-// read is taken as f32 with the bytes' values.
+// Concat Constant ConstantOfShape Conv DequantizeLinear Div Dropout Flatten Floor Gather Gelu Gemm
+// GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity LayerNormalization LeakyRelu
+// MatMul MaxPool Mish Mul Neg Pad Pow (squares) PRelu (one slope) QuantizeLinear Range ReduceMax
+// ReduceMean (over the picture) Relu Reshape Resize and Upsample (nearest, whole factors) Shape
+// Sigmoid Slice Softmax Softplus (inside Mish) Split Sqrt (constants) Squeeze Sub Sum Swish Tanh
+// Transpose Unsqueeze. Tensors have at most 5 axes; axis 0 of everything computed from an input is
+// the batch, which may have any size in a plan whatever the file says. Inputs are f32; one of bytes
+// that only Cast and DequantizeLinear read is taken as f32 with the bytes' values.
 #ifndef SAC_NN_ONNX_H
 #define SAC_NN_ONNX_H
 

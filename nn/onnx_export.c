@@ -74,7 +74,8 @@ static void need_opset(exporter *e, int64_t opset) {
 
 // --- 8 bits ------------------------------------------------------------------------------------
 
-// dst = scale * (saturate_u8(round_half_even(src / scale) + zero) - zero): the pair that runtimes recognise.
+// dst = scale * (saturate_u8(round_half_even(src / scale) + zero) - zero): the pair that runtimes
+// recognise.
 static void round_u8(exporter *e, const char *base, const char *dst, const char *src, float scale,
                      uint8_t zero) {
     const char *step_size =

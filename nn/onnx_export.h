@@ -34,10 +34,10 @@ typedef struct sac_onnx_export_options {
     // (x - mean) / scale. In 8 bits pixels enter as they are when the table says just that.
     bool input_u8;
     const sac_quant *quant; // NULL: f32
-    // Besides the table, for runtimes that cannot keep the f32 sum of a convolution until a residual
-    // is added (ONNX Runtime then runs that convolution in f32): nodes whose value is rounded to u8
-    // around 128, value = scale * (q - 128). Costs a rounding that our own plans do not have. NULL:
-    // none.
+    // Besides the table, for runtimes that cannot keep the f32 sum of a convolution until a
+    // residual is added (ONNX Runtime then runs that convolution in f32): nodes whose value is
+    // rounded to u8 around 128, value = scale * (q - 128). Costs a rounding that our own plans do
+    // not have. NULL: none.
     const sac_quant *centred;
     double mean, scale;                 // scale > 0; used with input_u8 only
     const char *name;                   // of the graph; NULL: "network"

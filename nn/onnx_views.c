@@ -187,7 +187,6 @@ fail:
     return status;
 }
 
-// One index of one axis of a node.
 // A list of indices: the longest pieces that go up in even steps, cut out and joined.
 static sac_status gather_list(onnx_import *im, int src, int axis, const onnx_tensor *index) {
     sac_status status = SAC_OK;
@@ -227,6 +226,7 @@ fail:
     return status;
 }
 
+// One index of one axis of a node, or a list of them.
 sac_status onnx_gather(onnx_import *im) {
     sac_status status = SAC_OK;
     int64_t given = 0;

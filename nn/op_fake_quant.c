@@ -1,7 +1,7 @@
-// Rounding to u8 steps while training (nn/quant.h): dst = s * q, q = min(max(rint(src / s), 0), 255).
-// The step itself has no useful derivative: the gradient passes as through a clip,
-// diff_src = diff_dst where 0 <= src <= 255 s, else 0 (straight-through estimator). Layout of the
-// source is kept. The scale is fixed; what is not a number passes on.
+// Rounding to u8 steps while training (nn/quant.h): dst = s * q, q = min(max(rint(src / s), 0),
+// 255). The step itself has no useful derivative: the gradient passes as through a clip, diff_src =
+// diff_dst where 0 <= src <= 255 s, else 0 (straight-through estimator). Layout of the source is
+// kept. The scale is fixed; what is not a number passes on.
 //
 // Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
 // Integer-Arithmetic-Only Inference, CVPR 2018, section 3; Bengio et al., Estimating or Propagating

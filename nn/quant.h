@@ -20,8 +20,8 @@
 //
 // Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
 // Integer-Arithmetic-Only Inference, CVPR 2018, sections 2 and 3; scales per channel as in
-// Krishnamoorthi, Quantizing deep convolutional networks for efficient inference, 2018, section 3.1.
-// Deviation: no zero points (all quantised activations are >= 0), bias in f32 instead of s32.
+// Krishnamoorthi, Quantizing deep convolutional networks for efficient inference, 2018, section
+// 3.1. Deviation: no zero points (all quantised activations are >= 0), bias in f32 instead of s32.
 #ifndef SAC_NN_QUANT_H
 #define SAC_NN_QUANT_H
 
@@ -63,13 +63,13 @@ void sac_quant_weights_fake(float *fake, const float *weights, int64_t oc, int64
 // The groups of nodes of a folded network that are worth quantising; group[i] is -1 for nodes that
 // stay f32. Members of one group need one scale: a pass-through operator (slice, concatenation,
 // max pooling, adaptive max pooling, nearest upsampling, reshape, permute) and its sources, and the
-// activations of convolutions that share weights. Groups hold inputs and outputs of ReLU and of clips
-// that cannot go below zero, and are read (through pass-through operators) by a conv or dense.
-// `group` has sac_net_count(net) elements; returns the number of groups, or -1 on lack of memory.
+// activations of convolutions that share weights. Groups hold inputs and outputs of ReLU and of
+// clips that cannot go below zero, and are read (through pass-through operators) by a conv or
+// dense. `group` has sac_net_count(net) elements; returns their number, -1 on lack of memory.
 int sac_quant_groups(int *group, const sac_net *net);
 
-// The network to fine-tune: `folded` (nn/fold.h), with a node SAC_OP_FAKE_QUANT named NAME/u8 behind
-// each input and activation in the table where rounding happens, and with conv and dense on
+// The network to fine-tune: `folded` (nn/fold.h), with a node SAC_OP_FAKE_QUANT named NAME/u8
+// behind each input and activation in the table where rounding happens, and with conv and dense on
 // quantised sources marked weight_quant. Names, sharing and outputs of the other nodes are kept, so
 // the parameters of `folded` fit as they are, and what was trained goes back the same way. Scales
 // stay fixed while training; weights' scales follow the weights. The caller closes the net.

@@ -17,8 +17,8 @@
 SAC_NODISCARD sac_status sac_matmul_rate(double *gflops, int threads, double seconds,
                                          sac_error *error);
 
-// The same for u8 times s8 into s32, the products of int8 inference: *gops = 2 M N K / seconds / 1e9,
-// in operations, a multiply-accumulate being two, as for f32.
+// The same for u8 times s8 into s32, the products of int8 inference: *gops = 2 M N K / seconds /
+// 1e9, in operations, a multiply-accumulate being two, as for f32.
 SAC_NODISCARD sac_status sac_matmul_rate_int8(double *gops, int threads, double seconds,
                                               sac_error *error);
 

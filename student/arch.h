@@ -29,7 +29,7 @@ const char *sac_arch_names(void); // "tiny-s, tiny-m, tiny-l, paper"
 SAC_NODISCARD sac_status sac_arch_preprocess(sac_preprocess *preprocess, const char *arch,
                                              sac_error *error);
 
-// The network for that preprocessing; input and outputs as in student/model.h. The caller closes it.
+// The network for that preprocessing, as student/model.h defines it. The caller closes it.
 // SAC_ERROR_ARGUMENT: unknown architecture, factor or preprocessing out of range; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_arch_build(sac_net **net, const char *arch,
                                         const sac_preprocess *preprocess, sac_error *error);

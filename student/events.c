@@ -1,5 +1,5 @@
-// Thresholding of the smoothed score. No hysteresis: what is reported is exactly what the CSV shows,
-// but for the short gaps that a calibrated threshold bridges.
+// Thresholding of the smoothed score. No hysteresis: what is reported is exactly what the CSV
+// shows, but for the short gaps that a calibrated threshold bridges.
 #include "student/events.h"
 
 #include "core/json.h"

@@ -1,6 +1,6 @@
-// A student model as an ONNX file for other runtimes: the network of nn/onnx_export.h, with all that
-// a stranger needs to feed it and to read its outputs written into the file. Apart from the runtime,
-// which needs no protobuf.
+// A student model as an ONNX file for other runtimes: the network of nn/onnx_export.h, with all
+// that a stranger needs to feed it and to read its outputs written into the file. Apart from the
+// runtime, which needs no protobuf.
 #ifndef SAC_STUDENT_ONNX_FILE_H
 #define SAC_STUDENT_ONNX_FILE_H
 

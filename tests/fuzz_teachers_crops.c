@@ -1,4 +1,5 @@
-// Any bytes as a file of cached crops: an error with a message, or a cache whose every byte can be read.
+// Any bytes as a file of cached crops: an error with a message, or a cache whose every byte can be
+// read.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

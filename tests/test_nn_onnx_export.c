@@ -1,6 +1,6 @@
-// The ONNX exporter: what it writes is read back by our own importer and gives the same outputs, for
-// every operator, in 2D, 3D and on tokens, and for all networks the importer is tested with; shared
-// parameters stand in the file once; pixels as input; refusals; lack of memory.
+// The ONNX exporter: what it writes is read back by our own importer and gives the same outputs,
+// for every operator, in 2D, 3D and on tokens, and for all networks the importer is tested with;
+// shared parameters stand in the file once; pixels as input; refusals; lack of memory.
 #include <math.h>
 #include <string.h>
 

@@ -229,7 +229,8 @@ Test(nn_quant, fake_quant_reference) {
     }
 }
 
-// Values on a quarter of steps: no rounding that two ways of computing x / s could decide otherwise.
+// Values on a quarter of steps: no rounding that two ways of computing x / s could decide
+// otherwise.
 Test(nn_quant, fake_quant_and_rounded_weights_agree_between_backends) {
     for (int64_t batch = 1; batch <= 3; batch += 2) {
         sac_net *net = NULL;

@@ -40,9 +40,9 @@ typedef struct sac_video_options {
     // In-loop deblocking left out (H.264, HEVC, VP8, VP9; other codecs have no such filter or keep
     // it). Where it is left out of reference frames, errors grow until the next key frame.
     sac_video_skip skip_loop_filter;
-    // NONREF: such frames are not decoded, and the frame shown before each is delivered in its place
-    // with its own index and time, marked `repeated`: every frame of the input still has one. H.264,
-    // HEVC, MPEG-1, -2 and -4 with presentation times; ALL is SAC_ERROR_ARGUMENT.
+    // NONREF: such frames are not decoded, and the frame shown before each is delivered in its
+    // place with its own index and time, marked `repeated`: every frame of the input still has one.
+    // H.264, HEVC, MPEG-1, -2 and -4 with presentation times; ALL is SAC_ERROR_ARGUMENT.
     sac_video_skip skip_frames;
     int lowres;          // decode at 1 / 2^lowres of both sides, 0..3; MJPEG, MPEG-1, -2, -4, JPEG
     sac_video_late late; // DROP needs a queue
@@ -94,8 +94,8 @@ typedef struct sac_video sac_video;
 // sources give BT.601 luma. Scaling is an area average or bilinear, see video/scale.h.
 // A local file may refer to other local files only, never to the network.
 //
-// SAC_ERROR_ARGUMENT: an option out of range, or ones that exclude each other. SAC_ERROR_IO: missing, unreadable, no data in time.
-// SAC_ERROR_FORMAT: no video in it, empty, damaged, frames larger than 16384 px.
+// SAC_ERROR_ARGUMENT: an option out of range, or ones that exclude each other. SAC_ERROR_IO: no
+// file, unreadable, late. SAC_ERROR_FORMAT: no video, empty, damaged, frames beyond 16384 px.
 // SAC_ERROR_UNSUPPORTED: no decoder, unknown format, a codec that cannot skip frames or decode at
 // lower resolution (the message names it). SAC_ERROR_MEMORY, SAC_ERROR_BACKEND.
 // The first call in a process switches FFmpeg's own log off (av_log_set_level); set it again
