@@ -349,7 +349,11 @@ static sac_status run_works(double *fps, const work *pattern, sac_student *const
 fail:
     if (status == SAC_ERROR_MEMORY)
         sac_error_set(error, status, -1, "no memory for the measurement");
-    for (int i = 0; works != NULL && i < workers; i++) sac_timing_samples_close(&works[i].samples);
+    for (int i = 0; works != NULL && i < workers; i++) {
+        sac_timing_samples_close(&works[i].samples);
+        sac_preprocessor_close(&works[i].preprocessor);
+        sac_free(works[i].plane);
+    }
     sac_free(works);
     return status;
 }

@@ -60,8 +60,8 @@ void sac_raw_frames_close(sac_raw_frames *frames); // NULL-safe
 //   students  [workers], each used by one thread; workers 1 runs on the calling thread
 //   samples   receives the time of every frame; NULL: not wanted
 
-// Prepared planes to scores, as a stream: every plane is pushed and what that makes possible pulled.
-// Every worker goes over all inputs, from a place of its own.
+// Prepared planes to scores, as a stream: every plane is pushed and what that makes possible is
+// pulled. Every worker goes over all inputs, from a place of its own.
 SAC_NODISCARD sac_status sac_time_prepared(double *fps, sac_student *const *students, int workers,
                                            const sac_prepared *prepared,
                                            sac_timing_samples *samples, double seconds,
