@@ -205,8 +205,9 @@ static void warn_differences(const sac_teaching_run *r) {
     for (size_t i = 1; i < sizeof texts / sizeof texts[0]; i++) {
         const json_t *a = json_object_get(then, texts[i]);
         const json_t *b = json_object_get(r->set.settings, texts[i]);
-        if (a == NULL || b == NULL || json_equal((json_t *)(uintptr_t)a, (json_t *)(uintptr_t)b))
-            continue;
+        // Without it the teacher is older than the option, and no nested boxes were dropped.
+        const bool known = a != NULL || (then != NULL && strcmp(texts[i], "drop-nested") == 0);
+        if (!known || b == NULL || json_number_value(a) == json_number_value(b)) continue;
         sac_teaching_say(
             r, SAC_LOG_WARNING,
             "the teacher was trained with --%s %g, here it is %g: its scores may be off", texts[i],
@@ -244,6 +245,22 @@ fail:
     return status;
 }
 
+// A part that nested boxes may lie inside others when none was asked for: the teacher's own, of
+// files from before there was the option 0, or the default.
+static sac_status choose_nested(sac_teaching_run *r) {
+    const json_t *then = json_object_get(r->trained, "settings");
+    double *part = &r->set.detection.drop_nested;
+    if (*part >= 0) return SAC_OK;
+    *part = r->set.from != NULL ? json_number_value(json_object_get(then, "drop-nested"))
+                                : sac_detector_default_options().drop_nested;
+    r->settings = json_copy((json_t *)(uintptr_t)r->set.settings);
+    if (r->settings == NULL ||
+        json_object_set_new(r->settings, "drop-nested", json_real(*part)) != 0)
+        return SAC_ERROR_MEMORY;
+    r->set.settings = r->settings;
+    return SAC_OK;
+}
+
 static sac_status open_run(sac_teaching_run *r, sac_error *error) {
     sac_status status = SAC_OK;
     sac_logger logger = {.write = r->listener.say, .user = r->listener.user};
@@ -256,6 +273,7 @@ static sac_status open_run(sac_teaching_run *r, sac_error *error) {
                                r->dataset->path);
         goto fail;
     }
+    SAC_TRY(choose_nested(r));
     sac_detector_options detection = r->set.detection;
     detection.stop = r->listener.stop;
     detection.cache = cache_folder(r);
@@ -549,6 +567,7 @@ static void close_run(sac_teaching_run *r) {
     sac_free(r->from);
     sac_free(r->stamp);
     json_decref(r->trained);
+    json_decref(r->settings);
     json_decref(r->provenance);
     json_decref(r->metrics);
 }

@@ -17,6 +17,7 @@
 
 typedef struct sac_teaching_options {
     const char *dataset, *detector; // as sac_dataset_open and sac_detector_open
+    // drop_nested negative: what the teacher `from` was trained with, else the detector's default
     sac_detector_options detection;
     const char *output;         // folder of the map store
     const sac_family *family;   // to train
@@ -28,8 +29,8 @@ typedef struct sac_teaching_options {
     int filter;                 // sac_maps_paint, odd
     sac_text_list overlay;      // "CLIP=FILE": videos of these clips
     const char *overlays;       // folder for videos of all test clips, or NULL
-    // Training clips are scored and get maps as well, which students and ensembles learn from; false:
-    // a store of the test clips, enough to measure the teacher by
+    // Training clips are scored and get maps as well, which students and ensembles learn from;
+    // false: a store of the test clips, enough to measure the teacher by
     bool training_maps;
     bool resume, overwrite;
     // Every option that has a say in the result, for provenance and for recognising one's own

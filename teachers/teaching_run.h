@@ -30,6 +30,7 @@ typedef struct sac_teaching_run {
     char *from;         // teacher file
     char *stamp;        // settings that a resumed run must share
     json_t *trained;    // provenance of `from`
+    json_t *settings;   // set.settings, where it had to be completed
     json_t *provenance; // of this run, without metrics
     int block, task_count;
     sac_teacher *teacher;

@@ -32,9 +32,9 @@ static const sac_option options[] = {
     {.name = "min-area", .type = SAC_OPTION_REAL, AT(detection.min_area_px),
      .number = 40, .min = 1, .max = 1e6, .argument = "PX", .help = "pixels of the smallest moving blob or flow object"},
     {.name = "drop-nested", .type = SAC_OPTION_REAL, AT(detection.drop_nested),
-     .number = 0.8, .min = 0, .max = 1,
+     .number = -1, .min = -1, .max = 1,
      .help = "drop boxes of files and networks of which this part lies inside a box 3 to 20 times as large, mostly feet "
-             "and bags; 0: none"},
+             "and bags; 0: none; negative: 0.8, or with --from what the teacher was trained with"},
     {.name = "network-scale", .type = SAC_OPTION_REAL, AT(detection.network_scale),
      .number = 0, .min = 0, .max = 16,
      .help = "pixels of a detection network per pixel of the frame, by a larger input or tiles: 2 or 3 for small "
