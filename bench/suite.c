@@ -191,6 +191,14 @@ static bool file_in(const char *folder, const char *name) {
     return there;
 }
 
+// Whether distill has anything to go on from, in any of its stages: without it, it takes no
+// --resume; with it, nothing else.
+static bool has_checkpoint(const char *folder) {
+    return file_in(folder, "checkpoint.safetensors") ||
+           file_in(folder, "pretrain/checkpoint.safetensors") ||
+           file_in(folder, "quantise/checkpoint.safetensors");
+}
+
 // result.json is written last, so that a run without it is recognised as unfinished.
 static sac_suite_state look(const sac_suite_run *run) {
     json_t *json = NULL;
@@ -350,7 +358,7 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
     SAC_TRY(save(run, "run.json", json_pack("{s:s, s:O}", "row", name, "settings", run->settings),
                  error));
     SAC_TRY_ALLOC(log = sac_path_join(run->folder, "distill.log"));
-    if (file_in(run->folder, "checkpoint.safetensors")) SAC_TRY(push(run, sac_strdup("--resume")));
+    if (has_checkpoint(run->folder)) SAC_TRY(push(run, sac_strdup("--resume")));
     SAC_TRY(sac_child_run(&code, run->arguments, log, poll_training, &w, error));
     if (code == 130 || w.stopped)
         SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, number,

@@ -58,8 +58,9 @@ static sac_status check_key(const char *key, const char *place, sac_error *error
     if (!good)
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
                              "%s: '%.60s' is no long option without its dashes", place, key);
+    // Options may be abbreviated, so that the beginning of a reserved one is the same as itself.
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        if (strcmp(key, reserved[i]) == 0)
+        if (strncmp(key, reserved[i], length) == 0)
             return sac_error_set(error, SAC_ERROR_FORMAT, -1,
                                  "%s: '%s' is set by the suite and cannot be a row's argument",
                                  place, key);

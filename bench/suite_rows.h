@@ -29,8 +29,8 @@ typedef struct sac_suite_rows {
 } sac_suite_rows;
 void sac_suite_rows_close(sac_suite_rows *rows); // NULL-safe
 
-// {"rows": [{"name": "no altered clips", "group": "altered clips", "seeds": 3, "teachers": ["ssmtl"],
-//            "arguments": {"pseudo": 0, "arch": "tiny-m", "resume-nothing": true}}],
+// {"rows": [{"name": "no altered clips", "group": "altered clips", "seeds": 3,
+//            "teachers": ["ssmtl"], "arguments": {"pseudo": 0, "quantise": true}}],
 //  "arguments": {of every row}}
 // Only "name" is needed. Keys of "arguments" are long options of distill without dashes; values
 // are texts, numbers, booleans (false: --no-KEY) or arrays of texts (the option repeated); those of

@@ -86,6 +86,27 @@ has out "base, seed 1: interrupted"
 run 0 "${long[@]}" --resume
 has out "| base | 1 | "
 
+# Stopped in a stage of distill that has a checkpoint of its own.
+cat >stages.json <<'ROWS'
+{"rows": [{"name": "base", "arguments": {"width": 48, "height": 32, "batch": 8, "epochs": 1, "samples-per-epoch": 16,
+                                         "pseudo": 0, "pretrain": "plain", "pretrain-epochs": 300}}]}
+ROWS
+stages=("${plain[@]}" -o stages --rows stages.json --no-speed)
+"${stages[@]}" >out 2>err </dev/null &
+process=$!
+tries=0
+until ls stages/runs/base-*/pretrain/checkpoint.safetensors >/dev/null 2>&1; do
+    sleep 0.05
+    tries=$((tries + 1))
+    [ $tries -lt 1200 ] || fail "no pre-training in a minute: $(cat err stages/runs/*/distill.log)"
+done
+kill -INT $process
+code=0
+wait $process || code=$?
+[ $code = 130 ] || fail "exit code $code after SIGINT in pre-training: $(cat err)"
+run 0 "${stages[@]}" --resume
+has out "| base | 1 | "
+
 # ---- what fails ---------------------------------------------------------------------------------------------------
 
 cat >bad.json <<'ROWS'
@@ -94,6 +115,10 @@ ROWS
 run 2 "${plain[@]}" -o bad --rows bad.json
 has err "row 'x'"
 has err "no-such-option"
+# An abbreviation is the option itself.
+echo '{"rows": [{"name": "x", "arguments": {"outp": "elsewhere"}}]}' >bad.json
+run 1 "${plain[@]}" -o bad --rows bad.json
+has err "'outp' is set by the suite"
 printf '#!/bin/sh\necho "distill: broken" >&2\nexit 1\n' >broken
 chmod +x broken
 run 1 "${plain[@]}" -o broken_out --rows rows.json --distill ./broken
