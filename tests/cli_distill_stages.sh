@@ -58,6 +58,8 @@ cmp <(weights only/student.safetensors) <(weights whole/student.safetensors) || 
 [ -e only/student-int8.safetensors ] || fail "no int8 student"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --epochs 0
 has err "--epochs 0 needs --init MODEL and --quantise"
+run 2 "$distill" "${one[@]}" --teacher a=maps -o no --epochs 0 --init whole/student.safetensors --quantise --pretrain plain
+has err "and no --pretrain"
 
 # Pre-training: a stage of its own that is resumed, and whose weights begin the next.
 for kind in plain masked; do

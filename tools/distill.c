@@ -680,9 +680,9 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     if (s->epochs > 0) {
         SAC_TRY(resume_find(s, &resume, error));
         SAC_TRY(sac_trainer_check(s->output, &trainer, resume, error));
-    } else if (s->init == NULL || !s->quantise) {
+    } else if (s->init == NULL || !s->quantise || s->pretrain != 0) {
         status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                               "--epochs 0 needs --init MODEL and --quantise");
+                               "--epochs 0 needs --init MODEL and --quantise, and no --pretrain");
         goto fail;
     }
     const double begun = sac_time_s();
@@ -740,7 +740,8 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
         fprintf(stderr, NAME ": no time is left for int8: go on with --resume and more of it\n");
     } else if (s->quantise) {
         quantised_any = true;
-        SAC_TRY(quantise(s, model, &samples, &trainer, result.seconds / 60, &quantised, error));
+        const double used_s = pretrained.seconds + result.seconds;
+        SAC_TRY(quantise(s, model, &samples, &trainer, used_s / 60, &quantised, error));
     }
     SAC_TRY(page_write(s, teachers, &samples, &trainer, model, error));
     report(s, &result, path, &samples, gather_s, quantised_any ? &quantised : NULL);
