@@ -55,7 +55,7 @@ static sac_status read_result(sac_compared_file *file, const json_t *json, const
     if (json_object_get(json, "figures") == NULL)
         SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1,
                               "%s: no \"figures\", so no result file of student-bench run, "
-                              "scenarios, train, machine, pareto or suite",
+                              "scenarios, train, machine, layers, peers, pareto or suite",
                               name));
     SAC_TRY(read_origin(&file->origin, json, name, error));
     SAC_TRY(sac_figures_from_json(&file->figures, json, name, error));

@@ -18,8 +18,10 @@ static void copy_plain(char *dst, size_t size, const char *text) {
     for (const char *c = clean; c != NULL && *c != '\0' && n + 1 < size; c++)
         dst[n++] = strchr(",|\"", *c) != NULL || (unsigned char)*c < 0x20 ? '_' : *c;
     // A character of several bytes must not be cut.
-    while (n > 0 && n + 1 == size && ((unsigned char)dst[n - 1] & 0xC0) == 0x80) n--;
-    if (n > 0 && ((unsigned char)dst[n - 1] & 0xC0) == 0xC0) n--;
+    if (n + 1 == size) {
+        while (n > 0 && ((unsigned char)dst[n - 1] & 0xC0) == 0x80) n--;
+        if (n > 0 && ((unsigned char)dst[n - 1] & 0xC0) == 0xC0) n--;
+    }
     dst[n] = '\0';
     sac_free(clean);
 }

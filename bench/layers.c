@@ -31,7 +31,7 @@ static sac_status table_make(sac_quant **quant, const sac_model *model, sac_erro
     sac_rng_seed(&rng, 1, 0x6c6179657273);
     const sac_plan_options plan = {.batch = 1};
     sac_calibrate_options options = sac_calibrate_defaults();
-    options.input_scale = 1.0 / model->preprocess.scale;
+    options.input_scale = model->preprocess.mean == 0 ? 1.0 / model->preprocess.scale : 0;
     SAC_TRY(sac_calibrate_create(&calibrate, model->net, model->params, &plan, &options, error));
     const int64_t pixels = 3 * (int64_t)model->preprocess.width * model->preprocess.height;
     float *frames = sac_calibrate_input(calibrate, "frames");

@@ -122,12 +122,14 @@ static void put_text(cairo_t *c, double x, double y, double size, uint32_t rgb, 
 // Foreign text as UTF-8, cut with an ellipsis so that it takes at most `most` px.
 static void fit(cairo_t *c, char *dst, size_t size, double font, double most, const char *text) {
     char *clean = sac_text_utf8(text);
-    snprintf(dst, size, "%s", clean != NULL ? clean : "?");
+    const int whole = snprintf(dst, size, "%s", clean != NULL ? clean : "?");
     sac_free(clean);
     size_t n = strlen(dst);
-    // snprintf may have cut a character.
-    while (n > 0 && n + 1 == size && ((unsigned char)dst[n - 1] & 0xC0) == 0x80) dst[--n] = '\0';
-    if (n > 0 && n + 2 >= size && ((unsigned char)dst[n - 1] & 0xC0) == 0xC0) dst[--n] = '\0';
+    if (whole >= 0 && (size_t)whole >= size) { // it may have cut a character
+        while (n > 0 && ((unsigned char)dst[n - 1] & 0xC0) == 0x80) n--;
+        if (n > 0 && ((unsigned char)dst[n - 1] & 0xC0) == 0xC0) n--;
+        dst[n] = '\0';
+    }
     if (text_width(c, font, dst) <= most) return;
     while (n > 1) {
         do n--;

@@ -55,10 +55,11 @@ static const sac_command compare_command = {
     .usage = "A.json B.json [--fail-below R] [options]",
     .description =
         "Ratios of the figures (medians) in two result files of run, scenarios, train, machine, "
-        "pareto or\n"
-        "suite; above 1 means that B is better, whatever the figure's sense. A difference is clear "
-        "when the\n"
-        "rounds of the two do not overlap. Other machines or versions are warned about.\n\n"
+        "layers,\n"
+        "peers, pareto or suite; above 1 means that B is better, whatever the figure's sense. A\n"
+        "difference is clear when the rounds of the two do not overlap. Other machines or versions "
+        "are\n"
+        "warned about.\n\n"
         "  student-bench compare before.json after.json --only 'student alone*' --fail-below 0.95",
     .options = compare_options,
     .min_positional = 2,
