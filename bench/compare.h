@@ -58,8 +58,8 @@ void sac_comparison_close(sac_comparison *comparison); // NULL-safe
 
 // Rows with a ratio below `least` (clear_only: and a clear difference).
 int64_t sac_comparison_below(const sac_comparison *comparison, double least, bool clear_only);
-// What differs between the machines, one line each ("cpu: X | Y"); empty when nothing does. sac_free
-// it; NULL on lack of memory.
+// What differs between the machines, one line each ("cpu: X | Y"); empty when nothing does.
+// sac_free it; NULL on lack of memory.
 char *sac_comparison_warnings(const sac_result_origin *a, const sac_result_origin *b);
 char *sac_comparison_markdown(const sac_comparison *comparison); // sac_free it
 json_t *sac_comparison_json(const sac_comparison *comparison);   // new reference

@@ -1,6 +1,6 @@
 // Latency of a single stream: how long after a frame its score is there, frame after frame without
-// waiting. What the frames that must follow (the look-ahead) cost depends on the camera, not on this
-// program, and is reported beside it.
+// waiting. What the frames that must follow (the look-ahead) cost depends on the camera, not on
+// this program, and is reported beside it.
 #ifndef SAC_BENCH_LATENCY_H
 #define SAC_BENCH_LATENCY_H
 

@@ -1,5 +1,6 @@
 // Scales for the comparison with peers in 8 bits, calibrated on the frames at hand: good enough for
-// speed and for the question whether two runtimes compute the same, but it says nothing of accuracy.
+// speed and for the question whether two runtimes compute the same, but it says nothing of
+// accuracy.
 #ifndef SAC_BENCH_PEERS_INT8_H
 #define SAC_BENCH_PEERS_INT8_H
 

@@ -1,5 +1,5 @@
-// The comparison with peers as figures, JSON and Markdown. Numbers come from peers.c; only ratios of
-// rounds are computed here.
+// The comparison with peers as figures, JSON and Markdown. Numbers come from peers.c; only ratios
+// of rounds are computed here.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -88,9 +88,10 @@ const sac_speed_stat *sac_speed_alone(const sac_speed_run *run);
 // The faster of in sequence and pipelined: a program that streams may choose.
 const sac_speed_stat *sac_speed_file_to_score(const sac_speed_run *run);
 
-// Every measurement with its limit: the student alone of the matmul rate in its precision (2 * MAC * FPS over it),
-// a file to score of decoding the same file, several of several; medians over rounds of the ratio
-// within each round. SAC_ERROR_MEMORY, SAC_ERROR_ARGUMENT (see sac_figures_add).
+// Every measurement with its limit: the student alone of the matmul rate in its precision
+// (2 * MAC * FPS over it), a file to score of decoding the same file, several of several; medians
+// over rounds of the ratio within each round.
+// SAC_ERROR_MEMORY, SAC_ERROR_ARGUMENT (see sac_figures_add).
 SAC_NODISCARD sac_status sac_speed_figures(sac_figures *figures, const sac_speed_result *result,
                                            sac_error *error);
 // Keys at top level: fps_student_alone, fps_file_to_score, fps_decode_only of the run with the most

@@ -36,7 +36,7 @@ typedef enum sac_pseudo_kind {
 const char *sac_pseudo_kind_name(sac_pseudo_kind kind);
 
 // How often each kind is drawn, relative to each other; all 0 stands for the default. Kinds that
-// stay in place need an object that is there at the moment, so that they occur a little more seldom.
+// stay in place need an object that is there at the moment, and occur a little less often.
 typedef struct sac_pseudo_mix {
     double weights[SAC_PSEUDO_KIND_COUNT];
 } sac_pseudo_mix;

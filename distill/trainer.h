@@ -89,10 +89,10 @@ typedef struct sac_trainer_result {
 SAC_NODISCARD sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options,
                                            bool resume, sac_error *error);
 
-// Trains model->params from the values they have; on success they are those of the epoch with the lowest validation loss (at
-// most 2000 frames, spread evenly over what is held back). FOLDER receives checkpoint.safetensors
-// (weights, best weights, optimiser moments, discriminators, dropout generator, epoch and step,
-// running sums) and
+// Trains model->params from the values they have; on success they are those of the epoch with the
+// lowest validation loss (at most 2000 frames, spread evenly over what is held back). FOLDER
+// receives checkpoint.safetensors (weights, best weights, optimiser moments, discriminators,
+// dropout generator, epoch and step, running sums) and
 // metrics.csv, both written atomically.
 //   result   filled on success
 //   folder   must exist

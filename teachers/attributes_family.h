@@ -4,9 +4,9 @@
 // Source: Reiss and Hoshen, Attribute-based Representations for Accurate and Interpretable Video
 // Anomaly Detection, 2022 (AI-VAD): velocity, pose and deep features, each scored by density.
 // Deviations: position is an attribute too (as in Ramachandra and Jones, Street Scene, WACV 2020);
-// no pose network; deep features (teachers/deep.h) only with a network of the user's; every task's distance becomes a tail probability before they
-// are added (calibration.h), among training objects compared with the other training clips, instead
-// of being divided by the range on training frames.
+// no pose network; deep features (teachers/deep.h) only with a network of the user's;
+// every task's distance becomes a tail probability before they are added (calibration.h), among
+// training objects compared with the other training clips, instead of being divided by the range.
 #ifndef SAC_TEACHERS_ATTRIBUTES_FAMILY_H
 #define SAC_TEACHERS_ATTRIBUTES_FAMILY_H
 

@@ -10,8 +10,8 @@
 #include "video/dataset.h"
 
 typedef struct sac_truth_source {
-    // Folder with a file per clip (eval/truth.h): <clip>.txt, or named as the clip's file or folder,
-    // zero-padded or not. NULL: masks.
+    // Folder with a file per clip (eval/truth.h): <clip>.txt, or named as the clip's file or
+    // folder, zero-padded or not. NULL: masks.
     const char *tracks;
     int first_frame; // of track files, 0 or 1
     sac_mask_options masks;
