@@ -49,11 +49,11 @@ rm -rf x
 # Nested boxes are dropped as they were for the teacher, by teachers of before there was the option not at all.
 grep -q '"drop-nested": 0.8' a/store.json || fail "provenance lacks the part of nested boxes"
 "$teach" "${common[@]}" --teacher attributes --attributes velocity --drop-nested 0.5 -o x >/dev/null || fail "nested"
-expect 0 "" "$teach" "${common[@]}" --from x -o y
+"$teach" "${common[@]}" --from x -o y >/dev/null 2>err.txt || fail "from a teacher with nested boxes"
 [ "$(grep -c '"drop-nested": 0.5' y/store.json)" = 2 ] || fail "the teacher's part of nested boxes was not taken"
 grep -q "drop-nested" err.txt && fail "a difference in nested boxes that is none: $(cat err.txt)"
 LC_ALL=C sed 's/drop-nested/drop-nestex/g' x/teacher.safetensors >old.safetensors
-expect 0 "" "$teach" "${common[@]}" --from old.safetensors -o y --overwrite
+"$teach" "${common[@]}" --from old.safetensors -o y --overwrite >/dev/null || fail "from an old teacher"
 grep -q '"drop-nested": 0.0' y/store.json || fail "an old teacher's boxes were dropped"
 expect 0 "trained with --drop-nested 0, here it is 0.8" "$teach" "${common[@]}" --from old.safetensors --drop-nested 0.8 \
     -o y --overwrite
