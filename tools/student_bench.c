@@ -52,7 +52,6 @@ static const char *known(char *text, size_t size) {
 }
 
 int main(int argc, char **argv) {
-    sac_tool_wait_passively(argv);
     const char *name = argc > 1 ? argv[1] : NULL;
     sac_error error = {0};
     char names[256];
