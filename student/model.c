@@ -311,6 +311,33 @@ fail:
     return status;
 }
 
+// Every scale belongs to a node, and the frames cut out of the input have the input's: the runtime
+// hands frames to whole networks and to stems alike, and both must read the same bytes.
+static sac_status check_scales(const sac_model *model, const char *place, sac_error *error) {
+    if (sac_quant_count(model->quant) == 0)
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s holds no scale", place);
+    for (int i = 0; i < sac_quant_count(model->quant); i++) {
+        const char *node = sac_quant_name(model->quant, i);
+        if (sac_net_find(model->net, node) < 0) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                 "%s: '%.64s' is no node of the stored network", place, node);
+        }
+    }
+    for (int i = 0; i < sac_net_count(model->net); i++) {
+        const sac_node *node = sac_net_node(model->net, i);
+        if (node->kind != SAC_OP_SLICE) continue;
+        const sac_node *src = sac_net_node(model->net, node->src[0]);
+        if (src->kind != SAC_OP_INPUT) continue;
+        if (sac_quant_scale(model->quant, node->name) !=
+            sac_quant_scale(model->quant, src->name)) {
+            return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                                 "%s: '%.64s' is cut out of '%.64s' and must have its scale", place,
+                                 node->name, src->name);
+        }
+    }
+    return SAC_OK;
+}
+
 // The optional parts.
 static sac_status get_options(sac_model *model, const sac_safetensors *st, const char *name,
                               sac_error *error) {
@@ -323,13 +350,7 @@ static sac_status get_options(sac_model *model, const sac_safetensors *st, const
     if (sac_safetensors_metadata(st, "quantisation") != NULL) {
         SAC_TRY(get_json(st, "quantisation", &json, name, error));
         SAC_TRY(sac_quant_from_json(&model->quant, json, place, error));
-        bool known = false;
-        for (int i = 0; i < sac_quant_count(model->quant) && !known; i++)
-            known = sac_net_find(model->net, sac_quant_name(model->quant, i)) >= 0;
-        if (!known) {
-            status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                                   "%s names no node of the stored network", place);
-        }
+        SAC_TRY(check_scales(model, place, error));
     }
 fail:
     json_decref(json);

@@ -131,8 +131,10 @@ static void assert_equal(const sac_model *a, const sac_model *b) {
 static void add_options(sac_model *model) {
     sac_error error = {0};
     sac_assert_ok(sac_quant_create(&model->quant), NULL);
-    sac_assert_ok(sac_quant_set(model->quant, "frames", 0.1, &error), &error);
-    sac_assert_ok(sac_quant_set(model->quant, "body.relu", 1.0 / 3.0, &error), &error);
+    static const char *const cut[] = {"frames", "stem0.frame", "stem1.frame", "stem2.frame"};
+    for (int i = 0; i < 4; i++)
+        sac_assert_ok(sac_quant_set(model->quant, cut[i], 0.1, &error), &error);
+    sac_assert_ok(sac_quant_set(model->quant, "fuse.relu", 1.0 / 3.0, &error), &error);
     model->calibration = json_pack("{s:[f, f], s:s}", "knots", 0.1, 0.7, "kind", "any");
 }
 
@@ -283,7 +285,8 @@ Test(student_model, contradictions) {
     // Parts that may be missing must be right where they are there.
     static const char *const quants[] = {"{", "[]", "{}",
                                          "{\"version\": 1, \"activations\": {\"frames\": -1}}",
-                                         "{\"version\": 1, \"activations\": {\"foreign\": 0.1}}"};
+                                         "{\"version\": 1, \"activations\": {\"foreign\": 0.1}}",
+                                         "{\"version\": 1, \"activations\": {\"frames\": 0.1}}"};
     for (size_t i = 0; i < sizeof quants / sizeof quants[0]; i++) {
         sac_safetensors *copy = copy_container(st, NULL);
         sac_assert_ok(sac_safetensors_set_metadata(copy, "quantisation", quants[i], NULL), NULL);
