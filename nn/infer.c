@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "nn/fold.h"
 #include "nn/plan.h"
+#include "nn/u8_isa.h"
 
 struct sac_infer {
     sac_net *net; // own copy: folded, or the original description on the reference
@@ -161,4 +162,8 @@ const char *sac_nn_isa(void) {
         if (names[i].isa == isa) return names[i].name;
     }
     return "other";
+}
+
+const char *sac_nn_int8_kernels(void) {
+    return sac_u8_isa_name(sac_u8_isa_best());
 }

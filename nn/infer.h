@@ -11,8 +11,8 @@
 // logits of a head, is f32, and outputs are f32. Convolutions with u8 sources run on own kernels
 // (nn/u8_conv.h) that read concatenations, slices and planes where they lie; operators that have no
 // integer form run in f32 between two conversions. The reference backend computes the same
-// integers; the two agree within one step of each activation. CPUs without AVX512-VNNI give the
-// same numbers, slower than f32: see sac_quant_cpu_is_fast. Threads do not change results.
+// integers; the two agree within one step of each activation. CPUs that nn/u8_isa.h does not know
+// give the same numbers, slower than f32: see sac_quant_cpu_is_fast. Threads do not change results.
 typedef struct sac_infer sac_infer;
 // `params` is read now and by sac_infer_update only; not kept.
 SAC_NODISCARD sac_status sac_infer_create(sac_infer **infer, const sac_net *net,
@@ -41,7 +41,7 @@ SAC_NODISCARD sac_status sac_infer_run(sac_infer *infer, sac_error *error);
 // Time of each step of a run, median of `repeats` runs (1 to 10000) on the inputs as they are.
 typedef struct sac_profile_step {
     char node[129];
-    char implementation[64]; // "convolution jit:avx512_core", "u8-convolution-vnni own" ...
+    char implementation[64]; // "convolution jit:avx512_core", "u8-convolution-amx own" ...
     int64_t macs;            // multiply-accumulates; 0 for what does not multiply
     double us;
 } sac_profile_step;
@@ -61,5 +61,7 @@ void sac_nn_set_threads(int threads);
 const char *sac_nn_backend_version(void);
 // Instruction set it uses on this machine, e.g. "avx512_core_vnni"; static text.
 const char *sac_nn_isa(void);
+// The fastest of our own int8 kernels that runs here (nn/u8_isa.h): "amx", "vnni" or "plain".
+const char *sac_nn_int8_kernels(void);
 
 #endif

@@ -25,6 +25,7 @@ typedef struct value {
 typedef struct weights {
     sac_buffer buffer;
     float dst_scale;
+    sac_u8_conv conv; // whose choice of kernel they are packed for
 } weights;
 
 typedef struct planner {
@@ -36,6 +37,7 @@ typedef struct planner {
     float *scales;   // [nodes]; 0: f32
     bool *done;      // [nodes] taken into an earlier node's step
     weights *packed; // [nodes]
+    sac_u8_isa isa;
 } planner;
 
 static const sac_node *node_at(const planner *p, int i) {
@@ -369,12 +371,13 @@ static int conv_absorb(planner *p, int i, sac_u8_conv *c, int *residual) {
 }
 
 // Weights of an earlier convolution with the same parameters and factors, or -1.
-static sac_buffer packed_before(const planner *p, int i, float dst_scale) {
+static sac_buffer packed_before(const planner *p, int i, float dst_scale, const sac_u8_conv *c) {
     for (int k = 0; k < i; k++) {
         const sac_node *a = node_at(p, k), *b = node_at(p, i);
         if (p->packed[k].buffer >= 0 && strcmp(a->share, b->share) == 0 &&
             same_scale(p->scales[a->src[0]], p->scales[b->src[0]]) &&
-            same_scale(p->packed[k].dst_scale, dst_scale))
+            same_scale(p->packed[k].dst_scale, dst_scale) &&
+            sac_u8_conv_packs_alike(&p->packed[k].conv, c))
             return p->packed[k].buffer;
     }
     return -1;
@@ -410,10 +413,10 @@ static sac_status conv_build(planner *p, int i, sac_error *error) {
         c.residual = p->values[residual].part[0];
         c.residual_mul = (float)((double)p->scales[residual] / (double)p->scales[last]);
     }
-    sac_u8_conv_prepare(&c, true);
+    sac_u8_conv_prepare(&c, p->isa);
 
     const float dst_scale = c.to_f32 ? 1.0f : p->scales[last];
-    sac_buffer packed = packed_before(p, i, dst_scale);
+    sac_buffer packed = packed_before(p, i, dst_scale, &c);
     if (packed < 0) {
         SAC_TRY(sac_plan_params_bind(p->plan, i, p->store, false, error));
         SAC_TRY(buffer_u8(p->build, (int64_t)sac_u8_conv_packed_bytes(&c), &packed, error));
@@ -428,7 +431,7 @@ static sac_status conv_build(planner *p, int i, sac_error *error) {
         sac_build_set_phase(p->build, SAC_PHASE_FORWARD);
         SAC_TRY(status);
     }
-    p->packed[i] = (weights){.buffer = packed, .dst_scale = dst_scale};
+    p->packed[i] = (weights){.buffer = packed, .dst_scale = dst_scale, .conv = c};
     SAC_TRY(buffer_u8(p->build, (int64_t)sac_u8_conv_scratch_bytes(&c), &scratch, error));
     if (c.to_f32) {
         SAC_TRY(sac_build_buffer_like(p->build, dst, SAC_LAYOUT_CHANNELS_LAST, &out, error));
@@ -443,8 +446,10 @@ static sac_status conv_build(planner *p, int i, sac_error *error) {
         [CONV_SCRATCH] = scratch,
         [CONV_RESIDUAL] = residual >= 0 ? p->values[residual].buffer[0] : -1};
     for (int s = 0; s < c.parts; s++) buffers[CONV_SRC + s] = from->buffer[s];
-    SAC_TRY(sac_build_kernel(p->build, c.vnni ? "u8-convolution-vnni" : "u8-convolution-plain",
-                             conv_kernel, &c, sizeof c, buffers, CONV_SRC + c.parts, error));
+    static const char *const names[] = {"u8-convolution-plain", "u8-convolution-vnni",
+                                        "u8-convolution-amx"};
+    SAC_TRY(sac_build_kernel(p->build, names[c.isa], conv_kernel, &c, sizeof c, buffers,
+                             CONV_SRC + c.parts, error));
 fail:
     return status;
 }
@@ -500,7 +505,7 @@ static sac_status head_build(planner *p, int i, int pool, sac_error *error) {
         p->done[next] = k.head.sigmoid = true;
         last = next;
     }
-    sac_u8_head_prepare(&k.head, true);
+    sac_u8_head_prepare(&k.head, p->isa);
     SAC_TRY(as_dense(p, from, &in, error));
     SAC_TRY(sac_plan_params_bind(p->plan, i, p->store, false, error));
     k.bias = bn->param[1] >= 0;
@@ -516,7 +521,8 @@ static sac_status head_build(planner *p, int i, int pool, sac_error *error) {
                                   error));
     const sac_buffer buffers[4] = {p->values[last].f32, packed, scratch, in};
     SAC_TRY(sac_build_kernel(p->build,
-                             k.head.vnni ? "u8-convolution-head-vnni" : "u8-convolution-head-plain",
+                             k.head.isa == SAC_U8_PLAIN ? "u8-convolution-head-plain"
+                                                        : "u8-convolution-head-vnni",
                              head_kernel, &k.head, sizeof k.head, buffers, 4, error));
 fail:
     return status;
@@ -666,7 +672,11 @@ sac_status sac_plan_u8_forward_build(sac_plan *plan, sac_params *store,
                                      const sac_plan_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     const int count = plan->count;
-    planner p = {.plan = plan, .build = plan->build, .store = store, .options = options};
+    planner p = {.plan = plan,
+                 .build = plan->build,
+                 .store = store,
+                 .options = options,
+                 .isa = sac_u8_isa_best()};
     p.values = sac_calloc(count, sizeof *p.values);
     p.scales = sac_calloc(count, sizeof *p.scales);
     p.done = sac_calloc(count, sizeof *p.done);

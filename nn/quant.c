@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "nn/u8_isa.h"
 
 #define VERSION     1
 #define MAX_ENTRIES 4096
@@ -191,10 +192,5 @@ void sac_quant_weights_fake(float *fake, const float *weights, int64_t oc, int64
 }
 
 bool sac_quant_cpu_is_fast(void) {
-#if defined(__x86_64__) && defined(__GNUC__)
-    return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl");
-#else
-    return false;
-#endif
+    return sac_u8_isa_best() != SAC_U8_PLAIN;
 }

@@ -1,5 +1,5 @@
-// Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The version
-// for AVX512-VNNI is nn/u8_conv_x86.c.
+// Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The versions
+// for AVX512-VNNI and AMX are nn/u8_conv_x86.c and nn/u8_conv_amx.c.
 #include "nn/u8_conv.h"
 
 #include <math.h>
@@ -19,44 +19,82 @@ static int64_t row_pixels(const sac_u8_conv *c) {
     return reach > input ? reach : input;
 }
 
+// Of one plane. Runs that are filled up to whole chunks reach beyond the last window.
 static int64_t row_bytes(const sac_u8_conv *c) {
-    return align64(row_pixels(c) * c->ic + 4);
+    const int64_t channels = sac_u8_plane_channels(c);
+    return align64(row_pixels(c) * channels + sac_u8_run(c) - c->kw * channels);
 }
 
-// KH rows in a ring and one of zeros.
+// KH rows in a ring and a plane of zeros.
+static int64_t rows_bytes(const sac_u8_conv *c) {
+    return (c->kh * c->planes + 1) * row_bytes(c);
+}
+
 static int64_t band_bytes(const sac_u8_conv *c) {
-    return (c->kh + 1) * row_bytes(c);
+    int64_t bytes = rows_bytes(c);
+#if defined(__x86_64__)
+    if (c->isa == SAC_U8_AMX) bytes += SAC_U8_AMX_SUMS_BYTES;
+#endif
+    return bytes;
 }
 
-void sac_u8_conv_prepare(sac_u8_conv *c, bool fast) {
-    c->vnni = fast && sac_quant_cpu_is_fast();
+#if defined(__x86_64__)
+enum { AMX_CHUNK = 64 };
+
+static int64_t chunks(int64_t bytes) {
+    return (bytes + AMX_CHUNK - 1) / AMX_CHUNK;
+}
+
+// Parts stay apart when that takes no more steps than runs over all channels.
+static bool parts_apart(const sac_u8_conv *c) {
+    for (int p = 1; p < c->parts; p++) {
+        if (c->part[p].channels != c->part[0].channels) return false;
+    }
+    return c->parts * chunks(c->kw * c->ic / c->parts) <= chunks(c->kw * c->ic);
+}
+#endif
+
+void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     const int cores = omp_get_num_procs();
     c->bands = cores > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : cores;
+    c->isa = isa;
+    c->planes = 1;
+    c->chunk = 4;
+#if defined(__x86_64__)
+    if (isa < SAC_U8_AMX) return;
+    if (!sac_u8_amx_fits(c)) {
+        c->isa = SAC_U8_VNNI;
+        return;
+    }
+    if (parts_apart(c)) c->planes = c->parts;
+    // Equal chunks, of whole groups of four bytes.
+    const int64_t run = c->kw * sac_u8_plane_channels(c), count = chunks(run);
+    c->chunk = ((run + count - 1) / count + 3) / 4 * 4;
+#endif
+}
+
+bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
+    return a->ic == b->ic && a->oc == b->oc && a->kh == b->kh && a->kw == b->kw &&
+           a->planes == b->planes && a->chunk == b->chunk;
 }
 
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
     const int64_t ocp = sac_u8_ocp(c);
-    return (size_t)(align64(2 * ocp * (int64_t)sizeof(float)) + ocp * c->kh * sac_u8_run(c));
+    return (size_t)(align64(2 * ocp * (int64_t)sizeof(float)) +
+                    ocp * c->kh * c->planes * sac_u8_run(c));
 }
 
 size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *c) {
     return (size_t)(c->bands * band_bytes(c));
 }
 
-static const float *factors_of(const void *packed) {
-    return packed;
-}
-
-static int8_t *weights_of(const sac_u8_conv *c, void *packed) {
-    return (int8_t *)packed + align64(2 * sac_u8_ocp(c) * (int64_t)sizeof(float));
-}
-
 void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, const float *bias,
                       double s_src, double s_dst) {
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), taps = c->ic * c->kh * c->kw;
+    const int64_t channels = sac_u8_plane_channels(c);
     float *mul = packed, *add = mul + ocp;
-    int8_t *w = weights_of(c, packed);
     memset(packed, 0, sac_u8_conv_packed_bytes(c));
+    int8_t *w = (int8_t *)(uintptr_t)sac_u8_weights(c, packed);
     for (int64_t oc = 0; oc < c->oc; oc++) {
         const float *from = weights + oc * taps;
         float scale = 0.0f;
@@ -65,9 +103,10 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
         add[oc] = bias != NULL ? (float)((double)bias[oc] / s_dst) : 0.0f;
         for (int64_t ic = 0; ic < c->ic; ic++) {
             for (int64_t ky = 0; ky < c->kh; ky++) {
+                const int64_t row = (oc / 16 * c->kh + ky) * c->planes + ic / channels;
                 for (int64_t kx = 0; kx < c->kw; kx++) {
-                    const int64_t at = kx * c->ic + ic;
-                    w[((oc / 16 * c->kh + ky) * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] =
+                    const int64_t at = kx * channels + ic % channels;
+                    w[(row * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] =
                         sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
                 }
             }
@@ -96,19 +135,44 @@ static void part_copy(uint8_t *restrict dst, const uint8_t *restrict src, int64_
     }
 }
 
-static void row_fill(const sac_u8_conv *c, uint8_t *row, const uint8_t *const *src, int64_t n,
-                     int64_t y) {
-    const int64_t left = c->pw * c->ic, right = left + c->iw * c->ic;
-    memset(row, 0, (size_t)left);
-    memset(row + right, 0, (size_t)(row_bytes(c) - right));
+#if defined(__x86_64__)
+// Three sources of 8 or 16 channels each, dense.
+static bool threes(const sac_u8_conv *c) {
+    const int64_t channels = c->part[0].channels;
+    if (c->isa < SAC_U8_VNNI || c->parts != 3 || (channels != 8 && channels != 16)) return false;
+    for (int p = 0; p < 3; p++) {
+        if (c->part[p].channels != channels || c->part[p].pixel != channels) return false;
+    }
+    return true;
+}
+#endif
+
+// `plane`: bytes from one plane of the row to the next.
+static void row_fill(const sac_u8_conv *c, uint8_t *row, int64_t plane, const uint8_t *const *src,
+                     int64_t n, int64_t y) {
+    const int64_t channels = sac_u8_plane_channels(c);
+    const int64_t left = c->pw * channels, right = left + c->iw * channels;
+    const uint8_t *from[SAC_U8_MAX_PARTS];
+    for (int p = 0; p < c->planes; p++) {
+        memset(row + p * plane, 0, (size_t)left);
+        memset(row + p * plane + right, 0, (size_t)(row_bytes(c) - right));
+    }
+    for (int p = 0; p < c->parts; p++)
+        from[p] = src[p] + c->part[p].offset + n * c->part[p].batch + y * c->part[p].row;
+#if defined(__x86_64__)
+    if (c->planes == 1 && threes(c)) {
+        sac_u8_interleave3(row + left, from, c->iw, c->part[0].channels);
+        return;
+    }
+#endif
     int64_t first = 0;
     for (int p = 0; p < c->parts; p++) {
         const sac_u8_part *part = &c->part[p];
-        const uint8_t *from = src[p] + part->offset + n * part->batch + y * part->row;
-        if (part->channels == c->ic && part->pixel == c->ic) {
-            memcpy(row + left, from, (size_t)(c->iw * c->ic));
+        uint8_t *to = row + left + (c->planes == 1 ? first : p * plane);
+        if (part->channels == channels && part->pixel == channels) {
+            memcpy(to, from[p], (size_t)(c->iw * channels));
         } else {
-            part_copy(row + left + first, from, c->iw, c->ic, part->pixel, part->channels);
+            part_copy(to, from[p], c->iw, channels, part->pixel, part->channels);
         }
         first += part->channels;
     }
@@ -117,7 +181,8 @@ static void row_fill(const sac_u8_conv *c, uint8_t *row, const uint8_t *const *s
 // The rows can be read where they lie: nothing to pad, to interleave or to fill up.
 static bool reads_in_place(const sac_u8_conv *c) {
     return c->ph == 0 && c->pw == 0 && c->parts == 1 && c->part[0].pixel == c->ic &&
-           c->kw * c->ic % 4 == 0 && row_pixels(c) == c->iw && (c->oh - 1) * c->sh + c->kh <= c->ih;
+           c->kw * c->ic == sac_u8_run(c) && row_pixels(c) == c->iw &&
+           (c->oh - 1) * c->sh + c->kh <= c->ih;
 }
 
 static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
@@ -125,45 +190,53 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
                      int64_t end) {
     const bool direct = reads_in_place(c);
     const int64_t bytes = row_bytes(c);
-    uint8_t *zero = band_data + c->kh * bytes;
+    uint8_t *zero = band_data + c->kh * c->planes * bytes;
     int64_t held[SAC_U8_MAX_KERNEL]; // which row lies in each place of the ring
     for (int64_t k = 0; k < c->kh; k++) held[k] = -1;
     if (!direct) memset(zero, 0, (size_t)bytes);
+#if defined(__x86_64__)
+    sac_u8_amx amx;
+    if (c->isa == SAC_U8_AMX) sac_u8_amx_begin(&amx, c, packed, band_data + rows_bytes(c));
+#endif
     for (int64_t r = begin; r < end; r++) {
         const int64_t n = r / c->oh, oy = r % c->oh;
-        sac_u8_band band = {0};
+        sac_u8_band band;
         for (int64_t ky = 0; ky < c->kh; ky++) {
-            const int64_t y = oy * c->sh - c->ph + ky;
+            const int64_t y = oy * c->sh - c->ph + ky, place = y < 0 ? 0 : y % c->kh;
+            const bool outside = y < 0 || y >= c->ih;
+            uint8_t *row = outside ? zero : band_data + place * c->planes * bytes;
             if (direct) {
-                band.rows[ky] =
+                band.rows[ky][0] =
                     src[0] + c->part[0].offset + n * c->part[0].batch + y * c->part[0].row;
                 continue;
             }
-            if (y < 0 || y >= c->ih) {
-                band.rows[ky] = zero;
-                continue;
-            }
-            const int64_t place = y % c->kh;
-            uint8_t *row = band_data + place * bytes;
-            if (held[place] != n * c->ih + y) {
-                row_fill(c, row, src, n, y);
+            if (!outside && held[place] != n * c->ih + y) {
+                row_fill(c, row, bytes, src, n, y);
                 held[place] = n * c->ih + y;
             }
-            band.rows[ky] = row;
+            for (int p = 0; p < c->planes; p++) band.rows[ky][p] = row + (outside ? 0 : p * bytes);
         }
-        if (c->residual.channels > 0)
-            band.residual =
-                residual + c->residual.offset + n * c->residual.batch + oy * c->residual.row;
+        band.residual = c->residual.channels > 0 ? residual + c->residual.offset +
+                                                       n * c->residual.batch + oy * c->residual.row
+                                                 : NULL;
         const int64_t at = r * c->ow * c->oc;
         band.dst = c->to_f32 ? (void *)((float *)dst + at) : (void *)((uint8_t *)dst + at);
+        switch (c->isa) {
 #if defined(__x86_64__)
-        if (c->vnni) {
+        case SAC_U8_AMX:
+            sac_u8_amx_row(&amx, &band);
+            break;
+        case SAC_U8_VNNI:
             sac_u8_row_vnni(c, packed, &band);
-            continue;
-        }
+            break;
 #endif
-        sac_u8_row_plain(c, packed, &band);
+        default:
+            sac_u8_row_plain(c, packed, &band);
+        }
     }
+#if defined(__x86_64__)
+    if (c->isa == SAC_U8_AMX) sac_u8_amx_end(&amx);
+#endif
 }
 
 void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *scratch,
@@ -173,7 +246,8 @@ void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *
     if (threads > c->bands) threads = c->bands;
     if (threads > rows) threads = (int)rows;
     // Less than a few microseconds of work: waking a second thread costs more.
-    if (rows * c->ow * sac_u8_ocp(c) * c->kh * sac_u8_run(c) < (1 << 19)) threads = 1;
+    const int64_t products = rows * c->ow * sac_u8_ocp(c) * c->kh * c->planes * sac_u8_run(c);
+    if (products < (c->isa == SAC_U8_AMX ? 1 << 21 : 1 << 19)) threads = 1;
     if (threads <= 1) {
         rows_run(c, dst, packed, scratch, src, residual, 0, rows);
         return;
@@ -188,10 +262,10 @@ void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *
 }
 
 // Sixteen channels at one place.
-SAC_CLONES_INTEGER static void sum16(int32_t *restrict acc, const uint8_t *const *rows, int64_t kh,
+SAC_CLONES_INTEGER static void sum16(int32_t *restrict acc, const sac_u8_band *band, int64_t kh,
                                      int64_t at, int64_t run, const int8_t *restrict w) {
     for (int64_t ky = 0; ky < kh; ky++) {
-        const uint8_t *src = rows[ky] + at;
+        const uint8_t *src = band->rows[ky][0] + at;
         for (int64_t k = 0; k < run; k += 4, w += 64) {
             for (int i = 0; i < 16; i++) {
                 acc[i] += src[k] * w[4 * i] + src[k + 1] * w[4 * i + 1] +
@@ -203,16 +277,17 @@ SAC_CLONES_INTEGER static void sum16(int32_t *restrict acc, const uint8_t *const
 
 void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_band *band) {
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c);
-    const float *mul = factors_of(packed), *add = mul + ocp;
-    const int8_t *w = weights_of(c, (void *)(uintptr_t)packed);
+    const float *mul = packed, *add = mul + ocp;
+    const int8_t *w = sac_u8_weights(c, packed);
     for (int64_t x = 0; x < c->ow; x++) {
         for (int64_t b = 0; b < ocp; b += 16) {
             int32_t acc[16] = {0};
-            sum16(acc, band->rows, c->kh, x * c->sw * c->ic, run, w + b * c->kh * run);
+            sum16(acc, band, c->kh, x * c->sw * c->ic, run, w + b * c->kh * run);
             for (int64_t i = 0; i < 16 && b + i < c->oc; i++) {
-                float v = (float)acc[i] * mul[b + i] + add[b + i];
+                float v = fmaf((float)acc[i], mul[b + i], add[b + i]);
                 if (band->residual != NULL)
-                    v += (float)band->residual[x * c->residual.pixel + b + i] * c->residual_mul;
+                    v = fmaf((float)band->residual[x * c->residual.pixel + b + i], c->residual_mul,
+                             v);
                 const int64_t at = x * c->oc + b + i;
                 if (c->to_f32) {
                     ((float *)band->dst)[at] = c->relu && v < 0.0f ? 0.0f : v;

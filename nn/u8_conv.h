@@ -1,21 +1,22 @@
-// Convolution of u8 activations with s8 weights (nn/quant.h), 2D, groups 1, no dilation, in three
-// versions that give the same integers: AVX512-VNNI, and plain C compiled for several instruction
-// sets. Knows no network and no plan.
+// Convolution of u8 activations with s8 weights (nn/quant.h), 2D, groups 1, no dilation, for the
+// instruction sets of nn/u8_isa.h, bit for bit the same in each. Knows no network and no plan.
 //   acc[n,oy,ox,oc] = sum_{ky,kx,c} src[n, oy*SH - PH + ky, ox*SW - PW + kx, c] * wei[oc,c,ky,kx]
 //   u8:  dst = saturate_u8(round_half_even(acc * mul[oc] + add[oc] [+ residual * residual_mul]))
 //   f32: dst = acc * mul[oc] + add[oc] [, at least 0]
-// The sums are exact; the three multiply-adds are f32, once fused and once not, so that a value
-// right between two steps may fall to either side: versions agree within one step of u8.
+// The sums are exact; the multiply-adds are f32, each fused.
 // In channels-last order the taps of one row of the kernel are KW * C bytes in a row, whatever C
-// is. Work is a sum over KH such runs, four bytes at a time; nothing depends on C being a multiple
-// of anything. Sources are gathered row by row into a band with its padding, which is where a
-// concatenation or a change from planes to pixels happens, at no further cost.
+// is. Work is a sum over KH such runs, in chunks of a few bytes; nothing depends on C being a
+// multiple of anything. Sources are gathered row by row into a band with its padding, which is where
+// a concatenation or a change from planes to pixels happens. Where the parts of a source fill the
+// chunks by themselves they stay apart, each with runs of its own, and a row is copied whole.
 #ifndef SAC_NN_U8_CONV_H
 #define SAC_NN_U8_CONV_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "nn/u8_isa.h"
 
 #define SAC_U8_MAX_PARTS   8
 #define SAC_U8_MAX_KERNEL  16 // KH
@@ -34,12 +35,18 @@ typedef struct sac_u8_conv {
     sac_u8_part residual; // channels 0: none
     float residual_mul;
     bool to_f32, relu; // relu: f32 only, u8 has it by saturation
-    bool vnni;         // of sac_u8_conv_prepare
-    int bands;         // scratch holds so many; no more threads take part
+    // Of sac_u8_conv_prepare.
+    sac_u8_isa isa;
+    int planes; // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
+    int64_t chunk; // bytes of a run that one step multiplies; runs are padded to whole chunks
+    int bands;     // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
-// Fills `vnni` (when `fast` allows and the CPU has it) and `bands`.
-void sac_u8_conv_prepare(sac_u8_conv *conv, bool fast);
+// Chooses the kernel, at best for `isa`, which this process must be able to run: a lower one where
+// the shape is no work for it. Packed weights and scratch belong to this choice.
+void sac_u8_conv_prepare(sac_u8_conv *conv, sac_u8_isa isa);
+// Whether weights packed for the one serve the other.
+bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b);
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *conv);
 size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *conv);
 // Rounds f32 weights [oc][ic][kh][kw] and packs them with the factors:
@@ -51,22 +58,58 @@ void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, voi
                      const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual);
 
 // What the versions share. The packed block: mul [ocp], add [ocp], weights
-// [ocp / 16][kh][run / 4][16][4].
+// [ocp / 16][kh][planes][run / 4][16][4].
 typedef struct sac_u8_band {
-    const uint8_t *rows[SAC_U8_MAX_KERNEL]; // row ky of the window, from its left padding on
-    const uint8_t *residual;                // of this row of dst, or NULL
-    void *dst;                              // this row
+    // Row ky of the window in each plane, from its left padding on.
+    const uint8_t *rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
+    const uint8_t *residual; // of this row of dst, or NULL
+    void *dst;               // this row
 } sac_u8_band;
 static inline int64_t sac_u8_ocp(const sac_u8_conv *c) {
     return (c->oc + 15) / 16 * 16;
 }
-static inline int64_t sac_u8_run(const sac_u8_conv *c) { // bytes of one row of taps
-    return (c->kw * c->ic + 3) / 4 * 4;
+static inline int64_t sac_u8_plane_channels(const sac_u8_conv *c) {
+    return c->ic / c->planes;
+}
+static inline int64_t sac_u8_run(const sac_u8_conv *c) { // bytes of one row of taps in one plane
+    return (c->kw * sac_u8_plane_channels(c) + c->chunk - 1) / c->chunk * c->chunk;
+}
+static inline const int8_t *sac_u8_weights(const sac_u8_conv *c, const void *packed) {
+    return (const int8_t *)packed + (2 * sac_u8_ocp(c) * (int64_t)sizeof(float) + 63) / 64 * 64;
 }
 // One row of dst.
 void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
 #if defined(__x86_64__)
 void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
+
+// A row of n places of three parts [n][channels] into one of [n][3 * channels], channels 8 or 16.
+void sac_u8_interleave3(uint8_t *dst, const uint8_t *const src[3], int64_t n, int64_t channels);
+
+// AMX: rows of one thread between begin and end. Sums of a block of places lie in one half of
+// `sums` until the next block is multiplied, and become u8 meanwhile: dst is complete at the end.
+#    define SAC_U8_AMX_SUMS_BYTES (2 * 8192 + 1024)
+typedef struct sac_u8_amx_pending {
+    const int32_t *sums;
+    uint8_t *dst;
+    const uint8_t *residual;
+    const float *mul, *add;
+    int64_t left; // bytes of dst
+} sac_u8_amx_pending;
+typedef struct sac_u8_amx {
+    const sac_u8_conv *c;
+    const void *packed;
+    int32_t *sums; // 64-byte aligned
+    int half;
+    int tiles;          // of places, side by side in a block: 1 or 2
+    int64_t rows[2];    // places in each
+    int period;         // vectors until factors repeat; 0: of the general way
+    float factors[128]; // mul [64], add [64], of whole periods
+    sac_u8_amx_pending pending;
+} sac_u8_amx;
+bool sac_u8_amx_fits(const sac_u8_conv *c);
+void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *packed, void *sums);
+void sac_u8_amx_row(sac_u8_amx *s, const sac_u8_band *band);
+void sac_u8_amx_end(sac_u8_amx *s);
 #endif
 
 #endif

@@ -123,7 +123,7 @@ TILE void tile(const tile_store *s, const int8_t *w, int64_t block, int64_t run,
     for (int i = 0; i < pixels * blocks; i++) acc[i] = _mm512_setzero_si512();
 #    pragma GCC unroll 4
     for (int64_t ky = 0; ky < kh; ky++) {
-        const uint8_t *src = s->band->rows[ky] + x * step;
+        const uint8_t *src = s->band->rows[ky][0] + x * step;
         for (int64_t k = 0; k < run; k += 4, w += 64) {
             __m512i wei[4];
 #    pragma GCC unroll 4
@@ -264,7 +264,7 @@ static row_fn row_of(int64_t blocks, int64_t ow) {
 void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band *band) {
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), block = c->kh * run * 16;
     const float *mul = packed;
-    const int8_t *w = (const int8_t *)packed + (2 * ocp * 4 + 63) / 64 * 64;
+    const int8_t *w = sac_u8_weights(c, packed);
     for (int64_t done = 0, blocks = ocp / 16; done < blocks;) {
         const int64_t left = blocks - done;
         const int64_t now = left <= 4 ? left : left % 3 == 0 ? 3 : left == 5 ? 3 : 4;
@@ -275,6 +275,43 @@ void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band
                                   .oc = 16 * done};
         row_of(now, c->ow)(&store, w + done * block, block, run);
         done += now;
+    }
+}
+
+// Registers are filled from the three sources in turn; 64 bytes hold 8 or 4 places of one, and are
+// moved as groups of 8 bytes.
+TARGET void sac_u8_interleave3(uint8_t *dst, const uint8_t *const src[3], int64_t n,
+                               int64_t channels) {
+    // Group k of the 24 that leave is group `index` of source k / words % 3.
+    const int64_t words = channels / 8, places = 8 / words;
+    int64_t ab[3][8], c[3][8]; // of the first two sources, of the third
+    __mmask8 third[3] = {0, 0, 0};
+    for (int64_t k = 0; k < 24; k++) {
+        const int64_t source = k / words % 3, index = k / (3 * words) * words + k % words;
+        ab[k / 8][k % 8] = index + (source == 1 ? 8 : 0);
+        c[k / 8][k % 8] = index;
+        if (source == 2) third[k / 8] = (__mmask8)(third[k / 8] | 1 << k % 8);
+    }
+    __m512i from_ab[3], from_c[3];
+    for (int i = 0; i < 3; i++) {
+        from_ab[i] = _mm512_loadu_si512(ab[i]);
+        from_c[i] = _mm512_loadu_si512(c[i]);
+    }
+    int64_t x = 0;
+    for (; x + places <= n; x += places) {
+        const __m512i a = _mm512_loadu_si512(src[0] + x * channels),
+                      b = _mm512_loadu_si512(src[1] + x * channels),
+                      d = _mm512_loadu_si512(src[2] + x * channels);
+#    pragma GCC unroll 3
+        for (int i = 0; i < 3; i++)
+            _mm512_storeu_si512(
+                dst + 3 * x * channels + 64 * i,
+                _mm512_mask_permutexvar_epi64(_mm512_permutex2var_epi64(a, from_ab[i], b), third[i],
+                                              from_c[i], d));
+    }
+    for (; x < n; x++) {
+        for (int p = 0; p < 3; p++)
+            memcpy(dst + (3 * x + p) * channels, src[p] + x * channels, (size_t)channels);
     }
 }
 

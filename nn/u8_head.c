@@ -17,8 +17,8 @@ static int64_t padded(int64_t c) {
     return (c + 63) / 64 * 64;
 }
 
-void sac_u8_head_prepare(sac_u8_head *head, bool fast) {
-    head->vnni = fast && sac_quant_cpu_is_fast();
+void sac_u8_head_prepare(sac_u8_head *head, sac_u8_isa isa) {
+    head->isa = isa < SAC_U8_VNNI ? isa : SAC_U8_VNNI;
 }
 
 size_t sac_u8_head_packed_bytes(const sac_u8_head *head) {
@@ -106,7 +106,7 @@ void sac_u8_head_run(const sac_u8_head *head, float *dst, const void *packed, vo
     const int64_t places = head->h * head->w;
     for (int64_t n = 0; n < head->n; n++, src += places * head->c, dst += head->oh * head->ow) {
 #if defined(__x86_64__)
-        if (head->vnni) {
+        if (head->isa == SAC_U8_VNNI) {
             sums_vnni(acc, src, w, places, head->c);
         } else {
             sums_plain(acc, src, w, places, head->c);

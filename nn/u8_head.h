@@ -12,13 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/u8_isa.h"
+
 typedef struct sac_u8_head {
     int64_t n, h, w, c, oh, ow;
     bool sigmoid;
-    bool vnni; // of sac_u8_head_prepare
+    sac_u8_isa isa; // of sac_u8_head_prepare
 } sac_u8_head;
 
-void sac_u8_head_prepare(sac_u8_head *head, bool fast);
+// At best for `isa`, which this process must be able to run. AMX has nothing for one channel.
+void sac_u8_head_prepare(sac_u8_head *head, sac_u8_isa isa);
 // Packed: mul, add, weights in whole vectors. Scratch: a map of sums and one of row maxima.
 size_t sac_u8_head_packed_bytes(const sac_u8_head *head);
 size_t sac_u8_head_scratch_bytes(const sac_u8_head *head);

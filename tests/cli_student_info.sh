@@ -35,6 +35,10 @@ jq_like '"verify_int8": {'
 jq_like '"max_int8_from_f32": '
 jq_like '"quantised_activations": [1-9]'
 jq_like '"automatic_precision": "\(int8\|f32\)"'
+jq_like '"int8_kernels": "\(amx\|vnni\|plain\)"'
+ONEDNN_MAX_CPU_ISA=avx2 "$bin/student-info" q.safetensors --json > json
+jq_like '"int8_kernels": "plain"'
+jq_like '"automatic_precision": "f32"'
 
 # Export: equal bytes for equal settings, and the file tells a stranger how to feed it.
 "$bin/student-info" m.safetensors --export-onnx m.onnx > text2

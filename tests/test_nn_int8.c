@@ -39,6 +39,10 @@ static sac_quant *quant_of(const sac_net *net, const sac_params *params, int64_t
 
 // --- the kernel --------------------------------------------------------------------------------
 
+static int cases[SAC_U8_AMX + 1]; // that ran with each kernel
+
+// Every kernel this machine has against the definition: the plain one against double, the others
+// against the plain one in every bit.
 static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed) {
     sac_u8_conv c = *wanted;
     sac_rng rng;
@@ -64,7 +68,7 @@ static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed)
             .batch = c.oh * c.ow * c.oc, .row = c.ow * c.oc, .pixel = c.oc, .channels = c.oc};
         c.residual_mul = 0.37f;
     }
-    sac_u8_conv_prepare(&c, false);
+    const sac_u8_isa best = sac_u8_isa_best();
     uint8_t *src = sac_calloc(src_count, 1), *res = sac_calloc(dst_count, 1);
     float *weights = sac_calloc(c.oc * taps, sizeof(float)),
           *bias = sac_calloc(c.oc, sizeof(float));
@@ -73,22 +77,26 @@ static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed)
     for (int64_t i = 0; i < c.oc * taps; i++)
         weights[i] = (float)(sac_rng_uniform(&rng) - 0.35) / sqrtf((float)taps);
     for (int64_t i = 0; i < c.oc; i++) bias[i] = (float)(sac_rng_uniform(&rng) - 0.5);
-    void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
-    void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
-    sac_u8_conv_pack(&c, packed, weights, bias, 1.0 / 255, c.to_f32 ? 1.0 : 0.004);
     const size_t bytes = (size_t)dst_count * (c.to_f32 ? 4 : 1);
-    uint8_t *dst[2] = {sac_calloc((int64_t)bytes + 64, 1), sac_calloc((int64_t)bytes + 64, 1)};
+    uint8_t *dst[SAC_U8_AMX + 1] = {NULL};
     const uint8_t *const parts[SAC_U8_MAX_PARTS] = {src, src, src, src, src, src, src, src};
-    for (int v = 0; v < 2; v++) {
-        sac_u8_conv_prepare(&c, v == 1);
+    for (sac_u8_isa v = SAC_U8_PLAIN; v <= best; v++) {
+        dst[v] = sac_calloc((int64_t)bytes + 64, 1);
+        sac_u8_conv_prepare(&c, v);
+        cases[c.isa]++;
+        void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
+        void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
+        sac_u8_conv_pack(&c, packed, weights, bias, 1.0 / 255, c.to_f32 ? 1.0 : 0.004);
         memset(dst[v], 0xa5, bytes + 64);
         memset(scratch, 0x5a, sac_u8_conv_scratch_bytes(&c));
         sac_u8_conv_run(&c, dst[v], packed, scratch, parts, res);
         for (int i = 0; i < 64; i++)
             cr_assert_eq(dst[v][bytes + (size_t)i], 0xa5, "wrote beyond dst");
+        sac_free(packed);
+        sac_free(scratch);
     }
     // By definition, in double.
-    int64_t zeros = 0, ones = 0;
+    int64_t zeros = 0;
     for (int64_t i = 0; i < dst_count; i++) {
         const int64_t oc = i % c.oc, ox = i / c.oc % c.ow, oy = i / c.oc / c.ow % c.oh,
                       n = i / c.oc / c.ow / c.oh;
@@ -112,41 +120,40 @@ static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed)
         double v = (double)acc / 255 * (double)factor + (double)bias[oc];
         if (c.to_f32) {
             if (c.relu && v < 0) v = 0;
-            for (int k = 0; k < 2; k++) {
-                float got;
-                memcpy(&got, dst[k] + 4 * i, 4);
-                cr_assert(fabs((double)got - v) <= 1e-5 * (1 + fabs(v)), "%g, not %g", (double)got,
-                          v);
-            }
+            float got;
+            memcpy(&got, dst[0] + 4 * i, 4);
+            cr_assert(fabs((double)got - v) <= 1e-5 * (1 + fabs(v)), "%g, not %g", (double)got, v);
             continue;
         }
         v /= 0.004;
         if (residual) v += res[i] * (double)c.residual_mul;
         v = v < 0 ? 0 : v > 255 ? 255 : v;
         zeros += v <= 0;
-        for (int k = 0; k < 2; k++) {
-            // One step only where the exact value lies between two.
-            const double off = fabs((double)dst[k][i] - v);
-            cr_assert(off <= 0.5 + 1e-3,
-                      "%s, %lld->%lld %lldx%lld parts %d: %d, not %g at %lld %lld channel %lld",
-                      k ? "fast" : "plain", (long long)c.ic, (long long)c.oc, (long long)c.kh,
-                      (long long)c.kw, c.parts, dst[k][i], v, (long long)oy, (long long)ox,
-                      (long long)oc);
-        }
-        ones += dst[0][i] != dst[1][i];
+        // One step only where the exact value lies between two.
+        const double off = fabs((double)dst[0][i] - v);
+        cr_assert(off <= 0.5 + 1e-3, "%lld->%lld %lldx%lld parts %d: %d, not %g at %lld %lld %lld",
+                  (long long)c.ic, (long long)c.oc, (long long)c.kh, (long long)c.kw, c.parts,
+                  dst[0][i], v, (long long)oy, (long long)ox, (long long)oc);
     }
     if (!c.to_f32 && dst_count > 50)
         cr_assert(zeros < dst_count * 3 / 4, "mostly zeros check nothing");
-    cr_assert(ones <= dst_count / 100 + 1, "%lld of %lld differ between versions", (long long)ones,
-              (long long)dst_count);
+    for (sac_u8_isa v = SAC_U8_PLAIN + 1; v <= best; v++) {
+        for (size_t i = 0; i < bytes; i++) {
+            const int64_t place = (int64_t)i / (c.to_f32 ? 4 : 1);
+            cr_assert_eq(dst[v][i], dst[0][i],
+                         "%s, %lld->%lld %lldx%lld stride %lld, %lld wide, parts %d: %d, not %d in "
+                         "row %lld at %lld channel %lld",
+                         sac_u8_isa_name(v), (long long)c.ic, (long long)c.oc, (long long)c.kh,
+                         (long long)c.kw, (long long)c.sw, (long long)c.ow, c.parts, dst[v][i],
+                         dst[0][i], (long long)(place / c.oc / c.ow),
+                         (long long)(place / c.oc % c.ow), (long long)(place % c.oc));
+        }
+    }
     sac_free(src);
     sac_free(res);
     sac_free(weights);
     sac_free(bias);
-    sac_free(packed);
-    sac_free(scratch);
-    sac_free(dst[0]);
-    sac_free(dst[1]);
+    for (int v = 0; v <= SAC_U8_AMX; v++) sac_free(dst[v]);
 }
 
 // A damaged table may ask for factors that no f32 holds.
@@ -159,19 +166,19 @@ Test(nn_int8, factors_beyond_f32_saturate_alike) {
     uint8_t src[4 * PIXELS] = {0}, dst[OC * PIXELS];
     for (int i = 0; i < 4 * OC; i++) weights[i] = 1e38f;
     memset(src + 4, 9, 4); // the second pixel; infinity times nothing in the others
-    sac_u8_conv_prepare(&c, false);
-    void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
-    void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
     const uint8_t *const parts[SAC_U8_MAX_PARTS] = {src};
-    sac_u8_conv_pack(&c, packed, weights, NULL, 1e3, 1e-12);
-    for (int v = 0; v < 2; v++) {
-        sac_u8_conv_prepare(&c, v == 1);
+    for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++) {
+        sac_u8_conv_prepare(&c, v);
+        void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
+        void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
+        sac_u8_conv_pack(&c, packed, weights, NULL, 1e3, 1e-12);
         memset(dst, 7, sizeof dst);
         sac_u8_conv_run(&c, dst, packed, scratch, parts, NULL);
-        for (int i = 0; i < OC * PIXELS; i++) cr_assert_eq(dst[i], 255, "version %d, %d", v, i);
+        for (int i = 0; i < OC * PIXELS; i++)
+            cr_assert_eq(dst[i], 255, "%s, %d", sac_u8_isa_name(v), i);
+        sac_free(packed);
+        sac_free(scratch);
     }
-    sac_free(packed);
-    sac_free(scratch);
 }
 
 Test(nn_int8, kernel_agrees_with_its_definition) {
@@ -245,6 +252,43 @@ Test(nn_int8, kernel_agrees_with_its_definition) {
                 false, 103);
 }
 
+// Every shape of block, its channels and chunks, and rows of any length: with one tile of places,
+// two, several that overlap.
+Test(nn_int8, kernels_agree_in_every_bit) {
+    static const int64_t in[] = {1, 3, 8, 16, 20, 24, 32, 48, 64, 96},
+                         out[] = {8, 16, 24, 32, 48, 64, 128, 5, 40, 80, 96, 72};
+    static const int64_t widths[] = {4, 9, 15, 16, 17, 23, 31, 32, 33, 48, 60, 65};
+    memset(cases, 0, sizeof cases);
+    for (int o = 0; o < 12; o++) {
+        for (int k = 0; k < 12; k++) {
+            const int64_t stride = 1 + (o + k) % 2, taps = k % 4 == 3 ? 1 : k % 6 == 4 ? 5 : 3;
+            sac_u8_conv c = {.n = 1,
+                             .ih = 6,
+                             .iw = widths[k] * stride,
+                             .ic = in[(o * 5 + k) % 10],
+                             .oc = out[o],
+                             .kh = taps,
+                             .kw = taps,
+                             .sh = 1,
+                             .sw = stride,
+                             .ph = taps / 2,
+                             .pw = taps / 2,
+                             .parts = 1,
+                             .to_f32 = (o + k) % 7 == 0,
+                             .relu = k % 2 == 0};
+            if (k % 3 == 1) { // three equal parts
+                c.parts = 3;
+                c.part[0].channels = c.part[1].channels = c.ic;
+                c.ic *= 3;
+            }
+            kernel_case(&c, !c.to_f32 && (o + 2 * k) % 3 == 0, (uint64_t)(o * 20 + k));
+        }
+    }
+    for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++)
+        cr_assert_geq(cases[v], v == SAC_U8_AMX ? 100 : 144, "%s", sac_u8_isa_name(v));
+    if (sac_u8_isa_best() < SAC_U8_AMX) sac_skip_case("AMX is not available");
+}
+
 Test(nn_int8, head_agrees_with_its_definition) {
     static const int64_t channels[] = {1, 5, 16, 32, 48, 64, 100, 32};
     for (int i = 0; i < 8; i++) {
@@ -266,8 +310,8 @@ Test(nn_int8, head_agrees_with_its_definition) {
         void *packed = sac_calloc((int64_t)sac_u8_head_packed_bytes(&head), 1);
         void *scratch = sac_calloc((int64_t)sac_u8_head_scratch_bytes(&head), 1);
         float dst[2 * 8 * 4];
-        for (int fast = 0; fast < 2; fast++) {
-            sac_u8_head_prepare(&head, fast == 1);
+        for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++) {
+            sac_u8_head_prepare(&head, v);
             sac_u8_head_pack(&head, packed, weights, i == 4 ? NULL : &bias, 0.01);
             for (int k = 0; k < 64; k++) dst[k] = NAN;
             sac_u8_head_run(&head, dst, packed, scratch, src);
@@ -288,7 +332,7 @@ Test(nn_int8, head_agrees_with_its_definition) {
                 }
                 const double want = head.sigmoid ? 1 / (1 + exp(-most)) : most;
                 cr_assert(fabs((double)dst[k] - want) <= 1e-5 * (1 + fabs(want)),
-                          "case %d, fast %d, cell %lld: %g, not %g", i, fast, (long long)k,
+                          "case %d, %s, cell %lld: %g, not %g", i, sac_u8_isa_name(v), (long long)k,
                           (double)dst[k], want);
             }
         }

@@ -351,8 +351,8 @@ static void print_text(const sac_model *model, const char *path, const summary *
     if (model->quant != NULL)
         printf("  int8                     scales of %d activations\n",
                sac_quant_count(model->quant));
-    printf("  here                     runs in %s, instruction set %s\n",
-           automatic_precision(model), sac_nn_isa());
+    printf("  here                     runs in %s, instruction set %s, int8 kernels %s\n",
+           automatic_precision(model), sac_nn_isa(), sac_nn_int8_kernels());
     if (json_object_size(model->provenance) > 0) {
         printf("provenance\n");
         print_value("", model->provenance, 0);
@@ -425,7 +425,8 @@ static sac_status print_json(const sac_model *model, const char *path, const sum
                  json_integer(model->quant != NULL ? sac_quant_count(model->quant) : 0)) == 0 &&
              json_object_set_new(json, "automatic_precision",
                                  json_string(automatic_precision(model))) == 0 &&
-             json_object_set_new(json, "isa", json_string(sac_nn_isa())) == 0;
+             json_object_set_new(json, "isa", json_string(sac_nn_isa())) == 0 &&
+             json_object_set_new(json, "int8_kernels", json_string(sac_nn_int8_kernels())) == 0;
         if (ok && model->calibration != NULL)
             ok = json_object_set(json, "calibration", model->calibration) == 0;
     }
