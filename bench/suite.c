@@ -166,13 +166,15 @@ static sac_status make_arguments(sac_suite_run *run, const sac_suite *suite,
                                  const sac_suite_row *row, const teacher *teachers) {
     const sac_suite_options *o = suite->options;
     sac_status status = SAC_OK;
-    const int64_t most = o->teacher_count + o->more_count + row->argument_count + 10;
+    const int64_t most = o->teacher_count + o->more_count + row->argument_count + 11;
     SAC_TRY_ALLOC(run->arguments = sac_calloc(most, sizeof *run->arguments));
     SAC_TRY(push(run, sac_strdup(o->distill)));
     SAC_TRY(push(run, sac_format("--dataset=%s", o->dataset)));
     SAC_TRY(push(run, sac_format("--output=%s", run->folder)));
     SAC_TRY(push(run, sac_format("--seed=%" PRId64, run->seed)));
     SAC_TRY(push(run, sac_format("--threads=%d", o->threads)));
+    // Rows that alter the clips alike share what the teachers say about them.
+    SAC_TRY(push(run, sac_format("--altered-cache=%s/altered", o->output)));
     if (o->max_time != NULL) SAC_TRY(push(run, sac_format("--max-time=%s", o->max_time)));
     for (int64_t k = 0; k < o->teacher_count; k++)
         if (row_wants(row, teachers[k].name))

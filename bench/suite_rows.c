@@ -13,7 +13,8 @@
 // What the suite decides itself, or what is no setting of a training.
 static const char *const reserved[] = {
     "dataset", "teacher", "output", "resume",  "seed",     "threads",     "json",        "progress",
-    "quiet",   "config",  "help",   "version", "max-time", "max-minutes", "print-config"};
+    "quiet",   "config",  "help",   "version", "max-time", "max-minutes", "print-config",
+    "altered-cache"};
 
 static void close_texts(char **texts, int64_t count) {
     for (int64_t i = 0; texts != NULL && i < count; i++) sac_free(texts[i]);

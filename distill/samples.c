@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -96,17 +97,29 @@ static void cache_open(source *s, const char *path, const json_t *key) {
     if (!s->cached) sac_map_store_close(&s->cache);
 }
 
+// Where the maps of a source are kept. In a shared folder the name tells keys apart: the fingerprint
+// is FNV-1a of the key's text, and the key itself is compared when the folder is opened.
+static char *cache_path(const gather *g, const char *name, const json_t *key) {
+    if (!g->options->cache_shared) return sac_format("%s-%s", g->options->cache, name);
+    char *text = json_dumps(key, JSON_COMPACT | JSON_SORT_KEYS);
+    if (text == NULL) return NULL;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const char *c = text; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    free(text);
+    return sac_format("%s-%s-%016" PRIx64, g->options->cache, name, hash);
+}
+
 // A student as teacher: nothing but its file is needed, and its maps of every clip are kept.
 static sac_status chain_open(gather *g, source *s, const sac_distill_teacher *teacher,
                              sac_error *error) {
     sac_status status = SAC_OK;
     json_t *key = NULL;
-    char *path = sac_format("%s-%s", g->options->cache, teacher->name);
-    SAC_TRY_ALLOC(path);
+    char *path = NULL;
     SAC_TRY(sac_chain_open(&s->chain, teacher->folder, g->options->backend, error));
     s->mirrors = sac_chain_mirrors(s->chain);
-    key = cache_key(g, s);
-    SAC_TRY_ALLOC(key);
+    SAC_TRY_ALLOC(key = cache_key(g, s));
+    SAC_TRY_ALLOC(path = cache_path(g, teacher->name, key));
     cache_open(s, path, key);
     if (!s->cached) SAC_TRY(sac_map_store_create(&s->cache, path, error));
 fail:
@@ -142,10 +155,8 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
     s->mirrors = family != NULL && family->mirrors; // of an unknown one nothing is promised
     if (g->objects == NULL) g->objects = s->store;
     if (g->options->variants == 0) return SAC_OK;
-    path = sac_format("%s-%s", g->options->cache, teacher->name);
-    SAC_TRY_ALLOC(path);
-    key = cache_key(g, s);
-    SAC_TRY_ALLOC(key);
+    SAC_TRY_ALLOC(key = cache_key(g, s));
+    SAC_TRY_ALLOC(path = cache_path(g, teacher->name, key));
     cache_open(s, path, key);
     if (s->cached) goto fail;
     SAC_TRY(sac_map_store_create(&s->cache, path, error));

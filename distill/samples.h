@@ -53,6 +53,9 @@ typedef struct sac_samples_options {
     // Path to which -NAME of each teacher is added: folders that keep the maps of the altered clips
     // (of a student: of all clips) for a resumed run.
     const char *cache;
+    // The folders serve several runs, one after the other: their names end in -NAME-KEY instead,
+    // where KEY stands for everything their content depends on.
+    bool cache_shared;
     const char *show; // existing folder for a contact sheet of each altered clip and teacher; NULL
     bool (*stop)(void);                                        // NULL: never
     void (*progress)(void *user, int64_t done, int64_t total); // in clips, NULL: silent

@@ -386,6 +386,29 @@ Test(distill_samples, maps_of_altered_clips_are_kept) {
     sac_dataset_close(&dataset);
 }
 
+Test(distill_samples, a_shared_cache_serves_runs_of_several_seeds) {
+    sac_dataset *dataset = set_make("set", 2, FRAMES);
+    const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
+    sac_samples_options o = options_make(2);
+    uint64_t digests[2];
+    o.cache_shared = true;
+    for (int i = 0; i < 2; i++) {
+        o.seed = 1 + (uint64_t)i;
+        sac_samples s = load(dataset, &teacher, 1, &o);
+        digests[i] = sac_samples_digest(&s);
+        sac_samples_close(&s);
+    }
+    cr_assert_neq(digests[0], digests[1]);
+    teacher_remove(teacher.folder);
+    for (int i = 0; i < 2; i++) {
+        o.seed = 1 + (uint64_t)i;
+        sac_samples s = load(dataset, &teacher, 1, &o); // the teacher is not asked again
+        cr_assert_eq(sac_samples_digest(&s), digests[i]);
+        sac_samples_close(&s);
+    }
+    sac_dataset_close(&dataset);
+}
+
 Test(distill_samples, an_unfinished_cache_is_made_anew) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
     const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};

@@ -27,7 +27,8 @@
 
 typedef struct settings {
     sac_tool_settings tool;
-    const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *show;
+    const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *show,
+        *pseudo_cache;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, gamma, blur,
@@ -73,6 +74,9 @@ static const sac_option options[] = {
      .help = "what is altered and how often: faster, slower, reversed, frozen, elsewhere, rotated, "
              "scaled, texture, shape, appearing, vanishing, control (pasted without a change); "
              "all; default: faster, frozen, elsewhere and control"},
+    {.name = "altered-cache", .type = SAC_OPTION_TEXT, AT(pseudo_cache), .argument = "FOLDER",
+     .help = "keep the teachers' maps of altered clips there instead of in RUN: runs with the same "
+             "clips, teachers, alterations and seed, one after the other, score them only once"},
     {.name = "show-pseudo", .type = SAC_OPTION_TEXT, AT(show), .argument = "FOLDER",
      .help = "write a contact sheet of each altered clip with each teacher's maps"},
     {.name = "pseudo-fraction", .type = SAC_OPTION_REAL, AT(pseudo_fraction), .number = 0.5,
@@ -653,7 +657,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     sac_model *model = NULL;
     sac_trainer_result result = {0};
     display gathering = {.s = s}, training = {.s = s};
-    char *cache = sac_path_join(s->output, "pseudo"),
+    char *cache = sac_path_join(s->pseudo_cache != NULL ? s->pseudo_cache : s->output, "pseudo"),
          *path = sac_path_join(s->output, "student.safetensors");
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
     sac_trainer_options trainer = trainer_options(s);
@@ -676,6 +680,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     if (s->init != NULL) SAC_TRY(init_read(model, &trainer.initial, &init, s->init, error));
     SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
     SAC_TRY(sac_folder_create(s->output, error));
+    if (s->pseudo_cache != NULL) SAC_TRY(sac_folder_create(s->pseudo_cache, error));
     if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
     if (s->epochs > 0) {
         SAC_TRY(resume_find(s, &resume, error));
@@ -694,6 +699,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
                                         .seed = trainer.seed,
                                         .backend = trainer.backend,
                                         .cache = cache,
+                                        .cache_shared = s->pseudo_cache != NULL,
                                         .stop = sac_interrupted,
                                         .progress = on_gather,
                                         .user = &gathering,
