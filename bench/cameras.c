@@ -15,7 +15,7 @@
 #include "core/memory.h"
 #include "core/time.h"
 #include "saccade/video.h"
-#include "student/runtime.h"
+#include "student/feed.h"
 
 // A worker this far behind will not catch up within a trial.
 #define HOPELESS_S 3.0
@@ -23,9 +23,7 @@
 typedef struct stream {
     sac_student *student;
     sac_video *video; // when decoding
-    sac_preprocessor *preprocessor;
-    uint8_t *plane; // [H][W] of the network
-    int64_t read;   // frames taken from the source since it was opened, or from memory
+    int64_t read;     // frames taken from the source since it was opened, or from memory
 } stream;
 
 typedef struct cluster {
@@ -63,8 +61,7 @@ static sac_status stream_rewind(stream *s, const cluster *site, sac_error *error
     s->read = 0;
     if (!site->options->decoding) return SAC_OK;
     sac_video_options video = sac_video_default_options();
-    video.channels = 1;
-    video.luma = true;
+    sac_feed_options(&video, s->student);
     video.threads = site->options->source.decode_threads;
     video.queue = 0;
     video.format = site->options->source.format;
@@ -77,21 +74,20 @@ static sac_status stream_step(stream *s, const cluster *site, sac_error *error) 
     sac_status status;
     sac_result result;
     if (site->options->decoding) {
-        sac_luma_frame frame;
-        SAC_TRY(sac_video_read_luma(s->video, &frame, error));
+        SAC_TRY(sac_feed_frame(s->student, s->video, error));
         if (status == SAC_EOF) {
             SAC_TRY(stream_rewind(s, site, error));
-            SAC_TRY(sac_video_read_luma(s->video, &frame, error));
+            SAC_TRY(sac_feed_frame(s->student, s->video, error));
             if (status == SAC_EOF)
                 SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "%s: no frames",
                                       site->options->source.path));
         }
-        SAC_TRY(sac_preprocessor_luma(s->preprocessor, s->plane, &frame.luma));
-        SAC_TRY(sac_student_push_plane(s->student, s->plane, 0.0, error));
     } else {
-        const int width = site->raw.width, height = site->raw.height;
-        const uint8_t *pixels = site->raw.pixels + s->read % site->raw.count * width * height;
-        SAC_TRY(sac_student_push(s->student, pixels, width, height, 1, 0.0, error));
+        const sac_raw_frames *raw = &site->raw;
+        const int64_t size = (int64_t)raw->width * raw->height * raw->channels;
+        const uint8_t *pixels = raw->pixels + s->read % raw->count * size;
+        SAC_TRY(sac_student_push(s->student, pixels, raw->width, raw->height, raw->channels, 0.0,
+                                 error));
     }
     s->read++;
     do {
@@ -112,13 +108,13 @@ static sac_status open_streams(cluster *site, int count, sac_error *error) {
         stream *s = &site->streams[site->open];
         SAC_TRY(sac_student_open(&s->student, site->options->model, &options, error));
         site->open++;
-        const sac_preprocess *preprocess = &sac_student_model(s->student)->preprocess;
-        SAC_TRY(sac_preprocessor_create(&s->preprocessor, preprocess));
-        SAC_TRY_ALLOC(s->plane = sac_calloc((int64_t)preprocess->width * preprocess->height, 1));
-        SAC_TRY(stream_rewind(s, site, error));
-        // First frames, in which buffers are made, are not timed.
         sac_student_info info;
         sac_student_get_info(s->student, &info);
+        if (!site->options->decoding && site->raw.count == 0)
+            SAC_TRY(sac_raw_frames_load(&site->raw, &site->options->source, info.channels, 256,
+                                        error));
+        SAC_TRY(stream_rewind(s, site, error));
+        // First frames, in which buffers are made, are not timed.
         for (int i = 0; i <= info.lookahead; i++) SAC_TRY(stream_step(s, site, error));
         if (site->options->stop != NULL && site->options->stop())
             SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, site->open, "interrupted"));
@@ -339,7 +335,6 @@ sac_status sac_cameras_search(sac_cameras_result *result, const sac_cameras_opti
     memset(result, 0, sizeof *result);
     SAC_TRY(check(options, error));
     SAC_TRY_ALLOC(site.streams = sac_calloc(options->most, sizeof *site.streams));
-    if (!options->decoding) SAC_TRY(sac_raw_frames_load(&site.raw, &options->source, 256, error));
     SAC_TRY(search(&streams, &site, result, error));
     while (streams > 0) {
         SAC_TRY(run_trial(&held, &site, result, streams, true, error));
@@ -355,8 +350,6 @@ fail:
     for (int i = 0; site.streams != NULL && i < options->most; i++) {
         sac_student_close(&site.streams[i].student);
         sac_video_close(&site.streams[i].video);
-        sac_preprocessor_close(&site.streams[i].preprocessor);
-        sac_free(site.streams[i].plane);
     }
     sac_free(site.streams);
     sac_raw_frames_close(&site.raw);

@@ -69,7 +69,7 @@ sac_status sac_latency_measure(sac_latency_result *result, const sac_latency_opt
     student_options.precision = options->precision;
     SAC_TRY(sac_student_open(&student, options->model, &student_options, error));
     sac_student_get_info(student, &info);
-    SAC_TRY(sac_raw_frames_load(&raw, &options->source, 256, error));
+    SAC_TRY(sac_raw_frames_load(&raw, &options->source, info.channels, 256, error));
     result->threads = options->threads;
     result->rounds = options->rounds;
     result->lookahead = info.lookahead;

@@ -29,11 +29,11 @@ static sac_status table_make(sac_quant **quant, const sac_model *model, sac_erro
     sac_calibrate *calibrate = NULL;
     sac_rng rng;
     sac_rng_seed(&rng, 1, 0x6c6179657273);
-    const sac_plan_options plan = {.batch = 1};
+    const sac_plan_options plan = {.batch = 1, .channels_last = true};
     sac_calibrate_options options = sac_calibrate_defaults();
     options.input_scale = model->preprocess.mean == 0 ? 1.0 / model->preprocess.scale : 0;
     SAC_TRY(sac_calibrate_create(&calibrate, model->net, model->params, &plan, &options, error));
-    const int64_t pixels = 3 * (int64_t)model->preprocess.width * model->preprocess.height;
+    const int64_t pixels = 3 * sac_preprocess_bytes(&model->preprocess);
     float *frames = sac_calibrate_input(calibrate, "frames");
     for (int i = 0; i < CALIBRATION_FRAMES; i++) {
         for (int64_t k = 0; k < pixels; k++) frames[k] = value_of(model, sac_rng_below(&rng, 256));
@@ -54,9 +54,9 @@ static sac_status measure(sac_layers_result *r, const sac_model *model, const sa
     sac_rng rng;
     sac_rng_seed(&rng, 2, 0x6c6179657273);
     if (o->int8) SAC_TRY(table_make(&quant, model, error));
-    const sac_plan_options plan = {.batch = 1, .quant = quant};
+    const sac_plan_options plan = {.batch = 1, .channels_last = true, .quant = quant};
     SAC_TRY(sac_infer_create(&infer, model->net, model->params, &plan, error));
-    const int64_t pixels = 3 * (int64_t)model->preprocess.width * model->preprocess.height;
+    const int64_t pixels = 3 * sac_preprocess_bytes(&model->preprocess);
     uint8_t *bytes = sac_infer_input_u8(infer, "frames");
     float *values = sac_infer_input(infer, "frames");
     for (int64_t i = 0; i < pixels; i++) {

@@ -115,7 +115,12 @@ static sac_status load_frames(bench *b, sac_error *error) {
     sac_raw_frames raw = {0};
     sac_preprocessor *scaler = NULL;
     b->pixels = (int64_t)p->width * p->height;
-    SAC_TRY(sac_raw_frames_load(&raw, &source, needed > FRAMES ? needed : FRAMES, error));
+    if (p->channels != 1)
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                             "%s: peers are given gray planes; students that see colour are not "
+                             "compared",
+                             b->options->model);
+    SAC_TRY(sac_raw_frames_load(&raw, &source, 1, needed > FRAMES ? needed : FRAMES, error));
     if (raw.count < needed) {
         status = sac_error_set(error, SAC_ERROR_FORMAT, raw.count,
                                "%s: %lld frames, this comparison needs at least %d",

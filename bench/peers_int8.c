@@ -11,13 +11,13 @@
 
 enum { CALIBRATION = 16 }; // frames
 
-// The network's input of frame k, f32 [3][H][W].
-static void fill(float *input, const sac_model *model, const uint8_t *planes, int64_t k) {
+// The network's input of frame k, channels-last.
+static void fill(float *input, const sac_model *model, const uint8_t *frames, int64_t k) {
     const sac_preprocess *p = &model->preprocess;
-    const int64_t pixels = (int64_t)p->width * p->height;
-    for (int c = 0; c < 3; c++)
-        sac_preprocess_plane(input + c * pixels,
-                             planes + (k + p->offsets[c] - p->offsets[0]) * pixels, p);
+    const uint8_t *three[3];
+    for (int i = 0; i < 3; i++)
+        three[i] = frames + (k + p->offsets[i] - p->offsets[0]) * sac_preprocess_bytes(p);
+    sac_preprocess_stack(input, three, p);
 }
 
 static int64_t samples_of(const sac_model *model, int64_t count) {
@@ -25,18 +25,19 @@ static int64_t samples_of(const sac_model *model, int64_t count) {
     return most < CALIBRATION ? most : CALIBRATION;
 }
 
-sac_status sac_peers_calibrate(sac_quant **quant, const sac_model *model, const uint8_t *planes,
+sac_status sac_peers_calibrate(sac_quant **quant, const sac_model *model, const uint8_t *frames,
                                int64_t count, sac_error *error) {
     sac_status status = SAC_OK;
     sac_calibrate *c = NULL;
     *quant = NULL;
     const sac_preprocess *p = &model->preprocess;
-    const sac_plan_options plan = {.batch = 1, .backend = SAC_BACKEND_ONEDNN};
+    const sac_plan_options plan = {
+        .batch = 1, .backend = SAC_BACKEND_ONEDNN, .channels_last = true};
     sac_calibrate_options options = sac_calibrate_defaults();
     options.input_scale = p->mean == 0 ? 1.0 / p->scale : 0;
     SAC_TRY(sac_calibrate_create(&c, model->net, model->params, &plan, &options, error));
     for (int64_t k = 0; k < samples_of(model, count); k++) {
-        fill(sac_calibrate_input(c, "frames"), model, planes, k);
+        fill(sac_calibrate_input(c, "frames"), model, frames, k);
         SAC_TRY(sac_calibrate_run(c, error));
     }
     SAC_TRY(sac_calibrate_finish(c, quant, error));
@@ -48,7 +49,7 @@ fail:
 // Convolutions outside the table that feed a sum: their largest value on the same frames becomes
 // step 127.
 sac_status sac_peers_centred(sac_quant **centred, const sac_model *model, const sac_quant *quant,
-                             const uint8_t *planes, int64_t count, sac_error *error) {
+                             const uint8_t *frames, int64_t count, sac_error *error) {
     sac_status status = SAC_OK;
     sac_net *folded = NULL;
     sac_params *params = NULL;
@@ -71,10 +72,11 @@ sac_status sac_peers_centred(sac_quant **centred, const sac_model *model, const 
             sac_net_output(folded, node->src[s]);
         }
     }
-    const sac_plan_options plan = {.batch = 1, .backend = SAC_BACKEND_ONEDNN};
+    const sac_plan_options plan = {
+        .batch = 1, .backend = SAC_BACKEND_ONEDNN, .channels_last = true};
     SAC_TRY(sac_infer_create(&infer, folded, params, &plan, error));
     for (int64_t k = 0; k < samples_of(model, count); k++) {
-        fill(sac_infer_input(infer, "frames"), model, planes, k);
+        fill(sac_infer_input(infer, "frames"), model, frames, k);
         SAC_TRY(sac_infer_run(infer, error));
         for (int i = 0; i < nodes; i++) {
             if (largest[i] < 0) continue;

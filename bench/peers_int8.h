@@ -10,15 +10,15 @@
 #include "student/model.h"
 
 // Scales of the activations from up to 16 frames; the caller closes the table.
-//   planes  u8 [count][H][W] of the network's size, more than the span of the model's offsets
+//   frames  u8 [count][H][W][channels] as the network sees them, more than the span of the model's offsets
 // SAC_ERROR_UNSUPPORTED: nothing of the network can be quantised; what planning returns.
 SAC_NODISCARD sac_status sac_peers_calibrate(sac_quant **quant, const sac_model *model,
-                                             const uint8_t *planes, int64_t count,
+                                             const uint8_t *frames, int64_t count,
                                              sac_error *error);
 // Scales of the convolutions outside `quant` that a residual is added to, from the largest value on
 // the same frames; see sac_onnx_export_options.centred. Empty when there are none.
 SAC_NODISCARD sac_status sac_peers_centred(sac_quant **centred, const sac_model *model,
-                                           const sac_quant *quant, const uint8_t *planes,
+                                           const sac_quant *quant, const uint8_t *frames,
                                            int64_t count, sac_error *error);
 
 #endif

@@ -16,6 +16,7 @@
 #include "eval/map_regions.h"
 #include "saccade/student.h"
 #include "saccade/video.h"
+#include "student/feed.h"
 
 // ---- selection ---------------------------------------------------------------------------------
 
@@ -365,23 +366,21 @@ static sac_status run_clip(float *scores, sac_detected *regions, sac_student *st
                            const sac_video_options *decode, const sac_clip *clip, int64_t before,
                            int64_t total, const sac_score_progress *progress, sac_error *error) {
     sac_video *video = NULL;
-    sac_luma_frame frame;
     sac_status status;
     sac_video_info source;
     int64_t pulled = 0, pushed = 0;
     float *maps = NULL;
     sac_video_options options = *decode;
     sac_student_reset(student);
-    options.luma = true;
+    sac_feed_options(&options, student);
     if (regions != NULL) SAC_TRY_ALLOC(maps = sac_calloc(clip->frames, CELLS * sizeof *maps));
     SAC_TRY(sac_video_open(&video, clip->source, &options, error));
     sac_video_get_info(video, &source);
     while (true) {
-        SAC_TRY(sac_video_read_luma(video, &frame, error));
-        if (status == SAC_EOF) break;
         if (report(progress, before + pulled, total) != 0)
             SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, pushed, "interrupted"));
-        SAC_TRY(sac_student_push_luma(student, &frame.luma, frame.time_s, error));
+        SAC_TRY(sac_feed_frame(student, video, error));
+        if (status == SAC_EOF) break;
         pushed++;
         SAC_TRY(pull_scores(scores, maps, &pulled, student, clip, error));
     }

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/memory.h"
 #include "core/time.h"
+#include "student/feed.h"
 #include "student/runtime.h"
 
 enum {
@@ -36,11 +37,10 @@ void sac_timing_samples_close(sac_timing_samples *samples) {
     memset(samples, 0, sizeof *samples);
 }
 
-static sac_video_options video_options(const sac_timing_source *source, int channels, bool luma,
+static sac_video_options video_options(const sac_timing_source *source, int channels,
                                        bool own_thread) {
     sac_video_options video = sac_video_default_options();
     video.channels = channels;
-    video.luma = luma;
     video.threads = source->decode_threads;
     video.skip_loop_filter = source->skip_loop_filter;
     video.skip_frames = source->skip_frames;
@@ -68,13 +68,13 @@ sac_status sac_prepared_load(sac_prepared *prepared, sac_student *student,
     sac_status status;
     int64_t bytes;
     memset(prepared, 0, sizeof *prepared);
-    prepared->size = (int64_t)preprocess->width * preprocess->height;
+    prepared->size = sac_preprocess_bytes(preprocess);
     int64_t most = PREPARED_BYTES / prepared->size;
     most = most < 8 ? 8 : most > PREPARED_MOST ? PREPARED_MOST : most;
     if (!sac_mul(most, prepared->size, &bytes)) bytes = -1;
-    SAC_TRY_ALLOC(prepared->planes = sac_calloc(bytes, 1));
+    SAC_TRY_ALLOC(prepared->frames = sac_calloc(bytes, 1));
     SAC_TRY(sac_preprocessor_create(&preprocessor, preprocess));
-    const sac_video_options options = video_options(source, 1, false, false);
+    const sac_video_options options = video_options(source, preprocess->channels, false);
     SAC_TRY(sac_video_open(&video, source->path, &options, error));
     sac_video_get_info(video, &video_info);
     prepared->width = video_info.source_width;
@@ -83,7 +83,7 @@ sac_status sac_prepared_load(sac_prepared *prepared, sac_student *student,
         SAC_TRY(sac_video_read(video, &frame, error));
         if (status == SAC_EOF) break;
         SAC_TRY(sac_preprocessor_frame(preprocessor,
-                                       prepared->planes + prepared->count * prepared->size,
+                                       prepared->frames + prepared->count * prepared->size,
                                        frame.data, frame.width, frame.height, frame.channels));
         prepared->count++;
     }
@@ -101,18 +101,18 @@ fail:
 
 void sac_prepared_close(sac_prepared *prepared) {
     if (prepared == NULL) return;
-    sac_free(prepared->planes);
+    sac_free(prepared->frames);
     memset(prepared, 0, sizeof *prepared);
 }
 
 sac_status sac_raw_frames_load(sac_raw_frames *frames, const sac_timing_source *source,
-                               int64_t most, sac_error *error) {
+                               int channels, int64_t most, sac_error *error) {
     sac_video *video = NULL;
     sac_frame frame;
     sac_status status;
-    int64_t pixels = 0;
+    int64_t size = 0;
     memset(frames, 0, sizeof *frames);
-    const sac_video_options options = video_options(source, 1, false, false);
+    const sac_video_options options = video_options(source, channels, false);
     SAC_TRY(sac_video_open(&video, source->path, &options, error));
     do {
         SAC_TRY(sac_video_read(video, &frame, error));
@@ -120,12 +120,13 @@ sac_status sac_raw_frames_load(sac_raw_frames *frames, const sac_timing_source *
         if (frames->count == 0) {
             frames->width = frame.width;
             frames->height = frame.height;
-            pixels = (int64_t)frame.width * frame.height;
-            if (most > RAW_BYTES / pixels) most = RAW_BYTES / pixels;
+            frames->channels = frame.channels;
+            size = (int64_t)frame.width * frame.height * frame.channels;
+            if (most > RAW_BYTES / size) most = RAW_BYTES / size;
             if (most < 2) most = 2;
-            SAC_TRY_ALLOC(frames->pixels = sac_calloc(most * pixels, 1));
+            SAC_TRY_ALLOC(frames->pixels = sac_calloc(most * size, 1));
         }
-        memcpy(frames->pixels + frames->count * pixels, frame.data, (size_t)pixels);
+        memcpy(frames->pixels + frames->count * size, frame.data, (size_t)size);
         frames->count++;
     } while (frames->count < most);
     if (frames->count < 2) SAC_TRY(too_short(source, frames->count, error));
@@ -156,8 +157,6 @@ typedef struct work {
     double seconds;
     int64_t first; // prepared input to begin with
     bool sampling;
-    sac_preprocessor *preprocessor; // of a student that reads a source
-    uint8_t *plane;                 // [H][W] of its network
     sac_timing_samples samples;
     int64_t frames, pass_frames;
     double elapsed; // of the timed parts
@@ -177,24 +176,25 @@ fail:
     return status;
 }
 
-// Frames one after the other; `planes`: of the network's size, else decoded ones.
-static sac_status loop_memory(work *w, bool planes) {
+// Frames one after the other; `ready`: as the network sees them, else decoded ones.
+static sac_status loop_memory(work *w, bool ready) {
     sac_status status;
     const sac_raw_frames *raw = w->raw;
-    const int64_t size = planes ? w->prepared->size : (int64_t)raw->width * raw->height,
-                  count = planes ? w->prepared->count : raw->count;
+    const int64_t size = ready ? w->prepared->size
+                               : (int64_t)raw->width * raw->height * raw->channels,
+                  count = ready ? w->prepared->count : raw->count;
     int64_t pulled = 0;
     const double start = sac_time_s();
     double last = start;
     sac_student_reset(w->student);
     for (int64_t t = 0; last - start < w->seconds || pulled == 0; t++) {
         const int64_t place = (w->first + t) % count * size;
-        if (planes)
+        if (ready)
             SAC_TRY(
-                sac_student_push_plane(w->student, w->prepared->planes + place, 0.0, &w->error));
+                sac_student_push_plane(w->student, w->prepared->frames + place, 0.0, &w->error));
         else
-            SAC_TRY(sac_student_push(w->student, raw->pixels + place, raw->width, raw->height, 1,
-                                     0.0, &w->error));
+            SAC_TRY(sac_student_push(w->student, raw->pixels + place, raw->width, raw->height,
+                                     raw->channels, 0.0, &w->error));
         SAC_TRY(pull_all(&pulled, w->student, &w->error));
         const double now = sac_time_s();
         // The first frames only fill the look-ahead.
@@ -208,17 +208,11 @@ fail:
     return status;
 }
 
-// The next picture, and with a student its plane pushed. SAC_EOF at the end.
+// The next picture, with a student pushed. SAC_EOF at the end.
 static sac_status take_frame(work *w, sac_video *video) {
     sac_luma_frame frame;
-    sac_status status;
-    SAC_TRY(sac_video_read_luma(video, &frame, &w->error));
-    if (status == SAC_EOF || w->student == NULL) return status;
-    SAC_TRY(sac_preprocessor_luma(w->preprocessor, w->plane, &frame.luma));
-    SAC_TRY(sac_student_push_plane(w->student, w->plane, frame.time_s, &w->error));
-    status = SAC_OK;
-fail:
-    return status;
+    return w->student != NULL ? sac_feed_frame(w->student, video, &w->error)
+                              : sac_video_read_luma(video, &frame, &w->error);
 }
 
 // One pass over the source, or less when the time is over.
@@ -227,8 +221,12 @@ static sac_status pass(work *w) {
     sac_status status;
     int64_t read = 1, pulled = 0;
     const double left = w->seconds - w->elapsed;
-    if (w->student != NULL) sac_student_reset(w->student);
-    const sac_video_options options = video_options(w->source, 1, true, w->own_thread);
+    sac_video_options options = video_options(w->source, 1, w->own_thread);
+    options.luma = true;
+    if (w->student != NULL) {
+        sac_student_reset(w->student);
+        sac_feed_options(&options, w->student);
+    }
     SAC_TRY(sac_video_open(&video, w->source->path, &options, &w->error));
     SAC_TRY(take_frame(w, video));
     if (status == SAC_EOF)
@@ -261,22 +259,10 @@ fail:
     return status;
 }
 
-// What the student of a source needs of its own.
-static sac_status prepare_source(work *w) {
-    sac_status status = SAC_OK;
-    if (w->student == NULL) return SAC_OK;
-    const sac_preprocess *preprocess = &sac_student_model(w->student)->preprocess;
-    SAC_TRY(sac_preprocessor_create(&w->preprocessor, preprocess));
-    SAC_TRY_ALLOC(w->plane = sac_calloc((int64_t)preprocess->width * preprocess->height, 1));
-fail:
-    return status;
-}
-
 static sac_status loop_source(work *w) {
     sac_status status;
     // Opening is not timed: a source of a few frames must not make the round endless.
     const double give_up = sac_time_s() + 20.0 * w->seconds + 1.0;
-    SAC_TRY(prepare_source(w));
     do {
         SAC_TRY(pass(w));
     } while (w->elapsed < w->seconds && sac_time_s() < give_up);
@@ -351,8 +337,6 @@ fail:
         sac_error_set(error, status, -1, "no memory for the measurement");
     for (int i = 0; works != NULL && i < workers; i++) {
         sac_timing_samples_close(&works[i].samples);
-        sac_preprocessor_close(&works[i].preprocessor);
-        sac_free(works[i].plane);
     }
     sac_free(works);
     return status;

@@ -30,11 +30,10 @@ typedef struct sac_timing_source {
     int lowres;
 } sac_timing_source;
 
-// Inputs of one model for "student alone": the first frames of a source, preprocessed to network
-// planes as a stream has them.
+// Inputs of one model for "student alone": the first frames of a source, as the network sees them.
 typedef struct sac_prepared {
-    uint8_t *planes;     // [count][H][W] of the network
-    int64_t count, size; // bytes of one plane
+    uint8_t *frames;     // [count][H][W][channels] of the network
+    int64_t count, size; // bytes of one frame
     int width, height;   // of the source's frames, px
 } sac_prepared;
 // As many frames as fit 64 MiB, beyond the caches, but 8 to 256. SAC_ERROR_FORMAT: fewer than two
@@ -43,16 +42,16 @@ SAC_NODISCARD sac_status sac_prepared_load(sac_prepared *prepared, sac_student *
                                            const sac_timing_source *source, sac_error *error);
 void sac_prepared_close(sac_prepared *prepared); // NULL-safe
 
-// Decoded frames u8 gray [count][height][width] in memory, at the source's size.
+// Decoded frames u8 [count][height][width][channels] in memory, at the source's size.
 typedef struct sac_raw_frames {
     uint8_t *pixels;
     int64_t count;
-    int width, height;
+    int width, height, channels; // 1 gray, 3 RGB
 } sac_raw_frames;
 // The first frames of a source, at most `most` and at most 256 MiB. Errors as above.
 SAC_NODISCARD sac_status sac_raw_frames_load(sac_raw_frames *frames,
-                                             const sac_timing_source *source, int64_t most,
-                                             sac_error *error);
+                                             const sac_timing_source *source, int channels,
+                                             int64_t most, sac_error *error);
 void sac_raw_frames_close(sac_raw_frames *frames); // NULL-safe
 
 // Each of the following measures for about `seconds` (at least one frame) and gives frames per
@@ -60,7 +59,7 @@ void sac_raw_frames_close(sac_raw_frames *frames); // NULL-safe
 //   students  [workers], each used by one thread; workers 1 runs on the calling thread
 //   samples   receives the time of every frame; NULL: not wanted
 
-// Prepared planes to scores, as a stream: every plane is pushed and what that makes possible is
+// Prepared frames to scores, as a stream: every one is pushed and what that makes possible is
 // pulled. Every worker goes over all inputs, from a place of its own.
 SAC_NODISCARD sac_status sac_time_prepared(double *fps, sac_student *const *students, int workers,
                                            const sac_prepared *prepared,
@@ -82,7 +81,7 @@ SAC_NODISCARD sac_status sac_time_files(double *fps, sac_student *const *student
                                         sac_timing_samples *samples, double seconds,
                                         int64_t *pass_frames, sac_error *error);
 
-// Decoding to gray frames of the source's size, `workers` decoders at once.
+// Decoding to luma planes of the source's size, `workers` decoders at once.
 SAC_NODISCARD sac_status sac_time_decoding(double *fps, int workers,
                                            const sac_timing_source *source, bool own_thread,
                                            sac_timing_samples *samples, double seconds,

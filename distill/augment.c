@@ -71,9 +71,9 @@ static void blur(float *plane, float *work, int width, int height, float share) 
 }
 
 // Four 16-bit uniforms add up to something close enough to a normal variable: variance 4/12.
-static void noise(float *plane, int64_t count, double deviation, uint64_t seed, int frame) {
+static void noise(float *plane, int64_t count, double deviation, uint64_t seed, int index) {
     sac_rng rng;
-    sac_rng_seed(&rng, seed, STREAM_NOISE + (uint64_t)frame);
+    sac_rng_seed(&rng, seed, STREAM_NOISE + (uint64_t)index);
     const float scale = (float)(deviation * sqrt(3.0) / 65536);
     for (int64_t i = 0; i < count; i++) {
         const uint64_t bits = sac_rng_next(&rng);
@@ -137,8 +137,8 @@ void sac_augment_compress(float *plane, int width, int height, double step, int 
 }
 
 void sac_augment_plane(float *plane, float *work, int width, int height, const sac_augment *a,
-                       int frame) {
+                       int index) {
     if (a->blur > 0) blur(plane, work, width, height, (float)a->blur);
-    if (a->noise > 0) noise(plane, (int64_t)width * height, a->noise, a->noise_seed, frame);
+    if (a->noise > 0) noise(plane, (int64_t)width * height, a->noise, a->noise_seed, index);
     if (a->step > 0) sac_augment_compress(plane, width, height, a->step, a->block_x, a->block_y);
 }

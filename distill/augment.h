@@ -1,5 +1,5 @@
-// What is changed about one training sample, the same for its three frames but for the sensor's
-// noise: geometry, gray levels, blur, noise, and the artefacts of a compressed video.
+// What is changed about one training sample, the same for its three frames and their colours but
+// for the sensor's noise: geometry, gray levels, blur, noise, and the artefacts of a compressed video.
 #ifndef SAC_DISTILL_AUGMENT_H
 #define SAC_DISTILL_AUGMENT_H
 
@@ -42,16 +42,16 @@ sac_augment sac_augment_draw(const sac_augment_options *options, uint64_t seed, 
 // Whether sac_augment_plane is needed besides table and geometry.
 bool sac_augment_is_deep(const sac_augment *augment);
 
-// Gray level of a pixel of level x, 0..255: gamma, then gain and offset, clamped.
+// Level of a value x, 0..255, gray or of each colour alike: gamma, then gain and offset, clamped.
 double sac_augment_level(const sac_augment *augment, double x);
 
-// Blur, noise and compression of one frame, in place.
+// Blur, noise and compression of one plane of a frame, in place.
 //   plane   f32 [height][width], gray levels 0..255; stays in that range
 //   work    f32 [height][width], overwritten
-//   frame   0..2, its noise differs
+//   index   0.., of the sample's planes: their noise differs
 // Thread-safe.
 void sac_augment_plane(float *plane, float *work, int width, int height, const sac_augment *augment,
-                       int frame);
+                       int index);
 
 // Rounds the coefficients of the orthonormal two-dimensional DCT-II of each 8x8 block,
 //   c'(u,v) = s * round(c(u,v) / s),  s = step * (1 + (u + v) / 2),

@@ -1,4 +1,4 @@
-// Planes and maps into batches; see distill/batch.h.
+// Frames and maps into batches; see distill/batch.h.
 #include "distill/batch.h"
 
 #include <string.h>
@@ -15,64 +15,67 @@ static int inside(int at, int size) {
     return at < 0 ? 0 : at >= size ? size - 1 : at;
 }
 
-static void planes_of(const uint8_t *planes[3], const sac_samples *samples, sac_sample_ref ref) {
+static void frames_of(const uint8_t *frames[3], const sac_samples *samples, sac_sample_ref ref) {
     const sac_preprocess *p = &samples->preprocess;
     const sac_sample_clip *clip = &samples->clips[ref.clip];
     for (int k = 0; k < 3; k++) {
         int64_t t = ref.frame + p->offsets[k];
         t = t < 0 ? 0 : t >= clip->frames ? clip->frames - 1 : t;
-        planes[k] = clip->planes + t * p->width * p->height;
+        frames[k] = clip->pixels + t * sac_preprocess_bytes(p);
     }
 }
 
-// One sample's planes into the network input f32 [H][W][3].
+// Where pixel (x, y) of an augmented frame comes from.
+static int64_t place_of(const sac_preprocess *p, const sac_augment *a, int x, int y) {
+    const int from = a->flip ? p->width - 1 - x - a->dx : x + a->dx;
+    return (int64_t)inside(y + a->dy, p->height) * p->width + inside(from, p->width);
+}
+
+// One sample's frames into the network input f32 [H][W][3 channels].
 static void input_fill(float *input, const sac_samples *samples, sac_sample_ref ref,
                        const sac_augment *a) {
     const sac_preprocess *p = &samples->preprocess;
-    const uint8_t *planes[3];
+    const uint8_t *frames[3];
     float table[256];
     for (int v = 0; v < 256; v++)
         table[v] = (float)((sac_augment_level(a, (double)v) - p->mean) / p->scale);
-    planes_of(planes, samples, ref);
+    frames_of(frames, samples, ref);
     for (int y = 0; y < p->height; y++) {
-        const int64_t row = (int64_t)inside(y + a->dy, p->height) * p->width;
         for (int x = 0; x < p->width; x++) {
-            const int64_t i =
-                row + inside(a->flip ? p->width - 1 - x - a->dx : x + a->dx, p->width);
-            *input++ = table[planes[0][i]];
-            *input++ = table[planes[1][i]];
-            *input++ = table[planes[2][i]];
+            const int64_t i = place_of(p, a, x, y) * p->channels;
+            for (int k = 0; k < 3; k++) {
+                for (int c = 0; c < p->channels; c++) *input++ = table[frames[k][i + c]];
+            }
         }
     }
 }
 
-// The same of a deep sample, frame by frame.
+// The same of a deep sample, plane by plane.
 static void input_fill_deep(float *input, const sac_samples *samples, sac_sample_ref ref,
                             const sac_augment *a, float *work) {
     const sac_preprocess *p = &samples->preprocess;
     const int64_t n = (int64_t)p->width * p->height;
-    const uint8_t *planes[3];
+    const float mean = (float)p->mean, factor = (float)(1 / p->scale);
+    const uint8_t *frames[3];
     float table[256];
     for (int v = 0; v < 256; v++) table[v] = (float)sac_augment_level(a, (double)v);
-    planes_of(planes, samples, ref);
-    for (int k = 0; k < 3; k++) {
+    frames_of(frames, samples, ref);
+    for (int plane = 0; plane < 3 * p->channels; plane++) {
+        const uint8_t *from = frames[plane / p->channels] + plane % p->channels;
         float *at = work;
         for (int y = 0; y < p->height; y++) {
-            const int64_t row = (int64_t)inside(y + a->dy, p->height) * p->width;
-            for (int x = 0; x < p->width; x++) {
-                *at++ = table[planes[k][row + inside(a->flip ? p->width - 1 - x - a->dx : x + a->dx,
-                                                     p->width)]];
-            }
+            for (int x = 0; x < p->width; x++)
+                *at++ = table[from[place_of(p, a, x, y) * p->channels]];
         }
-        sac_augment_plane(work, work + n, p->width, p->height, a, k);
-        const float mean = (float)p->mean, factor = (float)(1 / p->scale);
-        for (int64_t i = 0; i < n; i++) input[3 * i + k] = (work[i] - mean) * factor;
+        sac_augment_plane(work, work + n, p->width, p->height, a, plane);
+        for (int64_t i = 0; i < n; i++)
+            input[3 * p->channels * i + plane] = (work[i] - mean) * factor;
     }
 }
 
 void sac_batch_input(float *input, const sac_samples *samples, const sac_sample_ref *refs,
                      int64_t n, const sac_augment *augments, float *work) {
-    const int64_t size = 3 * (int64_t)samples->preprocess.width * samples->preprocess.height;
+    const int64_t size = 3 * sac_preprocess_bytes(&samples->preprocess);
     const int64_t room = sac_batch_work_bytes(samples, 1) / (int64_t)sizeof(float);
     const sac_augment none = sac_augment_none();
 #pragma omp parallel for schedule(static)
@@ -88,16 +91,17 @@ void sac_batch_input(float *input, const sac_samples *samples, const sac_sample_
 
 void sac_batch_input_u8(uint8_t *input, const sac_samples *samples, const sac_sample_ref *refs,
                         int64_t n) {
-    const int64_t pixels = (int64_t)samples->preprocess.width * samples->preprocess.height;
+    const sac_preprocess *p = &samples->preprocess;
+    const int64_t pixels = (int64_t)p->width * p->height;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
-        const uint8_t *planes[3];
-        uint8_t *at = input + i * 3 * pixels;
-        planes_of(planes, samples, refs[i]);
-        for (int64_t k = 0; k < pixels; k++) {
-            *at++ = planes[0][k];
-            *at++ = planes[1][k];
-            *at++ = planes[2][k];
+        const uint8_t *frames[3];
+        uint8_t *at = input + i * 3 * sac_preprocess_bytes(p);
+        frames_of(frames, samples, refs[i]);
+        for (int64_t x = 0; x < pixels; x++) {
+            for (int k = 0; k < 3; k++) {
+                for (int c = 0; c < p->channels; c++) *at++ = frames[k][x * p->channels + c];
+            }
         }
     }
 }

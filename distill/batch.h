@@ -19,12 +19,12 @@ extern const char *const sac_batch_outputs[3];
 // Bytes of the work space that sac_batch_input needs for n samples when one of them is deep.
 int64_t sac_batch_work_bytes(const sac_samples *samples, int64_t n);
 
-// Network input f32 [n][H][W][3], normalised.
+// Network input f32 [n][H][W][3 channels], normalised.
 //   augments  [n]; NULL: as they are
 //   work      of sac_batch_work_bytes; may be NULL when no sample is deep (sac_augment_is_deep)
 void sac_batch_input(float *input, const sac_samples *samples, const sac_sample_ref *refs,
                      int64_t n, const sac_augment *augments, float *work);
-// The same of an int8 plan: u8 [n][H][W][3], gray levels as they are.
+// The same of an int8 plan: u8 [n][H][W][3 channels], levels as they are.
 void sac_batch_input_u8(uint8_t *input, const sac_samples *samples, const sac_sample_ref *refs,
                         int64_t n);
 // Targets of one teacher: targets[k] f32 [n][cells of scale k]; `augments` NULL: as they are. The

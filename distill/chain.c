@@ -64,23 +64,24 @@ static sac_status batch_take(sac_chain *chain, float *const maps[3], int64_t fir
 }
 
 sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixels, int64_t frames,
-                          int width, int height, bool (*stop)(void), sac_error *error) {
+                          int width, int height, int channels, bool (*stop)(void),
+                          sac_error *error) {
     sac_status status = SAC_OK;
     const sac_preprocess *p = &chain->model->preprocess;
-    const int64_t plane = (int64_t)p->width * p->height;
+    const int64_t size = sac_preprocess_bytes(p), source = (int64_t)width * height * channels;
     float *input = sac_infer_input(chain->infer, "frames");
     *maps = (sac_maps){.frames = frames};
-    uint8_t *planes = sac_calloc(frames * plane, 1);
+    uint8_t *seen = sac_calloc(frames * size, 1);
     maps->map16 = sac_calloc(frames * cells[0], sizeof(float));
     maps->map4 = sac_calloc(frames * cells[1], sizeof(float));
     maps->map1 = sac_calloc(frames, sizeof(float));
-    SAC_TRY_ALLOC(planes);
+    SAC_TRY_ALLOC(seen);
     SAC_TRY_ALLOC(maps->map16);
     SAC_TRY_ALLOC(maps->map4);
     SAC_TRY_ALLOC(maps->map1);
     for (int64_t t = 0; t < frames; t++) {
-        SAC_TRY(sac_preprocessor_frame(chain->preprocessor, planes + t * plane,
-                                       pixels + t * width * height, width, height, 1));
+        SAC_TRY(sac_preprocessor_frame(chain->preprocessor, seen + t * size, pixels + t * source,
+                                       width, height, channels));
     }
     float *const to[3] = {maps->map16, maps->map4, maps->map1};
     for (int64_t at = 0; at < frames; at += BATCH) {
@@ -93,17 +94,17 @@ sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixel
             const uint8_t *three[3];
             for (int k = 0; k < 3; k++) {
                 const int64_t t = at + i + p->offsets[k];
-                three[k] = planes + (t < 0 ? 0 : t >= frames ? frames - 1 : t) * plane;
+                three[k] = seen + (t < 0 ? 0 : t >= frames ? frames - 1 : t) * size;
             }
-            sac_preprocess_stack(input + i * 3 * plane, three, p);
+            sac_preprocess_stack(input + i * 3 * size, three, p);
         }
         SAC_TRY(sac_infer_run(chain->infer, error));
         SAC_TRY(batch_take(chain, to, at, n, error));
     }
-    sac_free(planes);
+    sac_free(seen);
     return SAC_OK;
 fail:
-    sac_free(planes);
+    sac_free(seen);
     sac_maps_close(maps);
     return status;
 }

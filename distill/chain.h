@@ -21,12 +21,13 @@ SAC_NODISCARD sac_status sac_chain_open(sac_chain **chain, const char *path, sac
                                         sac_error *error);
 // Maps of a clip; frames that it looks at beyond the ends repeat the first and the last.
 //   maps    filled; release with sac_maps_close. Left empty on failure.
-//   pixels  u8 gray [frames][height][width], frames >= 1
+//   pixels  u8 [frames][height][width][channels], frames >= 1, channels 1 or 3, whatever the student
+//           sees (saccade/student.h)
 //   stop    polled between batches, NULL: never
 // SAC_ERROR_INTERRUPTED by `stop`; SAC_ERROR_NUMERIC: a map that is not in [0,1]; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixels,
-                                        int64_t frames, int width, int height, bool (*stop)(void),
-                                        sac_error *error);
+                                        int64_t frames, int width, int height, int channels,
+                                        bool (*stop)(void), sac_error *error);
 // What its maps depend on besides the pixels: architecture, preprocessing, digest of the weights.
 // New reference; NULL on lack of memory.
 json_t *sac_chain_origin(const sac_chain *chain);

@@ -53,17 +53,19 @@ static sac_status params_compare(const sac_model *model, const sac_model *from, 
 
 sac_status sac_initial_copy(sac_model *model, const sac_model *from, const char *name,
                             sac_error *error) {
+    static const char *const colours[] = {"gray", "coloured"};
     const sac_preprocess *a = &from->preprocess, *b = &model->preprocess;
-    const sac_status status = params_compare(model, from, name, error);
-    if (status != SAC_OK) return status;
     if (memcmp(a->offsets, b->offsets, sizeof a->offsets) != 0 || a->mean != b->mean ||
         a->scale != b->scale || a->channels != b->channels) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "%s was trained on frames %d %d %d with (x - %g) / %g, this student "
-                             "looks at %d %d %d with (x - %g) / %g",
-                             name, a->offsets[0], a->offsets[1], a->offsets[2], a->mean, a->scale,
+                             "%s was trained on %s frames %d %d %d with (x - %g) / %g, this "
+                             "student looks at %s ones %d %d %d with (x - %g) / %g",
+                             name, colours[a->channels == 3], a->offsets[0], a->offsets[1],
+                             a->offsets[2], a->mean, a->scale, colours[b->channels == 3],
                              b->offsets[0], b->offsets[1], b->offsets[2], b->mean, b->scale);
     }
+    const sac_status status = params_compare(model, from, name, error);
+    if (status != SAC_OK) return status;
     for (int64_t i = 0; i < sac_params_count(model->params); i++) {
         sac_param *to = sac_params_at(model->params, i);
         memcpy(to->data, sac_params_find(from->params, to->name)->data,

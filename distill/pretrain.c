@@ -89,7 +89,7 @@ sac_status sac_pretrain_net(sac_net **out, const sac_net *student, sac_error *er
                       4 * h <= H && 4 * w <= W);
     x = decoder_stage(net, "pretrain.conv2", "pretrain.relu2", "pretrain.up2", x, 16,
                       2 * h <= H && 2 * w <= W);
-    x = sac_net_conv2d(net, "pretrain.frame", x, 1, 3, 1, 1, 1, true);
+    x = sac_net_conv2d(net, "pretrain.frame", x, shapes[input].dims[1] / 3, 3, 1, 1, 1, true);
     sac_net_output(net, x);
     SAC_TRY(sac_net_check(net, error));
     *out = net;
@@ -118,28 +118,28 @@ typedef struct pretrain {
     int64_t held_count;
     sac_augment *augments;
     float *work;
-    float *targets; // [batch][h][w], NAN where a cell does not count
-    int64_t h, w;   // of the predicted frame
+    float *targets;  // [batch][c][h][w], NAN where a cell does not count
+    int64_t c, h, w; // of the predicted frame
     json_t *stamp, *rows;
     int64_t epoch, step;
     double sum, seconds;
 } pretrain;
 
-// One sample's target, and its patches masked in the input f32 [H][W][3].
+// One sample's target, and its patches masked in the input f32 [H][W][3 c].
 static void sample_prepare(const pretrain *p, float *input, float *target, uint64_t place) {
     const int W = p->samples->preprocess.width, H = p->samples->preprocess.height;
     const bool masked = p->options->kind == SAC_PRETRAIN_MASKED;
     const float gray = (float)((127 - p->samples->preprocess.mean) / p->samples->preprocess.scale);
-    for (int64_t i = 0; i < p->h; i++) {
+    const int64_t area = p->h * p->w;
+    for (int64_t n = 0; n < p->c * area; n++) {
+        const int64_t c = n / area, i = n % area / p->w, j = n % p->w;
         const int64_t y1 = i * H / p->h, y2 = ((i + 1) * H + p->h - 1) / p->h;
-        for (int64_t j = 0; j < p->w; j++) {
-            const int64_t x1 = j * W / p->w, x2 = ((j + 1) * W + p->w - 1) / p->w;
-            float sum = 0;
-            for (int64_t y = y1; y < y2; y++) {
-                for (int64_t x = x1; x < x2; x++) sum += input[(y * W + x) * 3 + 1];
-            }
-            target[i * p->w + j] = sum / (float)((y2 - y1) * (x2 - x1));
+        const int64_t x1 = j * W / p->w, x2 = ((j + 1) * W + p->w - 1) / p->w;
+        float sum = 0;
+        for (int64_t y = y1; y < y2; y++) {
+            for (int64_t x = x1; x < x2; x++) sum += input[(y * W + x) * 3 * p->c + p->c + c];
         }
+        target[n] = sum / (float)((y2 - y1) * (x2 - x1));
     }
     if (!masked) return;
     sac_rng rng;
@@ -149,7 +149,8 @@ static void sample_prepare(const pretrain *p, float *input, float *target, uint6
             const bool hidden = sac_rng_below(&rng, 2) == 1;
             const int y2 = py + PATCH < H ? py + PATCH : H, x2 = px + PATCH < W ? px + PATCH : W;
             for (int y = py; y < y2 && hidden; y++) {
-                for (int k = 3 * (y * W + px); k < 3 * (y * W + x2); k++) input[k] = gray;
+                for (int64_t k = 3 * p->c * (y * W + px); k < 3 * p->c * (y * W + x2); k++)
+                    input[k] = gray;
             }
             if (hidden) continue;
             for (int64_t i = 0; i < p->h; i++) { // cells whose centre is seen do not count
@@ -157,7 +158,8 @@ static void sample_prepare(const pretrain *p, float *input, float *target, uint6
                 if (cy < py || cy >= y2) continue;
                 for (int64_t j = 0; j < p->w; j++) {
                     const int64_t cx = (2 * j + 1) * W / (2 * p->w);
-                    if (cx >= px && cx < x2) target[i * p->w + j] = NAN;
+                    for (int64_t c = 0; c < p->c && cx >= px && cx < x2; c++)
+                        target[c * area + i * p->w + j] = NAN;
                 }
             }
         }
@@ -166,18 +168,18 @@ static void sample_prepare(const pretrain *p, float *input, float *target, uint6
 
 static void batch_prepare(pretrain *p, float *input, const sac_sample_ref *refs, int64_t n,
                           bool augmented, uint64_t place) {
-    const int64_t size = 3 * (int64_t)p->samples->preprocess.width * p->samples->preprocess.height;
+    const int64_t size = 3 * sac_preprocess_bytes(&p->samples->preprocess);
     sac_batch_input(input, p->samples, refs, n, augmented ? p->augments : NULL,
                     augmented ? p->work : NULL);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
-        sample_prepare(p, input + i * size, p->targets + i * p->h * p->w, place + (uint64_t)i);
+        sample_prepare(p, input + i * size, p->targets + i * p->c * p->h * p->w, place + (uint64_t)i);
     }
 }
 
 // Mean squared error over the cells that count; their gradient where `grad` is not NULL.
 static double loss_of(const pretrain *p, const float *output, float *grad, int64_t n) {
-    const int64_t cells = n * p->h * p->w;
+    const int64_t cells = n * p->c * p->h * p->w;
     double sum = 0;
     int64_t counted = 0;
     for (int64_t i = 0; i < cells; i++) counted += !isnan(p->targets[i]);
@@ -393,10 +395,11 @@ static sac_status pretrain_open(pretrain *p, const sac_model *model, bool resume
     SAC_TRY(sac_train_create(&p->train, p->net, p->params, &plan, error));
     SAC_TRY(sac_infer_create(&p->infer, p->net, p->params, &judge, error));
     const sac_shape shape = sac_train_output_shape(p->train, "pretrain.frame");
+    p->c = shape.dims[1];
     p->h = shape.dims[2];
     p->w = shape.dims[3];
     const int64_t most = o->batch > JUDGE_BATCH ? o->batch : JUDGE_BATCH;
-    p->targets = sac_calloc(most * p->h * p->w, sizeof *p->targets);
+    p->targets = sac_calloc(most * p->c * p->h * p->w, sizeof *p->targets);
     p->order = sac_calloc(o->samples_per_epoch, sizeof *p->order);
     p->augments = sac_calloc(o->batch, sizeof *p->augments);
     p->work = sac_calloc(sac_batch_work_bytes(p->samples, o->batch), 1);

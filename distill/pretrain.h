@@ -22,9 +22,9 @@ typedef struct sac_pretrain_options {
 } sac_pretrain_options;
 
 // Trunk of `student` (what its three outputs have in common) with the decoder
-//   conv 3x3 -> 32, ReLU, x2, conv 3x3 -> 16, ReLU, x2, conv 3x3 -> 1
+//   conv 3x3 -> 32, ReLU, x2, conv 3x3 -> 16, ReLU, x2, conv 3x3 -> channels of a frame
 // (fewer doublings where the trunk's cells are smaller than 4 px), nodes "pretrain...."; output
-// "pretrain.frame" [1][h][w]. The caller closes the net.
+// "pretrain.frame" [channels][h][w]. The caller closes the net.
 // SAC_ERROR_UNSUPPORTED: the outputs have no spatial trunk in common; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_pretrain_net(sac_net **net, const sac_net *student, sac_error *error);
 

@@ -83,16 +83,15 @@ sac_status sac_pseudo_mix_parse(sac_pseudo_mix *mix, const char *text, sac_error
     }
 }
 
-sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames, int width,
-                                 int height) {
-    const int64_t n = (int64_t)width * height;
+sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames,
+                                 int64_t n) {
     const int64_t picks = frames < 64 ? frames : 64;
     *out = NULL;
     uint8_t *background = sac_calloc(n, 1);
     if (background == NULL) return SAC_ERROR_MEMORY;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
-        // The upper median by counting: there are few gray levels, and sorting 64 values for every
+        // The upper median by counting: there are few levels, and sorting 64 values for every
         // pixel would take longer than all the rest.
         uint8_t count[256] = {0};
         for (int64_t k = 0; k < picks; k++) count[pixels[(k * frames / picks) * n + i]]++;
@@ -118,15 +117,23 @@ static double clamp(double v, double lo, double hi) {
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-// Bilinear sample with replicated border.
-static double sample(const uint8_t *image, int width, int height, double x, double y) {
-    x = clamp(x, 0, width - 1);
-    y = clamp(y, 0, height - 1);
+// A frame in memory, u8 [height][width][channels].
+typedef struct picture {
+    const uint8_t *pixels;
+    int width, height, channels;
+} picture;
+
+// Bilinear sample of one channel with replicated border.
+static double sample(const picture *p, double x, double y, int channel) {
+    x = clamp(x, 0, p->width - 1);
+    y = clamp(y, 0, p->height - 1);
     const int x0 = (int)x, y0 = (int)y;
-    const int x1 = x0 + 1 < width ? x0 + 1 : x0, y1 = y0 + 1 < height ? y0 + 1 : y0;
+    const int x1 = x0 + 1 < p->width ? x0 + 1 : x0, y1 = y0 + 1 < p->height ? y0 + 1 : y0;
     const double fx = x - x0, fy = y - y0;
-    const uint8_t *r0 = image + (int64_t)y0 * width, *r1 = image + (int64_t)y1 * width;
-    return (1 - fy) * ((1 - fx) * r0[x0] + fx * r0[x1]) + fy * ((1 - fx) * r1[x0] + fx * r1[x1]);
+    const int64_t row = (int64_t)p->width * p->channels;
+    const uint8_t *r0 = p->pixels + y0 * row + channel, *r1 = p->pixels + y1 * row + channel;
+    const int a = x0 * p->channels, b = x1 * p->channels;
+    return (1 - fy) * ((1 - fx) * r0[a] + fx * r0[b]) + fy * ((1 - fx) * r1[a] + fx * r1[b]);
 }
 
 // 1 in the middle of the rectangle, falling to 0 over its outer tenth.
@@ -136,17 +143,18 @@ static double window_weight(double u, double v) {
 }
 
 // How much of a pixel belongs to the object: difference from the background over a 3x3
-// neighbourhood.
-static double matte(const uint8_t *frame, const uint8_t *background, int width, int height,
-                    double x, double y) {
+// neighbourhood, mean over the channels.
+static double matte(const picture *frame, const picture *background, double x, double y) {
     double sum = 0;
     for (int dy = -1; dy <= 1; dy++) {
         for (int dx = -1; dx <= 1; dx++) {
-            sum += fabs(sample(frame, width, height, x + dx, y + dy) -
-                        sample(background, width, height, x + dx, y + dy));
+            for (int c = 0; c < frame->channels; c++) {
+                sum += fabs(sample(frame, x + dx, y + dy, c) -
+                            sample(background, x + dx, y + dy, c));
+            }
         }
     }
-    return clamp((sum / 9 - MATTE_LOW) / (MATTE_HIGH - MATTE_LOW), 0, 1);
+    return clamp((sum / (9 * frame->channels) - MATTE_LOW) / (MATTE_HIGH - MATTE_LOW), 0, 1);
 }
 
 static void pixel_range(double lo, double hi, int limit, int *first, int *last) {
@@ -154,12 +162,18 @@ static void pixel_range(double lo, double hi, int limit, int *first, int *last) 
     *last = (int)clamp(ceil(hi), 0, limit);
 }
 
+// One pixel towards the object's levels.
+static void blend(uint8_t *dst, const double level[3], double alpha, int channels) {
+    for (int c = 0; c < channels; c++)
+        dst[c] = (uint8_t)lrint(clamp((1 - alpha) * dst[c] + alpha * level[c], 0, 255));
+}
+
 // Pastes what lies in `from` of the source frame into `to` of dst, over what is there.
-static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background, int width,
-                  int height, rect from, rect to) {
+static void paste(uint8_t *dst, const picture *frame, const picture *background, rect from,
+                  rect to) {
     int x1, x2, y1, y2;
-    pixel_range(to.x1, to.x2, width, &x1, &x2);
-    pixel_range(to.y1, to.y2, height, &y1, &y2);
+    pixel_range(to.x1, to.x2, frame->width, &x1, &x2);
+    pixel_range(to.y1, to.y2, frame->height, &y1, &y2);
     for (int y = y1; y < y2; y++) {
         for (int x = x1; x < x2; x++) {
             const double u = (x + 0.5 - to.x1) / (to.x2 - to.x1),
@@ -167,11 +181,10 @@ static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background,
             if (!(u > 0 && u < 1 && v > 0 && v < 1)) continue; // also of an empty box
             const double sx = from.x1 + u * (from.x2 - from.x1) - 0.5,
                          sy = from.y1 + v * (from.y2 - from.y1) - 0.5;
-            const double alpha =
-                matte(frame, background, width, height, sx, sy) * window_weight(u, v);
-            uint8_t *pixel = &dst[(int64_t)y * width + x];
-            *pixel = (uint8_t)lrint(
-                clamp((1 - alpha) * *pixel + alpha * sample(frame, width, height, sx, sy), 0, 255));
+            double level[3];
+            for (int c = 0; c < frame->channels; c++) level[c] = sample(frame, sx, sy, c);
+            blend(dst + ((int64_t)y * frame->width + x) * frame->channels, level,
+                  matte(frame, background, sx, sy) * window_weight(u, v), frame->channels);
         }
     }
 }
@@ -180,18 +193,19 @@ static void paste(uint8_t *dst, const uint8_t *frame, const uint8_t *background,
 typedef struct look {
     double angle;               // it is turned by, clockwise
     const sac_texture *texture; // instead of its own pixels; NULL: those
+    const double *tint;         // [3] factors of the texture's levels
     const sac_shape *shape;     // instead of its own silhouette; NULL: that
 } look;
 
 // As paste, with a look.
-static void paste_foreign(uint8_t *dst, const uint8_t *frame, const uint8_t *background, int width,
-                          int height, rect from, rect to, const look *l) {
+static void paste_foreign(uint8_t *dst, const picture *frame, const picture *background, rect from,
+                          rect to, const look *l) {
     const double w = to.x2 - to.x1, h = to.y2 - to.y1, cx = (to.x1 + to.x2) / 2,
                  cy = (to.y1 + to.y2) / 2, c = cos(l->angle), s = sin(l->angle);
     const double rx = (fabs(w * c) + fabs(h * s)) / 2, ry = (fabs(w * s) + fabs(h * c)) / 2;
     int x1, x2, y1, y2;
-    pixel_range(cx - rx, cx + rx, width, &x1, &x2);
-    pixel_range(cy - ry, cy + ry, height, &y1, &y2);
+    pixel_range(cx - rx, cx + rx, frame->width, &x1, &x2);
+    pixel_range(cy - ry, cy + ry, frame->height, &y1, &y2);
     for (int y = y1; y < y2; y++) {
         for (int x = x1; x < x2; x++) {
             // Back into the object's own axes.
@@ -204,29 +218,34 @@ static void paste_foreign(uint8_t *dst, const uint8_t *frame, const uint8_t *bac
             const double alpha =
                 l->shape != NULL
                     ? sac_shape_alpha(l->shape, 2 * u - 1, 2 * v - 1, 3 / fmax(3, fmin(w, h)))
-                    : matte(frame, background, width, height, sx, sy) * window_weight(u, v);
-            const double level = l->texture != NULL ? sac_texture_at(l->texture, ox, oy)
-                                                    : sample(frame, width, height, sx, sy);
-            uint8_t *pixel = &dst[(int64_t)y * width + x];
-            *pixel = (uint8_t)lrint(clamp((1 - alpha) * *pixel + alpha * level, 0, 255));
+                    : matte(frame, background, sx, sy) * window_weight(u, v);
+            double level[3];
+            for (int k = 0; k < frame->channels; k++) {
+                level[k] = l->texture != NULL ? l->tint[k] * sac_texture_at(l->texture, ox, oy)
+                                              : sample(frame, sx, sy, k);
+            }
+            blend(dst + ((int64_t)y * frame->width + x) * frame->channels, level, alpha,
+                  frame->channels);
         }
     }
 }
 
 // Paints the object of `box` over with the background.
-static void erase(uint8_t *dst, const uint8_t *background, int width, int height, rect box) {
+static void erase(uint8_t *dst, const picture *background, rect box) {
     int x1, x2, y1, y2;
-    pixel_range(box.x1, box.x2, width, &x1, &x2);
-    pixel_range(box.y1, box.y2, height, &y1, &y2);
+    pixel_range(box.x1, box.x2, background->width, &x1, &x2);
+    pixel_range(box.y1, box.y2, background->height, &y1, &y2);
     for (int y = y1; y < y2; y++) {
         for (int x = x1; x < x2; x++) {
             const double u = (x + 0.5 - box.x1) / (box.x2 - box.x1),
                          v = (y + 0.5 - box.y1) / (box.y2 - box.y1);
             if (!(u > 0 && u < 1 && v > 0 && v < 1)) continue;
             const double alpha = window_weight(u, v);
-            uint8_t *pixel = &dst[(int64_t)y * width + x];
-            *pixel =
-                (uint8_t)lrint((1 - alpha) * *pixel + alpha * background[(int64_t)y * width + x]);
+            const int64_t at = ((int64_t)y * background->width + x) * background->channels;
+            for (int c = 0; c < background->channels; c++) {
+                dst[at + c] = (uint8_t)lrint((1 - alpha) * dst[at + c] +
+                                             alpha * background->pixels[at + c]);
+            }
         }
     }
 }
@@ -243,6 +262,7 @@ typedef struct event {
     double angle, spin;   // ROTATED: at the first frame, and more with every one
     int64_t on, off;      // APPEARING, VANISHING: frames that it is visible and not; 0: always
     sac_texture texture;  // TEXTURE, SHAPE
+    double tint[3];       // of the texture, 1 in gray clips
     sac_shape shape;      // SHAPE
 } event;
 
@@ -415,8 +435,10 @@ static sac_status box_push(sac_detections *d, int64_t *capacity, const sac_box *
 }
 
 typedef struct scene {
-    const uint8_t *pixels, *background;
+    const uint8_t *pixels;
+    picture background;
     int width, height;
+    int64_t size; // bytes of a frame
     const sac_detections *detections;
 } scene;
 
@@ -430,11 +452,10 @@ static float box_overlap(const float a[4], const sac_box *b) {
 // Takes the event's object out of its own frames, from the event's beginning to the end of its
 // track.
 static void object_remove(sac_pseudo *p, const scene *s, const event *e) {
-    const int64_t pixels = (int64_t)s->width * s->height;
     for (int64_t k = e->first - e->track->first; k < e->track->frames; k++) {
         const int64_t t = e->track->first + k;
         const float *box = &e->track->boxes[k * 4];
-        erase(p->pixels + t * pixels, s->background, s->width, s->height, widen(box));
+        erase(p->pixels + t * s->size, &s->background, widen(box));
         for (int64_t b = s->detections->start[t]; b < s->detections->start[t + 1]; b++) {
             if (box_overlap(box, &s->detections->boxes[b]) > 0.5f) p->removed[b] = true;
         }
@@ -444,11 +465,10 @@ static void object_remove(sac_pseudo *p, const scene *s, const event *e) {
 // Draws the event's object into frame t and appends its box when at least half of it is visible.
 static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int64_t t,
                               int64_t *capacity) {
-    const int64_t pixels = (int64_t)s->width * s->height;
     if (e->on > 0 && (t - e->first) % (e->on + e->off) >= e->on) return SAC_OK;
     const double at = e->from + e->speed * (double)(t - e->first);
-    const double picture = e->frozen ? e->posture : at;
-    const int64_t source = (int64_t)lrint(clamp(picture, 0, (double)(e->track->frames - 1)));
+    const double posture = e->frozen ? e->posture : at;
+    const int64_t source = (int64_t)lrint(clamp(posture, 0, (double)(e->track->frames - 1)));
     float place[4];
     track_at(place, e->track, at);
     const double cx = 0.5 * ((double)place[0] + (double)place[2]) + e->dx,
@@ -474,17 +494,18 @@ static sac_status object_draw(sac_pseudo *p, const scene *s, const event *e, int
     const bool shaped = e->kind == SAC_PSEUDO_SHAPE;
     const look foreign = {.angle = angle,
                           .texture = shaped || e->kind == SAC_PSEUDO_TEXTURE ? &e->texture : NULL,
+                          .tint = e->tint,
                           .shape = shaped ? &e->shape : NULL};
-    const uint8_t *frame = s->pixels + (e->track->first + source) * pixels;
-    uint8_t *dst = p->pixels + t * pixels;
+    picture frame = s->background;
+    frame.pixels = s->pixels + (e->track->first + source) * s->size;
+    uint8_t *dst = p->pixels + t * s->size;
     if (shaped) {
         const rect whole = {(double)full[0], (double)full[1], (double)full[2], (double)full[3]};
-        paste_foreign(dst, frame, s->background, s->width, s->height, whole, whole, &foreign);
+        paste_foreign(dst, &frame, &s->background, whole, whole, &foreign);
     } else if (foreign.texture != NULL || e->angle != 0) {
-        paste_foreign(dst, frame, s->background, s->width, s->height, widen(cut), widen(full),
-                      &foreign);
+        paste_foreign(dst, &frame, &s->background, widen(cut), widen(full), &foreign);
     } else {
-        paste(dst, frame, s->background, s->width, s->height, widen(cut), widen(full));
+        paste(dst, &frame, &s->background, widen(cut), widen(full));
     }
     p->kinds[t] |= (uint16_t)(1u << e->kind);
     return box_push(&p->altered, capacity, &box);
@@ -511,21 +532,33 @@ static sac_status events_plan(event *events, int64_t *count, int64_t limit,
     return SAC_OK;
 }
 
+// Numbers of their own, so that a clip in colour is altered as the gray one.
+static void events_tint(event *events, int64_t count, int channels, uint64_t seed) {
+    sac_rng rng;
+    sac_rng_seed(&rng, seed, 0x74696e74);
+    for (int64_t i = 0; i < count; i++) {
+        for (int c = 0; c < 3; c++)
+            events[i].tint[c] = channels == 3 ? uniform(&rng, 0.4, 1.6) : 1;
+    }
+}
+
 sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int height,
-                           const sac_detections *d, const sac_pseudo_mix *mix, uint64_t seed) {
+                           int channels, const sac_detections *d, const sac_pseudo_mix *mix,
+                           uint64_t seed) {
     sac_status status = SAC_OK;
     sac_tracks tracks = {0};
     uint8_t *background = NULL;
     event *events = NULL;
     int64_t count = 0, capacity = 0;
-    const int64_t frames = d->frames, n = (int64_t)width * height, limit = frames / 4 + 4;
+    const int64_t frames = d->frames, n = (int64_t)width * height * channels,
+                  limit = frames / 4 + 4;
     const sac_pseudo_mix usual = sac_pseudo_default_mix();
     double weight = 0;
     sac_rng rng;
     sac_rng_seed(&rng, seed, 0x70736575646f);
     for (int k = 0; mix != NULL && k < SAC_PSEUDO_KIND_COUNT; k++) weight += mix->weights[k];
     if (!(weight > 0)) mix = &usual;
-    *p = (sac_pseudo){.frames = frames};
+    *p = (sac_pseudo){.frames = frames, .channels = channels};
     p->pixels = sac_calloc(frames * n, 1);
     p->removed = sac_calloc(d->count, sizeof *p->removed);
     p->kinds = sac_calloc(frames, sizeof *p->kinds);
@@ -540,13 +573,15 @@ sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int 
     memcpy(p->pixels, pixels, (size_t)(frames * n));
     SAC_TRY(sac_tracks_link(&tracks, d, MIN_TRACK));
     if (tracks.count > 0) {
-        SAC_TRY(sac_pseudo_background(&background, pixels, frames, width, height));
+        SAC_TRY(sac_pseudo_background(&background, pixels, frames, n));
         SAC_TRY(events_plan(events, &count, limit, &tracks, mix, frames, width, height, &rng));
+        events_tint(events, count, channels, seed);
     }
     const scene s = {.pixels = pixels,
-                     .background = background,
+                     .background = {background, width, height, channels},
                      .width = width,
                      .height = height,
+                     .size = n,
                      .detections = d};
     for (int64_t i = 0; i < count; i++) {
         if (in_place(events[i].kind)) object_remove(p, &s, &events[i]);

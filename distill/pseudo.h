@@ -51,7 +51,8 @@ SAC_NODISCARD sac_status sac_pseudo_mix_parse(sac_pseudo_mix *mix, const char *t
 
 // One altered clip.
 typedef struct sac_pseudo {
-    uint8_t *pixels; // gray [frames][height][width], owned
+    uint8_t *pixels; // [frames][height][width][channels], owned
+    int channels;    // 1 gray, 3 RGB
     int64_t frames;
     sac_detections
         altered; // boxes of the pasted objects, inside the picture, at least a pixel wide and high,
@@ -68,21 +69,25 @@ static inline bool sac_pseudo_abnormal(uint16_t kinds) {
 // a time. A clip without a track of at least 12 frames gives an unaltered copy with no boxes. Same
 // clip, boxes, mix and seed give the same bytes.
 //   pseudo      filled; release with sac_pseudo_close. Left empty on failure.
-//   pixels      u8 gray [detections->frames][height][width]
+//   pixels      u8 [detections->frames][height][width][channels], channels 1 or 3. In colour an object
+//               is what differs from the background in the mean over the channels, and foreign
+//               textures are tinted; where R = G = B, and nothing is textured, the result is that
+//               of the gray clip
 //   detections  objects of the clip; boxes of any size and place are accepted
 //   mix         NULL: the default
 // SAC_ERROR_MEMORY. Thread-safe.
 SAC_NODISCARD sac_status sac_pseudo_make(sac_pseudo *pseudo, const uint8_t *pixels, int width,
-                                         int height, const sac_detections *detections,
+                                         int height, int channels, const sac_detections *detections,
                                          const sac_pseudo_mix *mix, uint64_t seed);
 void sac_pseudo_close(sac_pseudo *pseudo);
 
-// Per-pixel temporal median over at most 64 frames spread over the clip (the upper one of an even
-// number).
-//   background  receives u8 [height][width]; sac_free it
-//   frames      >= 1
+// Temporal median of every value over at most 64 frames spread over the clip (the upper one of an
+// even number).
+//   background  receives u8 [size]; sac_free it
+//   pixels      u8 [frames][size], frames >= 1
+//   size        bytes of a frame
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_pseudo_background(uint8_t **background, const uint8_t *pixels,
-                                               int64_t frames, int width, int height);
+                                               int64_t frames, int64_t size);
 
 #endif

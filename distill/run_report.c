@@ -199,7 +199,7 @@ static void triplet_put(sac_html *p, const sac_samples *s, sac_sample_ref ref, c
     const int width = s->preprocess.width, height = s->preprocess.height;
     const double tall = (double)TILE * height / width;
     const sac_sample_clip *clip = &s->clips[ref.clip];
-    const uint8_t *plane = clip->planes + (int64_t)ref.frame * width * height;
+    const uint8_t *frame = clip->pixels + ref.frame * sac_preprocess_bytes(&s->preprocess);
     float teacher[256];
     sac_canvas *canvas = NULL;
     uint8_t *png = NULL;
@@ -212,7 +212,7 @@ static void triplet_put(sac_html *p, const sac_samples *s, sac_sample_ref ref, c
         const float *const maps[3] = {teacher, student, NULL};
         for (int i = 0; i < 3; i++) {
             const double x = i * (TILE + 4);
-            sac_canvas_frame(canvas, plane, width, height, 1, x, 0, TILE, tall);
+            sac_canvas_frame(canvas, frame, width, height, s->preprocess.channels, x, 0, TILE, tall);
             if (maps[i] != NULL) sac_canvas_heat(canvas, maps[i], 16, 16, 1, x, 0, TILE, tall);
         }
         status = sac_canvas_encode_png(canvas, &png, &size);

@@ -19,6 +19,7 @@
 #include "saccade/metrics.h"
 #include "teachers/family.h"
 #include "teachers/teacher.h"
+#include "video/bt601.h"
 
 #define FEW_CLIPS 4
 #define RENDERING 1 // version of distill/pseudo.c: another one makes other clips of the same seed
@@ -40,6 +41,7 @@ typedef struct gather {
     const sac_dataset *dataset;
     const sac_samples_options *options;
     sac_preprocessor *preprocessor;
+    int channels; // clips are read with: 3 when the student or one that teaches sees colour
     source sources[SAC_MAX_TEACHERS];
     int count;
     const sac_map_store *objects; // whose objects are altered; NULL: no map store
@@ -49,7 +51,7 @@ void sac_samples_close(sac_samples *samples) {
     for (int64_t i = 0; i < samples->count; i++) {
         sac_sample_clip *clip = &samples->clips[i];
         sac_free(clip->name);
-        sac_free(clip->planes);
+        sac_free(clip->pixels);
         sac_free(clip->kinds);
         for (int k = 0; k < SAC_MAX_TEACHERS; k++) sac_maps_close(&clip->maps[k]);
     }
@@ -77,16 +79,18 @@ static json_t *store_origin(const sac_map_store *store) {
 // What makes cached maps of altered clips valid: same rendering of the same clips, same teacher.
 // The objects that are altered are the first map store's, whoever scores them.
 static json_t *cache_key(const gather *g, const source *s) {
+    // Objects are cut out by their colours where there are any.
+    const char *const rendered = g->channels == 3 ? "colour" : NULL;
     json_t *kinds = json_object();
     for (int k = 0; k < SAC_PSEUDO_KIND_COUNT; k++) {
         (void)json_object_set_new(kinds, sac_pseudo_kind_name((sac_pseudo_kind)k),
                                   json_real(g->options->mix.weights[k]));
     }
-    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:o, s:o}", "fingerprint", g->dataset->fingerprint,
-                     "rendering", RENDERING, "kinds", kinds, "variants",
-                     (json_int_t)g->options->variants, "seed", (json_int_t)g->options->seed,
-                     "objects", g->objects != NULL ? store_origin(g->objects) : json_null(),
-                     "teacher",
+    return json_pack("{s:s, s:i, s:s*, s:o, s:I, s:I, s:o, s:o}", "fingerprint",
+                     g->dataset->fingerprint, "rendering", RENDERING, "pixels", rendered, "kinds",
+                     kinds, "variants", (json_int_t)g->options->variants, "seed",
+                     (json_int_t)g->options->seed, "objects",
+                     g->objects != NULL ? store_origin(g->objects) : json_null(), "teacher",
                      s->chain != NULL ? sac_chain_origin(s->chain) : store_origin(s->store));
 }
 
@@ -110,13 +114,12 @@ static char *cache_path(const gather *g, const char *name, const json_t *key) {
     return sac_format("%s-%s-%016" PRIx64, g->options->cache, name, hash);
 }
 
-// A student as teacher: nothing but its file is needed, and its maps of every clip are kept.
-static sac_status chain_open(gather *g, source *s, const sac_distill_teacher *teacher,
-                             sac_error *error) {
+// The cache of a student as teacher: its maps of every clip are kept.
+static sac_status chain_cache(gather *g, source *s, const sac_distill_teacher *teacher,
+                              sac_error *error) {
     sac_status status = SAC_OK;
     json_t *key = NULL;
     char *path = NULL;
-    SAC_TRY(sac_chain_open(&s->chain, teacher->folder, g->options->backend, error));
     s->mirrors = sac_chain_mirrors(s->chain);
     SAC_TRY_ALLOC(key = cache_key(g, s));
     SAC_TRY_ALLOC(path = cache_path(g, teacher->name, key));
@@ -170,15 +173,16 @@ fail:
     return status;
 }
 
-static sac_status planes_make(gather *g, uint8_t **planes, const uint8_t *pixels, int64_t frames,
+// A clip as the student sees it.
+static sac_status frames_make(gather *g, uint8_t **out, const uint8_t *pixels, int64_t frames,
                               int width, int height) {
-    const sac_preprocess *p = &g->options->preprocess;
-    const int64_t n = (int64_t)p->width * p->height;
-    *planes = sac_calloc(frames * n, 1);
-    if (*planes == NULL) return SAC_ERROR_MEMORY;
+    const int64_t n = sac_preprocess_bytes(&g->options->preprocess);
+    const int64_t size = (int64_t)width * height * g->channels;
+    *out = sac_calloc(frames * n, 1);
+    if (*out == NULL) return SAC_ERROR_MEMORY;
     for (int64_t t = 0; t < frames; t++) {
         const sac_status status = sac_preprocessor_frame(
-            g->preprocessor, *planes + t * n, pixels + t * width * height, width, height, 1);
+            g->preprocessor, *out + t * n, pixels + t * size, width, height, g->channels);
         if (status != SAC_OK) return status;
     }
     return SAC_OK;
@@ -190,7 +194,8 @@ static sac_status chain_maps(gather *g, source *s, sac_maps *maps, const char *n
                              sac_error *error) {
     sac_status status = SAC_OK;
     if (s->cached) return sac_map_store_get(s->cache, maps, name, frames, error);
-    SAC_TRY(sac_chain_maps(s->chain, maps, pixels, frames, width, height, g->options->stop, error));
+    SAC_TRY(sac_chain_maps(s->chain, maps, pixels, frames, width, height, g->channels,
+                           g->options->stop, error));
     SAC_TRY(sac_map_store_put(s->cache, name, false, maps, error));
 fail:
     return status;
@@ -201,6 +206,7 @@ typedef struct altered_clip {
     const sac_pseudo *pseudo;
     const sac_clip *clip;
     const sac_detections *objects; // those of g->objects: pseudo->removed counts these
+    const uint8_t *gray;           // [frames][height][width], what teachers look at
     const char *name;
     int width, height;
 } altered_clip;
@@ -232,7 +238,7 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
                                   pseudo->frames, error));
     altered_scores = sac_calloc(pseudo->altered.count, sizeof *altered_scores);
     SAC_TRY_ALLOC(altered_scores);
-    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, pseudo->pixels,
+    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, a->gray,
                               a->width, a->height, g->options->stop, NULL, NULL, error));
     all.frames = pseudo->frames;
     all.start = sac_calloc(pseudo->frames + 1, sizeof *all.start);
@@ -275,24 +281,41 @@ static sac_status altered_show(gather *g, int teacher, const sac_maps *maps, con
     return status;
 }
 
+// The luma of all pixels, where there is colour; else the pixels themselves.
+static sac_status gray_make(uint8_t **made, const uint8_t **gray, const uint8_t *pixels,
+                            int64_t count, int channels) {
+    *gray = pixels;
+    if (channels == 1) return SAC_OK;
+    *made = sac_calloc(count, 1);
+    if (*made == NULL) return SAC_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++)
+        (*made)[i] = sac_bt601_luma(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]);
+    *gray = *made;
+    return SAC_OK;
+}
+
 static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *clip,
                                int64_t clip_index, int64_t variant, const uint8_t *pixels,
                                int width, int height, const sac_detections *objects,
                                sac_error *error) {
     sac_status status = SAC_OK;
     sac_pseudo pseudo = {0};
+    uint8_t *luma = NULL;
+    const uint8_t *gray = NULL;
     out->frames = clip->frames;
     out->name = sac_format("%s+%" PRId64, clip->name, variant);
     SAC_TRY_ALLOC(out->name);
     // Every clip and variant has its own stream, so that more variants do not change the first
     // ones.
-    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, objects, &g->options->mix,
+    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, g->channels, objects, &g->options->mix,
                             g->options->seed * 1000003u + (uint64_t)clip_index * 1009u +
                                 (uint64_t)variant));
-    SAC_TRY(planes_make(g, &out->planes, pseudo.pixels, clip->frames, width, height));
+    SAC_TRY(frames_make(g, &out->pixels, pseudo.pixels, clip->frames, width, height));
+    SAC_TRY(gray_make(&luma, &gray, pseudo.pixels, clip->frames * width * height, g->channels));
     const altered_clip a = {.pseudo = &pseudo,
                             .clip = clip,
                             .objects = objects,
+                            .gray = gray,
                             .name = out->name,
                             .width = width,
                             .height = height};
@@ -304,6 +327,7 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
     out->kinds = pseudo.kinds;
     pseudo.kinds = NULL;
 fail:
+    sac_free(luma);
     sac_pseudo_close(&pseudo);
     return status;
 }
@@ -316,11 +340,11 @@ static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_
     const int64_t variants = g->options->variants;
     sac_samples *samples = g->samples;
     sac_sample_clip *original = &samples->clips[index];
-    SAC_TRY(sac_clip_load(&pixels, &width, &height, 1, clip, error));
+    SAC_TRY(sac_clip_load(&pixels, &width, &height, g->channels, clip, error));
     original->frames = clip->frames;
     original->name = sac_strdup(clip->name);
     SAC_TRY_ALLOC(original->name);
-    SAC_TRY(planes_make(g, &original->planes, pixels, clip->frames, width, height));
+    SAC_TRY(frames_make(g, &original->pixels, pixels, clip->frames, width, height));
     for (int k = 0; k < g->count; k++) {
         source *s = &g->sources[k];
         if (s->chain != NULL) {
@@ -407,6 +431,13 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
     SAC_TRY(split(samples, dataset, options->validation_fraction, options->seed));
     SAC_TRY(sac_preprocessor_create(&g.preprocessor, &options->preprocess));
     g.count = teacher_count;
+    g.channels = options->preprocess.channels;
+    // Students that teach first: one that sees colour decides how clips are read and altered.
+    for (int k = 0; k < teacher_count; k++) {
+        if (!teachers[k].student) continue;
+        SAC_TRY(sac_chain_open(&g.sources[k].chain, teachers[k].folder, options->backend, error));
+        if (sac_chain_model(g.sources[k].chain)->preprocess.channels == 3) g.channels = 3;
+    }
     for (int k = 0; k < teacher_count; k++) {
         samples->weights[k] = teachers[k].weight;
         g.sources[k].name = teachers[k].name;
@@ -421,7 +452,7 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
     }
     // After the map stores: what a student's cache is valid for depends on the objects.
     for (int k = 0; k < teacher_count; k++) {
-        if (teachers[k].student) SAC_TRY(chain_open(&g, &g.sources[k], &teachers[k], error));
+        if (teachers[k].student) SAC_TRY(chain_cache(&g, &g.sources[k], &teachers[k], error));
     }
     samples->mirrors = true;
     for (int k = 0; k < teacher_count; k++)
@@ -458,14 +489,14 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, int64_t size) {
 }
 
 uint64_t sac_samples_digest(const sac_samples *samples) {
-    const int64_t plane = (int64_t)samples->preprocess.width * samples->preprocess.height;
+    const int64_t frame = sac_preprocess_bytes(&samples->preprocess);
     uint64_t hash = hash_bytes(1, samples->weights, sizeof samples->weights);
     for (int64_t i = 0; i < samples->count; i++) {
         const sac_sample_clip *clip = &samples->clips[i];
         const int64_t facts[4] = {clip->frames, clip->validation_from, i < samples->originals,
                                   clip->kinds != NULL};
         hash = hash_bytes(hash, facts, sizeof facts);
-        hash = hash_bytes(hash, clip->planes, clip->frames * plane);
+        hash = hash_bytes(hash, clip->pixels, clip->frames * frame);
         if (clip->kinds != NULL) {
             hash = hash_bytes(hash, clip->kinds, clip->frames * (int64_t)sizeof *clip->kinds);
         }

@@ -1,6 +1,6 @@
 // What a student learns from: the frames of the training clips at network size with the teachers'
 // maps, and the pseudo-anomalous versions of the clips with the maps that the teachers give them.
-// Everything lies in memory as u8 planes.
+// Everything lies in memory as u8 frames, gray or in colour as the student sees them.
 #ifndef SAC_DISTILL_SAMPLES_H
 #define SAC_DISTILL_SAMPLES_H
 
@@ -26,7 +26,7 @@ typedef struct sac_sample_clip {
     char *name;              // "Train001", altered versions "Train001+1"
     int64_t frames;          // >= 1
     int64_t validation_from; // frames from here on validate, those before train; 0: all validate
-    uint8_t *planes;         // [frames][height][width] of the preprocessing
+    uint8_t *pixels;         // [frames][height][width][channels] of the preprocessing
     uint16_t *kinds;         // [frames] what is altered, see sac_pseudo; NULL for an original clip
     sac_maps maps[SAC_MAX_TEACHERS];
 } sac_sample_clip;

@@ -321,10 +321,12 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
     adam.decoupled = true;
     adam.clip_norm = o->clip_norm;
     const sac_preprocess *p = &t->samples->preprocess;
-    if (p->width != t->model->preprocess.width || p->height != t->model->preprocess.height) {
+    const sac_preprocess *q = &t->model->preprocess;
+    if (p->width != q->width || p->height != q->height || p->channels != q->channels) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "samples of %dx%d px for a network of %dx%d px", p->width, p->height,
-                             t->model->preprocess.width, t->model->preprocess.height);
+                             "samples of %dx%d px with %d channels for a network of %dx%d px with "
+                             "%d",
+                             p->width, p->height, p->channels, q->width, q->height, q->channels);
     }
     t->steps_per_epoch = o->samples_per_epoch / o->batch;
     t->order = sac_calloc(o->samples_per_epoch, sizeof *t->order);

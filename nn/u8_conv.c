@@ -124,6 +124,7 @@ static void part_copy(uint8_t *restrict dst, const uint8_t *restrict src, int64_
                       int64_t pixel, int64_t channels) {
     switch (channels) {
         COPY_CASE(1);
+        COPY_CASE(3);
         COPY_CASE(8);
         COPY_CASE(16);
         COPY_CASE(24);

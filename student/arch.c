@@ -78,12 +78,13 @@ static void head(sac_net *net, const char *part, const char *output, int src, in
     sac_net_output(net, src);
 }
 
-// One of the three frames through the stem; the second and the third use the first one's weights.
-static int stem(sac_net *net, int frames, int index, int64_t channels) {
+// One of the three frames, of so many planes, through the stem; the second and the third use the
+// first one's weights.
+static int stem(sac_net *net, int frames, int index, int64_t planes, int64_t channels) {
     char part[16];
     name n;
     (void)snprintf(part, sizeof part, "stem%d", index);
-    const int x = sac_net_slice(net, named(&n, part, "frame"), frames, 1, index, 1, 1);
+    const int x = sac_net_slice(net, named(&n, part, "frame"), frames, 1, index * planes, planes, 1);
     return conv_norm_relu(net, part, index > 0 ? "stem0" : NULL, x, channels, 2);
 }
 
@@ -92,11 +93,16 @@ static int64_t scaled(int64_t channels, double width) {
     return n < 8 ? 8 : n;
 }
 
+static int input(sac_net *net, const sac_preprocess *p) {
+    return sac_net_input(net, "frames", 3,
+                         (const int64_t[]){3 * p->channels, p->height, p->width});
+}
+
 static void build_tiny(sac_net *net, const tiny *t, const sac_preprocess *p, double width) {
-    const int frames = sac_net_input(net, "frames", 3, (const int64_t[]){3, p->height, p->width});
+    const int frames = input(net, p);
     const int64_t down = scaled(t->down, width), hidden = scaled(t->head, width);
     int seen[3];
-    for (int i = 0; i < 3; i++) seen[i] = stem(net, frames, i, scaled(t->stem, width));
+    for (int i = 0; i < 3; i++) seen[i] = stem(net, frames, i, p->channels, scaled(t->stem, width));
     int x = sac_net_concat(net, "fuse.frames", seen, 3, 1);
     x = conv_norm_relu(net, "fuse", NULL, x, scaled(t->fuse, width), 2);
     x = conv_norm_relu(net, "down", NULL, x, down, 2);
@@ -179,7 +185,7 @@ static int transformer_block(sac_net *net, int index, int src, int64_t h, int64_
 
 static void build_paper(sac_net *net, const sac_preprocess *p) {
     name n;
-    int x = sac_net_input(net, "frames", 3, (const int64_t[]){3, p->height, p->width});
+    int x = input(net, p);
     x = sac_net_conv2d(net, "stem.conv", x, 16, 7, 1, 3, 1, false);
     x = sac_net_batch_norm(net, "stem.norm", x);
     x = sac_net_unary(net, SAC_OP_RELU, "stem.relu", x);

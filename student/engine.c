@@ -13,7 +13,7 @@ struct sac_engine {
     sac_engine_options options;
     const sac_model *model;
     const sac_engine *donor; // set: a clone
-    int64_t plane_size;      // H * W
+    int64_t frame_bytes;     // H * W * channels
     // Split: stem and body; else whole. `whole` is also made for prepared inputs when they come.
     sac_infer *stem, *body, *whole;
     int64_t places, feature_place_bytes; // split: h * w, bytes of the C values of one place
@@ -134,7 +134,7 @@ sac_status sac_engine_create(sac_engine **out, const sac_model *model,
     SAC_TRY_ALLOC(e);
     e->options = *options;
     e->model = model;
-    e->plane_size = (int64_t)model->preprocess.width * model->preprocess.height;
+    e->frame_bytes = sac_preprocess_bytes(&model->preprocess);
     if (options->int8) {
         if (model->quant == NULL) {
             status =
@@ -195,7 +195,7 @@ bool sac_engine_split(const sac_engine *e) {
 }
 
 int64_t sac_engine_feature_bytes(const sac_engine *e) {
-    return e->body != NULL ? e->places * e->feature_place_bytes : e->plane_size;
+    return e->body != NULL ? e->places * e->feature_place_bytes : e->frame_bytes;
 }
 
 int64_t sac_engine_macs(const sac_engine *e) {
@@ -220,18 +220,18 @@ static void take_pixels(const sac_engine *e, uint8_t *dst, const uint8_t *src, i
     }
 }
 
-sac_status sac_engine_stem(sac_engine *e, void *features, const uint8_t *plane, sac_error *error) {
+sac_status sac_engine_stem(sac_engine *e, void *features, const uint8_t *frame, sac_error *error) {
     sac_status status = SAC_OK;
     if (e->stem == NULL) {
-        memcpy(features, plane, (size_t)e->plane_size);
+        memcpy(features, frame, (size_t)e->frame_bytes);
         return SAC_OK;
     }
     sac_nn_set_threads(e->options.threads);
     uint8_t *input = sac_infer_input_u8(e->stem, "frame");
     if (input != NULL) {
-        take_pixels(e, input, plane, e->plane_size);
+        take_pixels(e, input, frame, e->frame_bytes);
     } else {
-        sac_preprocess_plane(sac_infer_input(e->stem, "frame"), plane, &e->model->preprocess);
+        sac_preprocess_normalise(sac_infer_input(e->stem, "frame"), frame, &e->model->preprocess);
     }
     SAC_TRY(sac_infer_run(e->stem, error));
     const void *output = e->features_u8 ? (const void *)sac_infer_output_u8(e->stem, e->features)
@@ -260,6 +260,8 @@ static void interleave(uint8_t *dst, const uint8_t *const features[3], int64_t p
         INTERLEAVE(8)
     } else if (bytes % 4 == 0) {
         INTERLEAVE(4)
+    } else if (bytes == 3) {
+        INTERLEAVE(3)
     } else if (bytes == 1) {
         const uint8_t *a = features[0], *b = features[1], *c = features[2];
         for (int64_t i = 0; i < places; i++) {
@@ -290,8 +292,9 @@ sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const feat
         interleave(input, bytes, e->places, e->feature_place_bytes);
     } else if (sac_infer_input_u8(infer, "frames") != NULL) {
         uint8_t *input = sac_infer_input_u8(infer, "frames");
-        interleave(input, bytes, e->plane_size, 1);
-        if (!e->pixels) take_pixels(e, input, input, 3 * e->plane_size);
+        const int64_t channels = e->model->preprocess.channels;
+        interleave(input, bytes, e->frame_bytes / channels, channels);
+        if (!e->pixels) take_pixels(e, input, input, 3 * e->frame_bytes);
     } else {
         sac_preprocess_stack(sac_infer_input(infer, "frames"), bytes, &e->model->preprocess);
     }
@@ -307,7 +310,7 @@ sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input
     sac_nn_set_threads(e->options.threads);
     if (e->whole == NULL) SAC_TRY(plan_whole(e, error));
     uint8_t *u8 = sac_infer_input_u8(e->whole, "frames");
-    const int64_t count = e->plane_size * 3;
+    const int64_t count = e->frame_bytes * 3;
     if (u8 != NULL) {
         for (int64_t i = 0; i < count; i++) u8[i] = quantise(input[i], e->input_scale);
     } else {

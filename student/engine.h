@@ -34,20 +34,20 @@ void sac_engine_close(sac_engine **engine); // NULL-safe
 
 bool sac_engine_split(const sac_engine *engine); // stem and body are apart
 // What one frame leaves behind for the bodies that look at it: its features, or, where the network
-// runs whole, its gray plane u8 [H][W]. Bytes.
+// runs whole, the network frame itself. Bytes.
 int64_t sac_engine_feature_bytes(const sac_engine *engine);
 // Multiply-accumulates per frame of a stream: of a split network those of one stem and the body.
 int64_t sac_engine_macs(const sac_engine *engine);
 // Memory of the plans: of a clone without shared weights.
 int64_t sac_engine_bytes(const sac_engine *engine);
 
-// Features of one gray plane u8 [H][W]. Allocates nothing; neither do the following.
-SAC_NODISCARD sac_status sac_engine_stem(sac_engine *engine, void *features, const uint8_t *plane,
+// Features of one network frame u8 [H][W][channels]. Allocates nothing; neither do the following.
+SAC_NODISCARD sac_status sac_engine_stem(sac_engine *engine, void *features, const uint8_t *frame,
                                          sac_error *error);
 // Maps of three frames' features. The maps may be anything, also not finite.
 SAC_NODISCARD sac_status sac_engine_body(sac_engine *engine, sac_maps *maps,
                                          const void *const features[3], sac_error *error);
-// Maps of a prepared f32 input [H][W][3] through the whole network; int8 rounds it to the scale of
+// Maps of a prepared f32 input [H][W][3 channels] through the whole network; int8 rounds it to the scale of
 // the input first. The first call of an engine that is split plans that network.
 SAC_NODISCARD sac_status sac_engine_prepared(sac_engine *engine, sac_maps *maps, const float *input,
                                              sac_error *error);

@@ -23,9 +23,13 @@
 
 // ---- preprocessing as JSON ----------------------------------------------------------------------
 
+// How pixels of such a frame came about: key and value.
+static const char *const kinds[2][2] = {{"luma", "bt601"}, {"colour", "rgb"}};
+
 json_t *sac_preprocess_to_json(const sac_preprocess *p) {
+    const char *const *kind = kinds[p->channels == 3];
     return json_pack("{s:i, s:i, s:i, s:s, s:[i, i, i], s:f, s:f}", "width", p->width, "height",
-                     p->height, "channels", p->channels, "luma", "bt601", "offsets", p->offsets[0],
+                     p->height, "channels", p->channels, kind[0], kind[1], "offsets", p->offsets[0],
                      p->offsets[1], p->offsets[2], "mean", p->mean, "scale", p->scale);
 }
 
@@ -33,19 +37,21 @@ sac_status sac_preprocess_from_json(sac_preprocess *p, const json_t *json, const
                                     sac_error *error) {
     sac_status status = SAC_OK;
     int64_t width = 0, height = 0, channels = 0;
-    const char *luma = NULL;
+    const char *text = NULL;
     json_t *offsets = NULL;
     *p = (sac_preprocess){0};
     SAC_TRY(sac_json_get_int(json, "width", 16, 4096, &width, name, error));
     SAC_TRY(sac_json_get_int(json, "height", 16, 4096, &height, name, error));
-    SAC_TRY(sac_json_get_int(json, "channels", 1, 1, &channels, name, error));
-    SAC_TRY(sac_json_get_text(json, "luma", &luma, name, error));
+    SAC_TRY(sac_json_get_int(json, "channels", 1, 3, &channels, name, error));
+    const char *const *kind = kinds[channels == 3];
+    SAC_TRY(sac_json_get_text(json, kind[0], &text, name, error));
     SAC_TRY(sac_json_get_array(json, "offsets", &offsets, name, error));
     SAC_TRY(sac_json_get_real(json, "mean", -65536.0, 65536.0, &p->mean, name, error));
     SAC_TRY(sac_json_get_real(json, "scale", 1e-6, 1e6, &p->scale, name, error));
-    if (strcmp(luma, "bt601") != 0) {
+    if (strcmp(text, kind[1]) != 0) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: \"luma\" is '%.32s', 'bt601' was expected", name, luma);
+                             "%s: \"%s\" is '%.32s', '%s' was expected", name, kind[0], text,
+                             kind[1]);
     }
     if (json_array_size(offsets) != 3) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
@@ -149,11 +155,11 @@ static sac_status check_interface(const sac_net *net, const sac_shape *shapes,
                              "%s: the network has %d inputs, one named 'frames' was expected", name,
                              inputs);
     }
-    if (!shape_is(&shapes[frames], 3, p->height, p->width)) {
+    if (!shape_is(&shapes[frames], 3 * p->channels, p->height, p->width)) {
         return sac_error_set(
             error, SAC_ERROR_FORMAT, -1,
-            "%s: input 'frames' contradicts the preprocessing, shape [3][%d][%d] was expected",
-            name, p->height, p->width);
+            "%s: input 'frames' contradicts the preprocessing, shape [%d][%d][%d] was expected",
+            name, 3 * p->channels, p->height, p->width);
     }
     if (outputs != 3) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
@@ -238,6 +244,10 @@ fail:
                          arch, sac_status_name(status));
 }
 
+int sac_model_format(const sac_model *model) {
+    return model->preprocess.channels == 3 ? 2 : 1;
+}
+
 static sac_status set_json(sac_safetensors *st, const char *key, const json_t *json,
                            sac_error *error) {
     char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
@@ -258,7 +268,7 @@ sac_status sac_model_save(const sac_model *model, const char *path, sac_error *e
     SAC_TRY_ALLOC(network);
     preprocess = sac_preprocess_to_json(&model->preprocess);
     SAC_TRY_ALLOC(preprocess);
-    snprintf(version, sizeof version, "%d", SAC_MODEL_FORMAT);
+    snprintf(version, sizeof version, "%d", sac_model_format(model));
     SAC_TRY(sac_safetensors_create(&st));
     SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-student", error));
     SAC_TRY(sac_safetensors_set_metadata(st, "format_version", version, error));

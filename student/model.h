@@ -12,26 +12,31 @@
 #include "saccade/luma.h"
 #include "saccade/status.h"
 
-#define SAC_MODEL_FORMAT 1
+// The newest format. 1: gray students; 2: also such that see colour.
+#define SAC_MODEL_FORMAT 2
 
 // How frames become network input. Part of the model file; a mismatch is an error, never a silent
 // difference.
 typedef struct sac_preprocess {
     int width, height;  // 16..4096 px
-    int channels;       // 1: gray (BT.601 luma of RGB)
+    int channels;       // of a frame; 1: gray (BT.601 luma of RGB), 3: RGB
     int offsets[3];     // frames looked at, relative to t; strictly ascending, -64..64
     double mean, scale; // input = (x - mean) / scale, x in 0..255; 0, 255
 } sac_preprocess;
 
-sac_preprocess sac_preprocess_default(void); // 240x160, -3 0 3, x / 255
+sac_preprocess sac_preprocess_default(void); // 240x160, gray, -3 0 3, x / 255
+
+// Bytes of one frame as the network sees it, u8 [H][W][channels]: a network frame.
+int64_t sac_preprocess_bytes(const sac_preprocess *preprocess);
 
 // SAC_OK, or `code` (SAC_ERROR_ARGUMENT for a caller's settings, SAC_ERROR_FORMAT for a file's)
 // with a message that starts with `name` and tells what was found and what is allowed.
 SAC_NODISCARD sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code,
                                               const char *name, sac_error *error);
 
-// The network has one input "frames" [3][H][W] and the outputs "map16" [1][16][16], "map4"
-// [1][4][4] and "map1" [1][1][1], each in [0,1].
+// The network has one input "frames" [3 channels][H][W], the channels of one frame after those of the
+// frame before, and the outputs "map16" [1][16][16], "map4" [1][4][4] and "map1" [1][1][1], each in
+// [0,1].
 typedef struct sac_model {
     char *arch; // "tiny-m"; for people, what runs is `net`
     sac_preprocess preprocess;
@@ -72,37 +77,41 @@ SAC_NODISCARD sac_status sac_model_load(sac_model **model, const char *path, sac
 SAC_NODISCARD sac_status sac_model_parse(sac_model **model, const void *bytes, size_t size,
                                          const char *name, sac_error *error);
 void sac_model_close(sac_model **model); // NULL-safe, accepts half-built models
+// The oldest format that can hold the model: what its file says.
+int sac_model_format(const sac_model *model);
 
-// {"width", "height", "channels": 1, "luma": "bt601", "offsets": [3], "mean", "scale"}; new
-// reference, NULL on lack of memory. The reverse checks everything: SAC_ERROR_FORMAT naming `name`
-// and the key.
+// {"width", "height", "channels": 1, "luma": "bt601", "offsets": [3], "mean", "scale"}, of colour
+// "channels": 3 and "colour": "rgb" in place of "luma"; new reference, NULL on lack of memory. The
+// reverse checks everything: SAC_ERROR_FORMAT naming `name` and the key.
 json_t *sac_preprocess_to_json(const sac_preprocess *preprocess);
 SAC_NODISCARD sac_status sac_preprocess_from_json(sac_preprocess *preprocess, const json_t *json,
                                                   const char *name, sac_error *error);
 
-// Scales one frame u8 [height][width][channels] (1 gray, 3 RGB; sides 1..16384) to u8 gray [H][W]
-// of the model: luma first (video/bt601.h), then area average or bilinear (video/scale.h).
-// Deterministic, the same bytes with every instruction set. Keeps the scaler of the last source
-// size: memory is allocated only when the size or the channels change. One preprocessor per thread.
+// Scales one frame u8 [height][width][channels] (1 gray, 3 RGB; sides 1..16384) to a network frame
+// u8 [H][W][channels of the model], by area average or bilinear (video/scale.h). Of RGB a gray
+// student gets the luma, taken before scaling (video/bt601.h); of gray a colour student gets
+// R = G = B. Deterministic, the same bytes with every instruction set. Keeps the scaler of the last
+// source size: memory is allocated only when the size or the channels change. One preprocessor per
+// thread.
 // SAC_ERROR_ARGUMENT: a value out of range; SAC_ERROR_MEMORY.
 typedef struct sac_preprocessor sac_preprocessor;
 SAC_NODISCARD sac_status sac_preprocessor_create(sac_preprocessor **p,
                                                  const sac_preprocess *preprocess);
-SAC_NODISCARD sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray,
+SAC_NODISCARD sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *frame,
                                                 const uint8_t *pixels, int width, int height,
                                                 int channels);
 // The same from a luma plane where it lies, in one pass: scaled and, of limited range, stretched to
 // 0..255 with one rounding. Gives the bytes that a video source of gray pixels of the model's size
-// gives. plane u8 [H][W]. SAC_ERROR_ARGUMENT: also rows that overlap.
-SAC_NODISCARD sac_status sac_preprocessor_luma(sac_preprocessor *p, uint8_t *plane,
+// gives; for a colour student R = G = B. SAC_ERROR_ARGUMENT: also rows that overlap.
+SAC_NODISCARD sac_status sac_preprocessor_luma(sac_preprocessor *p, uint8_t *frame,
                                                const sac_luma *luma);
 void sac_preprocessor_close(sac_preprocessor **p);
 
-// plane f32 [H][W] = (gray - mean) / scale of a gray plane u8 [H][W].
-void sac_preprocess_plane(float *plane, const uint8_t *gray, const sac_preprocess *preprocess);
-// Interleaves three gray planes u8 [H][W] into network input f32 [H][W][3], normalised: the same
+// input f32 [H][W][channels] = (x - mean) / scale of a network frame.
+void sac_preprocess_normalise(float *input, const uint8_t *frame, const sac_preprocess *preprocess);
+// Interleaves three network frames into network input f32 [H][W][3 channels], normalised: the same
 // numbers.
-void sac_preprocess_stack(float *input, const uint8_t *const planes[3],
+void sac_preprocess_stack(float *input, const uint8_t *const frames[3],
                           const sac_preprocess *preprocess);
 
 // frame score = (map1 + max map4 + max map16) / 3, for finite maps [16][16] and [4][4].

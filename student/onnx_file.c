@@ -14,16 +14,18 @@ static char *doc_text(const sac_model *model, bool input_u8) {
         input_u8 ? sac_format("as u8; the graph computes (x - %g) / %g itself", p->mean, p->scale)
                  : sac_format("as f32 (x - %g) / %g of pixels x in 0..255", p->mean, p->scale);
     if (normal == NULL) return NULL;
+    const bool colour = p->channels == 3;
     char *text = sac_format(
         "Student network %s for abnormal event detection in video. Input \"frames\" "
-        "[N][3][%d][%d]: the frames t%+d, t%+d and t%+d of a video (a frame before the first or "
-        "after the last is replaced by that one), gray (BT.601 luma), scaled to %d x %d pixels "
+        "[N][%d][%d][%d]: the frames t%+d, t%+d and t%+d of a video (a frame before the first or "
+        "after the last is replaced by that one), %s, scaled to %d x %d pixels "
         "(area average when shrinking, bilinear when enlarging), %s. Outputs: anomaly maps in "
         "[0,1] "
         "of frame t, \"map16\" [N][1][16][16], \"map4\" [N][1][4][4], \"map1\" [N][1][1][1]. Score "
         "of the frame: the mean of map1, the largest value of map4 and the largest of map16.",
-        model->arch, p->height, p->width, p->offsets[0], p->offsets[1], p->offsets[2], p->width,
-        p->height, normal);
+        model->arch, 3 * p->channels, p->height, p->width, p->offsets[0], p->offsets[1],
+        p->offsets[2], colour ? "red, green and blue of each in turn" : "gray (BT.601 luma)",
+        p->width, p->height, normal);
     sac_free(normal);
     return text;
 }
@@ -54,7 +56,9 @@ sac_status sac_model_to_onnx(uint8_t **data, size_t *size, const sac_model *mode
         .scale = model->preprocess.scale,
         .name = "saccade-student",
         .doc = doc,
-        .input_doc = "three gray frames, see the model's doc_string",
+        .input_doc = model->preprocess.channels == 3
+                         ? "three frames of three colours, see the model's doc_string"
+                         : "three gray frames, see the model's doc_string",
         .output_doc = "anomaly map in [0,1]",
         .properties = properties,
         .property_count = (int)(sizeof properties / sizeof properties[0]),

@@ -226,11 +226,11 @@ void sac_seat_close(sac_seat **slot) {
     *slot = NULL;
 }
 
-uint8_t *sac_seat_plane(sac_seat *seat) {
+uint8_t *sac_seat_frame(sac_seat *seat) {
     pthread_mutex_lock(&seat->pool->lock);
-    uint8_t *plane = sac_timeline_plane(seat->stream);
+    uint8_t *frame = sac_timeline_frame(seat->stream);
     pthread_mutex_unlock(&seat->pool->lock);
-    return plane;
+    return frame;
 }
 
 void sac_seat_commit(sac_seat *seat, double time_s) {

@@ -24,7 +24,7 @@ typedef struct sac_seat sac_seat;
 SAC_NODISCARD sac_status sac_seat_create(sac_seat **seat, sac_pool *pool,
                                          sac_timeline *stream); // SAC_ERROR_MEMORY
 void sac_seat_close(sac_seat **seat); // NULL-safe; waits for what runs; the stream is left alone
-uint8_t *sac_seat_plane(sac_seat *seat);
+uint8_t *sac_seat_frame(sac_seat *seat);
 void sac_seat_commit(sac_seat *seat, double time_s);
 void sac_seat_finish(sac_seat *seat);
 void sac_seat_reset(sac_seat *seat); // drops what waits, waits for what runs

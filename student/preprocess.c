@@ -1,4 +1,4 @@
-// From a frame of any size to the network's input: gray, scaled, three frames stacked and
+// From a frame of any size to the network's input: gray or RGB, scaled, three frames stacked and
 // normalised. Training and running share this file, so that they see identical numbers. It does no
 // colour management beyond BT.601 luma and the two ranges of luma.
 #include "student/model.h"
@@ -15,10 +15,10 @@ enum { MAX_SIDE = 16384 };
 
 struct sac_preprocessor {
     sac_preprocess preprocess;
-    sac_scaler *scaler; // for source_width x source_height
-    uint8_t *gray;      // [source_height][source_width], for RGB sources
+    sac_scaler *scaler; // for source_width x source_height with source_channels
+    int source_width, source_height, source_channels;
+    uint8_t *gray; // [source_height][source_width], of RGB sources of a gray student
     int64_t gray_size;
-    int source_width, source_height;
 };
 
 sac_preprocess sac_preprocess_default(void) {
@@ -30,6 +30,10 @@ sac_preprocess sac_preprocess_default(void) {
                             .scale = 255.0};
 }
 
+int64_t sac_preprocess_bytes(const sac_preprocess *p) {
+    return (int64_t)p->width * p->height * p->channels;
+}
+
 sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code, const char *name,
                                 sac_error *error) {
     const sac_preprocess *p = preprocess;
@@ -38,8 +42,8 @@ sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status cod
                              "%s: input size %dx%d, 16..4096 to each side expected", name, p->width,
                              p->height);
     }
-    if (p->channels != 1) {
-        return sac_error_set(error, code, -1, "%s: %d channels, 1 (gray) expected", name,
+    if (p->channels != 1 && p->channels != 3) {
+        return sac_error_set(error, code, -1, "%s: %d channels, 1 (gray) or 3 (RGB) expected", name,
                              p->channels);
     }
     for (int i = 0; i < 3; i++) {
@@ -74,24 +78,42 @@ sac_status sac_preprocessor_create(sac_preprocessor **out, const sac_preprocess 
     return SAC_OK;
 }
 
-sac_status sac_preprocessor_luma(sac_preprocessor *p, uint8_t *plane, const sac_luma *luma) {
+static sac_status fit_scaler(sac_preprocessor *p, int width, int height, int channels) {
+    if (p->scaler != NULL && width == p->source_width && height == p->source_height &&
+        channels == p->source_channels) {
+        return SAC_OK;
+    }
+    sac_scaler_close(&p->scaler);
+    const sac_status status = sac_scaler_create(
+        &p->scaler, width, height, p->preprocess.width, p->preprocess.height, channels);
+    p->source_width = width;
+    p->source_height = height;
+    p->source_channels = channels;
+    return status;
+}
+
+// A gray plane at the beginning of `frame` becomes R = G = B, from its end on.
+static void spread(uint8_t *frame, int64_t pixels) {
+    for (int64_t i = pixels - 1; i >= 0; i--) {
+        const uint8_t level = frame[i];
+        frame[3 * i] = frame[3 * i + 1] = frame[3 * i + 2] = level;
+    }
+}
+
+sac_status sac_preprocessor_luma(sac_preprocessor *p, uint8_t *frame, const sac_luma *luma) {
     sac_status status = SAC_OK;
-    if (plane == NULL || luma == NULL || luma->data == NULL || luma->width < 1 ||
+    if (frame == NULL || luma == NULL || luma->data == NULL || luma->width < 1 ||
         luma->height < 1 || luma->width > MAX_SIDE || luma->height > MAX_SIDE ||
         (luma->height > 1 && luma->stride < luma->width && luma->stride > -luma->width)) {
         return SAC_ERROR_ARGUMENT;
     }
-    if (p->scaler == NULL || luma->width != p->source_width || luma->height != p->source_height) {
-        sac_scaler_close(&p->scaler);
-        SAC_TRY(sac_scaler_create(&p->scaler, luma->width, luma->height, p->preprocess.width,
-                                  p->preprocess.height, 1));
-        p->source_width = luma->width;
-        p->source_height = luma->height;
-    }
+    SAC_TRY(fit_scaler(p, luma->width, luma->height, 1));
     if (luma->full_range)
-        sac_scaler_run_rows(p->scaler, plane, luma->data, luma->stride);
+        sac_scaler_run_rows(p->scaler, frame, luma->data, luma->stride);
     else
-        sac_scaler_run_limited(p->scaler, plane, luma->data, luma->stride);
+        sac_scaler_run_limited(p->scaler, frame, luma->data, luma->stride);
+    if (p->preprocess.channels == 3)
+        spread(frame, (int64_t)p->preprocess.width * p->preprocess.height);
 fail:
     return status;
 }
@@ -101,14 +123,19 @@ static void gray_of_rgb(uint8_t *restrict gray, const uint8_t *restrict rgb, int
         gray[i] = sac_bt601_luma(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]);
 }
 
-sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint8_t *pixels,
+sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *frame, const uint8_t *pixels,
                                   int width, int height, int channels) {
     sac_status status = SAC_OK;
-    if (gray == NULL || pixels == NULL || width < 1 || height < 1 || width > MAX_SIDE ||
+    if (frame == NULL || pixels == NULL || width < 1 || height < 1 || width > MAX_SIDE ||
         height > MAX_SIDE || (channels != 1 && channels != 3)) {
         return SAC_ERROR_ARGUMENT;
     }
     const int64_t count = (int64_t)width * height;
+    if (channels == 3 && p->preprocess.channels == 3) {
+        SAC_TRY(fit_scaler(p, width, height, 3));
+        sac_scaler_run(p->scaler, frame, pixels);
+        return SAC_OK;
+    }
     if (channels == 3) {
         if (count > p->gray_size) {
             sac_free(p->gray);
@@ -122,7 +149,7 @@ sac_status sac_preprocessor_frame(sac_preprocessor *p, uint8_t *gray, const uint
     }
     const sac_luma luma = {
         .data = pixels, .stride = width, .width = width, .height = height, .full_range = true};
-    SAC_TRY(sac_preprocessor_luma(p, gray, &luma));
+    SAC_TRY(sac_preprocessor_luma(p, frame, &luma));
 fail:
     return status;
 }
@@ -142,20 +169,31 @@ static void fill_table(float table[256], const sac_preprocess *preprocess) {
     for (int x = 0; x < 256; x++) table[x] = ((float)x - mean) / scale;
 }
 
-void sac_preprocess_plane(float *plane, const uint8_t *gray, const sac_preprocess *preprocess) {
-    const int64_t count = (int64_t)preprocess->width * preprocess->height;
+void sac_preprocess_normalise(float *input, const uint8_t *frame,
+                              const sac_preprocess *preprocess) {
+    const int64_t count = sac_preprocess_bytes(preprocess);
     float table[256];
     fill_table(table, preprocess);
-    for (int64_t i = 0; i < count; i++) plane[i] = table[gray[i]];
+    for (int64_t i = 0; i < count; i++) input[i] = table[frame[i]];
 }
 
-void sac_preprocess_stack(float *input, const uint8_t *const planes[3],
+void sac_preprocess_stack(float *input, const uint8_t *const frames[3],
                           const sac_preprocess *preprocess) {
     const int64_t count = (int64_t)preprocess->width * preprocess->height;
-    const uint8_t *restrict a = planes[0], *restrict b = planes[1], *restrict c = planes[2];
+    const uint8_t *restrict a = frames[0], *restrict b = frames[1], *restrict c = frames[2];
     float *restrict dst = input;
     float table[256];
     fill_table(table, preprocess);
+    if (preprocess->channels == 3) {
+        for (int64_t i = 0; i < count; i++) {
+            for (int k = 0; k < 3; k++) {
+                dst[9 * i + k] = table[a[3 * i + k]];
+                dst[9 * i + 3 + k] = table[b[3 * i + k]];
+                dst[9 * i + 6 + k] = table[c[3 * i + k]];
+            }
+        }
+        return;
+    }
     for (int64_t i = 0; i < count; i++) {
         dst[3 * i] = table[a[i]];
         dst[3 * i + 1] = table[b[i]];

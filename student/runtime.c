@@ -36,7 +36,7 @@ struct sac_student {
     sac_preprocessor *preprocessor;
     sac_timeline *stream;
     sac_seat *seat;    // of the stream in the pool
-    uint8_t *spare;    // [H][W] for sac_student_prepare
+    uint8_t *spare;    // a network frame for sac_student_prepare
     sac_maps prepared; // of sac_student_score_prepared
     int64_t pushed;
     bool finished;
@@ -124,7 +124,7 @@ static sac_status student_fill(sac_student *s, int ahead, sac_error *error) {
                                          .smoothing_sigma = b->options.smoothing_sigma,
                                          .smoothing_taps = b->options.smoothing_taps};
     SAC_TRY(sac_timeline_create(&s->stream, p, b->engine, &stream, error));
-    s->spare = sac_calloc((int64_t)p->width * p->height, 1);
+    s->spare = sac_calloc(sac_preprocess_bytes(p), 1);
     SAC_TRY_ALLOC(s->spare);
     SAC_TRY(sac_preprocessor_create(&s->preprocessor, p));
 fail:
@@ -283,12 +283,11 @@ void sac_student_pool_close(sac_student_pool **slot) {
 
 // ---- frames in ----------------------------------------------------------------------------------
 
-// Turns one frame into a gray plane of the network's size, with a message for what the caller got
-// wrong.
-static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pixels, int width,
-                               int height, int channels, sac_error *error) {
+// Turns one frame into a network frame, with a message for what the caller got wrong.
+static sac_status prepare_frame(sac_student *s, uint8_t *frame, const uint8_t *pixels, int width,
+                                int height, int channels, sac_error *error) {
     sac_status status =
-        sac_preprocessor_frame(s->preprocessor, gray, pixels, width, height, channels);
+        sac_preprocessor_frame(s->preprocessor, frame, pixels, width, height, channels);
     if (status == SAC_ERROR_ARGUMENT) {
         return sac_error_set(
             error, status, s->pushed,
@@ -303,8 +302,8 @@ static sac_status prepare_gray(sac_student *s, uint8_t *gray, const uint8_t *pix
     return SAC_OK;
 }
 
-// Checks that a frame may come now, and where its plane goes.
-static sac_status begin_push(sac_student *s, uint8_t **plane, double time_s, sac_error *error) {
+// Checks that a frame may come now, and where it goes.
+static sac_status begin_push(sac_student *s, uint8_t **frame, double time_s, sac_error *error) {
     if (s->finished) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed,
                              "frame %lld: pushed after the stream was finished; reset first",
@@ -315,8 +314,8 @@ static sac_status begin_push(sac_student *s, uint8_t **plane, double time_s, sac
                              "frame %lld: its presentation time is not finite",
                              (long long)s->pushed);
     }
-    *plane = s->seat != NULL ? sac_seat_plane(s->seat) : sac_timeline_plane(s->stream);
-    if (*plane == NULL) {
+    *frame = s->seat != NULL ? sac_seat_frame(s->seat) : sac_timeline_frame(s->stream);
+    if (*frame == NULL) {
         return sac_error_set(
             error, SAC_ERROR_ARGUMENT, s->pushed,
             "frame %lld: more than %d results wait; pull until SAC_AGAIN after each push",
@@ -338,9 +337,9 @@ static void end_push(sac_student *s, double time_s) {
 sac_status sac_student_push(sac_student *s, const uint8_t *pixels, int width, int height,
                             int channels, double time_s, sac_error *error) {
     sac_status status = SAC_OK;
-    uint8_t *plane = NULL;
-    SAC_TRY(begin_push(s, &plane, time_s, error));
-    SAC_TRY(prepare_gray(s, plane, pixels, width, height, channels, error));
+    uint8_t *frame = NULL;
+    SAC_TRY(begin_push(s, &frame, time_s, error));
+    SAC_TRY(prepare_frame(s, frame, pixels, width, height, channels, error));
     end_push(s, time_s);
 fail:
     return status;
@@ -349,9 +348,9 @@ fail:
 sac_status sac_student_push_luma(sac_student *s, const sac_luma *luma, double time_s,
                                  sac_error *error) {
     sac_status status = SAC_OK;
-    uint8_t *plane = NULL;
-    SAC_TRY(begin_push(s, &plane, time_s, error));
-    status = sac_preprocessor_luma(s->preprocessor, plane, luma);
+    uint8_t *frame = NULL;
+    SAC_TRY(begin_push(s, &frame, time_s, error));
+    status = sac_preprocessor_luma(s->preprocessor, frame, luma);
     if (status == SAC_ERROR_ARGUMENT) {
         return sac_error_set(error, status, s->pushed,
                              "frame %lld: a luma plane of %dx%d with %lld bytes from row to row; "
@@ -379,7 +378,7 @@ sac_status sac_student_push_plane(sac_student *s, const uint8_t *plane, double t
         return sac_error_set(error, SAC_ERROR_ARGUMENT, s->pushed, "frame %lld: no plane",
                              (long long)s->pushed);
     }
-    memcpy(to, plane, (size_t)s->base->info.width * (size_t)s->base->info.height);
+    memcpy(to, plane, (size_t)sac_preprocess_bytes(&s->base->model->preprocess));
     end_push(s, time_s);
 fail:
     return status;
@@ -453,8 +452,8 @@ sac_status sac_student_prepare(sac_student *s, float *plane, const uint8_t *pixe
                                int height, int channels, sac_error *error) {
     sac_status status = SAC_OK;
     if (plane == NULL) return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "plane is NULL");
-    SAC_TRY(prepare_gray(s, s->spare, pixels, width, height, channels, error));
-    sac_preprocess_plane(plane, s->spare, &s->base->model->preprocess);
+    SAC_TRY(prepare_frame(s, s->spare, pixels, width, height, channels, error));
+    sac_preprocess_normalise(plane, s->spare, &s->base->model->preprocess);
 fail:
     return status;
 }

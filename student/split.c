@@ -43,6 +43,9 @@ static void find_slices(cut *c) {
     const int input = sac_net_find(c->net, "frames");
     if (input < 0 || sac_net_node(c->net, input)->kind != SAC_OP_INPUT)
         REFUSE(c, "there is no input 'frames'");
+    const int64_t planes = sac_net_node(c->net, input)->shape.dims[0] / FRAMES;
+    if (sac_net_node(c->net, input)->shape.dims[0] != FRAMES * planes)
+        REFUSE(c, "the input's channels are not those of %d frames", FRAMES);
     for (int f = 0; f < FRAMES; f++) c->slice[f] = -1;
     for (int i = 0; i < c->count; i++) {
         const sac_node *node = sac_net_node(c->net, i);
@@ -51,12 +54,13 @@ static void find_slices(cut *c) {
         for (int s = 0; s < node->src_count; s++) reads = reads || node->src[s] == input;
         if (!reads) continue;
         const sac_attrs *a = &node->attrs;
-        if (node->kind != SAC_OP_SLICE || a->axis != 1 || a->length != 1 || a->begin >= FRAMES ||
-            sac_net_is_output(c->net, i)) {
+        if (node->kind != SAC_OP_SLICE || a->axis != 1 || a->length != planes || a->step != 1 ||
+            a->begin % planes != 0 || sac_net_is_output(c->net, i)) {
             REFUSE(c, "node '%.60s' sees all frames at once", node->name);
         }
-        if (c->slice[a->begin] >= 0) REFUSE(c, "frame %d is taken out twice", (int)a->begin);
-        c->slice[a->begin] = i;
+        const int64_t frame = a->begin / planes;
+        if (c->slice[frame] >= 0) REFUSE(c, "frame %d is taken out twice", (int)frame);
+        c->slice[frame] = i;
         c->label[i] = SOURCE;
     }
     for (int f = 0; f < FRAMES; f++) {
@@ -205,8 +209,7 @@ static sac_status write_stem(cut *c, sac_split *split, const sac_shape *shapes, 
     sac_status status = SAC_OK;
     const sac_shape *slice = &shapes[c->slice[0]];
     SAC_TRY(sac_net_create(&split->stem));
-    c->map[c->slice[0]] = sac_net_input(split->stem, "frame", 3,
-                                        (const int64_t[]){1, slice->dims[2], slice->dims[3]});
+    c->map[c->slice[0]] = sac_net_input(split->stem, "frame", 3, slice->dims + 1);
     for (int k = 0; k < c->size[0]; k++) append(c, split->stem, c->stem[0][k]);
     sac_net_output(split->stem, c->map[c->last[0]]);
     SAC_TRY(sac_net_check(split->stem, error));

@@ -13,7 +13,7 @@
 
 // body(concat(stem(frame 0), stem(frame 1), stem(frame 2))) equals the whole network.
 typedef struct sac_split {
-    sac_net *stem; // input "frame" [1][H][W]; one output, named as in the whole network
+    sac_net *stem; // input "frame" [channels][H][W]; one output, named as in the whole network
     sac_net *body; // input "features" [3C][h][w], the features of the three frames one after
                    // another; outputs as in the whole network
     sac_params *stem_params, *body_params; // copies; no node shares parameters
@@ -22,7 +22,8 @@ typedef struct sac_split {
     sac_shape shape;   // of one frame's features, [1][C][h][w]
 } sac_split;
 
-// Cuts the network. Stem nodes are those that depend on one slice of the input only, whatever they
+// Cuts the network. A frame is a third of the input's channels. Stem nodes are those that depend on
+// one frame, sliced out of the input, only, whatever they
 // are called; they must be the same operators with the same attributes in the same order and share
 // parameters (or have equal ones, bit by bit), and only one concatenation along the channels, frame
 // by frame, may read the last of them.

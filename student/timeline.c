@@ -24,16 +24,16 @@ typedef struct stem {
 
 struct sac_timeline {
     sac_preprocess preprocess;
-    int64_t plane_size, feature_bytes;
+    int64_t frame_bytes, feature_bytes;
     bool split;
     int history, lookahead, ahead; // frames before and after t that are looked at
 
-    uint8_t *planes; // [plane_slots][H][W]
-    double *times;   // [plane_slots]
-    bool *same;      // [plane_slots]: the frame equals the one before, by the gate
-    uint8_t *anchor; // [H][W], gate: the last plane that was not replaced
+    uint8_t *frames; // [frame_slots][frame_bytes]
+    double *times;   // [frame_slots]
+    bool *same;      // [frame_slots]: the frame equals the one before, by the gate
+    uint8_t *anchor; // [frame_bytes], gate: the last frame that was not replaced
     float *blocks;   // gate: mean absolute difference of each block, and as many to sort
-    int64_t plane_slots, block_count;
+    int64_t frame_slots, block_count;
 
     uint8_t *features; // split: [feature_slots][feature_bytes]
     stem *stem_places; // [feature_slots]
@@ -69,23 +69,23 @@ sac_status sac_timeline_create(sac_timeline **out, const sac_preprocess *p,
     }
     s->smoother = s->fresh;
     s->preprocess = *p;
-    s->plane_size = (int64_t)p->width * p->height;
+    s->frame_bytes = sac_preprocess_bytes(p);
     s->split = sac_engine_split(engine);
     s->feature_bytes = sac_engine_feature_bytes(engine);
     s->history = p->offsets[0] < 0 ? -p->offsets[0] : 0;
     s->lookahead = p->offsets[2] > 0 ? p->offsets[2] : 0;
     s->ahead = options->ahead;
-    s->plane_slots = s->history + 1 + s->lookahead + SAC_STUDENT_WAITING;
+    s->frame_slots = s->history + 1 + s->lookahead + SAC_STUDENT_WAITING;
     s->feature_slots = s->split ? s->history + 1 + s->lookahead + s->ahead : 0;
     s->place_slots = s->ahead + 1; // the result taken last stays valid
-    s->planes = sac_calloc(s->plane_slots * s->plane_size, 1);
-    SAC_TRY_ALLOC(s->planes);
-    s->times = sac_calloc(s->plane_slots, sizeof *s->times);
+    s->frames = sac_calloc(s->frame_slots * s->frame_bytes, 1);
+    SAC_TRY_ALLOC(s->frames);
+    s->times = sac_calloc(s->frame_slots, sizeof *s->times);
     SAC_TRY_ALLOC(s->times);
-    s->same = sac_calloc(s->plane_slots, sizeof *s->same);
+    s->same = sac_calloc(s->frame_slots, sizeof *s->same);
     SAC_TRY_ALLOC(s->same);
     if (options->gate) {
-        s->anchor = sac_calloc(s->plane_size, 1);
+        s->anchor = sac_calloc(s->frame_bytes, 1);
         SAC_TRY_ALLOC(s->anchor);
         s->block_count =
             (int64_t)((p->width + BLOCK - 1) / BLOCK) * ((p->height + BLOCK - 1) / BLOCK);
@@ -108,7 +108,7 @@ fail:
 void sac_timeline_close(sac_timeline **stream) {
     if (stream == NULL || *stream == NULL) return;
     sac_timeline *s = *stream;
-    sac_free(s->planes);
+    sac_free(s->frames);
     sac_free(s->times);
     sac_free(s->same);
     sac_free(s->anchor);
@@ -122,8 +122,8 @@ void sac_timeline_close(sac_timeline **stream) {
 
 // ---- frames -------------------------------------------------------------------------------------
 
-static uint8_t *plane_of(const sac_timeline *s, int64_t frame) {
-    return s->planes + frame % s->plane_slots * s->plane_size;
+static uint8_t *frame_of(const sac_timeline *s, int64_t frame) {
+    return s->frames + frame % s->frame_slots * s->frame_bytes;
 }
 
 static stem *stem_of(const sac_timeline *s, int64_t frame) {
@@ -134,14 +134,14 @@ static uint8_t *feature_of(const sac_timeline *s, int64_t frame) {
     return s->features + frame % s->feature_slots * s->feature_bytes;
 }
 
-uint8_t *sac_timeline_plane(sac_timeline *s) {
+uint8_t *sac_timeline_frame(sac_timeline *s) {
     // The new frame takes the slot of an old one, which the next result may still look at.
-    const int64_t old = s->pushed - s->plane_slots;
+    const int64_t old = s->pushed - s->frame_slots;
     if (old >= s->pulled - s->history || (s->split && old >= s->stems)) return NULL;
-    return plane_of(s, s->pushed);
+    return frame_of(s, s->pushed);
 }
 
-// Mean absolute difference of one block of two planes.
+// Mean absolute difference of one block of two frames; its width in bytes.
 static float block_difference(const uint8_t *a, const uint8_t *b, int64_t stride, int width,
                               int height) {
     int sum = 0;
@@ -180,16 +180,17 @@ static float select_value(float *values, int64_t count, int64_t k) {
     return values[k];
 }
 
-static bool is_still(sac_timeline *s, const uint8_t *plane) {
-    const int width = s->preprocess.width, height = s->preprocess.height;
+static bool is_still(sac_timeline *s, const uint8_t *frame) {
+    const int channels = s->preprocess.channels, width = s->preprocess.width * channels,
+              height = s->preprocess.height, step = BLOCK * channels;
     float most = 0.0f;
     int64_t n = 0;
     for (int y = 0; y < height; y += BLOCK) {
-        for (int x = 0; x < width; x += BLOCK) {
+        for (int x = 0; x < width; x += step) {
             const int64_t at = (int64_t)y * width + x;
-            const int w = width - x < BLOCK ? width - x : BLOCK,
+            const int w = width - x < step ? width - x : step,
                       h = height - y < BLOCK ? height - y : BLOCK;
-            const float d = block_difference(plane + at, s->anchor + at, width, w, h);
+            const float d = block_difference(frame + at, s->anchor + at, width, w, h);
             if (d > most) most = d;
             s->blocks[n++] = d;
         }
@@ -200,18 +201,18 @@ static bool is_still(sac_timeline *s, const uint8_t *plane) {
 
 void sac_timeline_gate(sac_timeline *s) {
     if (s->anchor == NULL) return;
-    uint8_t *plane = plane_of(s, s->pushed);
-    const bool still = s->pushed > 0 && is_still(s, plane);
-    s->same[s->pushed % s->plane_slots] = still;
+    uint8_t *frame = frame_of(s, s->pushed);
+    const bool still = s->pushed > 0 && is_still(s, frame);
+    s->same[s->pushed % s->frame_slots] = still;
     if (still) {
-        memcpy(plane, s->anchor, (size_t)s->plane_size);
+        memcpy(frame, s->anchor, (size_t)s->frame_bytes);
     } else {
-        memcpy(s->anchor, plane, (size_t)s->plane_size);
+        memcpy(s->anchor, frame, (size_t)s->frame_bytes);
     }
 }
 
 void sac_timeline_commit(sac_timeline *s, double time_s) {
-    s->times[s->pushed % s->plane_slots] = time_s;
+    s->times[s->pushed % s->frame_slots] = time_s;
     s->pushed++;
 }
 
@@ -259,7 +260,7 @@ static bool stem_ready(const sac_timeline *s, int64_t frame) {
     if (!s->split || frame >= s->pushed) return false;
     // Its slot belongs to the frame feature_slots before, which no open body may need any more.
     if (frame - s->feature_slots >= s->bodies - s->history) return false;
-    return !s->same[frame % s->plane_slots] || stem_of(s, frame - 1)->done;
+    return !s->same[frame % s->frame_slots] || stem_of(s, frame - 1)->done;
 }
 
 // Result t has the input of the result before it, by the gate.
@@ -267,7 +268,7 @@ static bool repeats(const sac_timeline *s, int64_t t) {
     if (s->anchor == NULL || t == 0) return false;
     for (int i = 0; i < 3; i++) {
         const int64_t frame = source(s, t, i);
-        if (frame != source(s, t - 1, i) && !s->same[frame % s->plane_slots]) return false;
+        if (frame != source(s, t - 1, i) && !s->same[frame % s->frame_slots]) return false;
     }
     return true;
 }
@@ -309,7 +310,7 @@ bool sac_timeline_claim(sac_timeline *s, sac_task *task) {
     }
     const int64_t frame = s->next_stem;
     if (!stem_ready(s, frame)) return false;
-    *task = (sac_task){.stream = s, .frame = frame, .copy = s->same[frame % s->plane_slots]};
+    *task = (sac_task){.stream = s, .frame = frame, .copy = s->same[frame % s->frame_slots]};
     stem_of(s, frame)->done = false;
     s->next_stem++;
     s->running++;
@@ -322,7 +323,7 @@ static sac_status run_body(const sac_task *task, sac_engine *engine, place *to) 
     const void *features[3];
     for (int i = 0; i < 3; i++) {
         const int64_t frame = task->sources[i];
-        features[i] = s->split ? feature_of(s, frame) : plane_of(s, frame);
+        features[i] = s->split ? feature_of(s, frame) : frame_of(s, frame);
         const stem *from = s->split ? stem_of(s, frame) : NULL;
         if (from != NULL && from->status < 0)
             return sac_error_set(&to->error, from->status, frame, "%s", from->error.message);
@@ -343,7 +344,7 @@ static void run_stem(const sac_task *task, sac_engine *engine, stem *to) {
         memcpy(features, feature_of(s, task->frame - 1), (size_t)s->feature_bytes);
         return;
     }
-    to->status = sac_engine_stem(engine, features, plane_of(s, task->frame), &to->error);
+    to->status = sac_engine_stem(engine, features, frame_of(s, task->frame), &to->error);
 }
 
 void sac_task_run(const sac_task *task, sac_engine *engine) {
@@ -392,7 +393,7 @@ sac_status sac_timeline_take(sac_timeline *s, sac_result *result, sac_error *err
     }
     *result = from->result;
     result->frame = t;
-    result->time_s = s->times[t % s->plane_slots];
+    result->time_s = s->times[t % s->frame_slots];
     result->score_smoothed = sac_causal_smoother_push(&s->smoother, result->score);
     s->pulled++;
     return SAC_OK;

@@ -23,16 +23,16 @@ SAC_NODISCARD sac_status sac_timeline_create(sac_timeline **stream,
                                              const sac_timeline_options *options, sac_error *error);
 void sac_timeline_close(sac_timeline **stream); // NULL-safe
 
-// Where the next frame's gray plane u8 [H][W] goes. NULL: no room, take results first.
-uint8_t *sac_timeline_plane(sac_timeline *stream);
-// With the gate: a plane that differs from the last one that did by no more than sensor noise is
-// replaced by that one, here, before it counts. The frame is compared in blocks of 8x8 pixels by
-// their mean absolute difference d; still means median(d) <= 3 and max(d) <= 1.5 + 3 median(d), in
-// gray levels: noise moves all blocks alike, an object moves a few. As comparisons are with the
+// Where the next network frame u8 [H][W][channels] goes. NULL: no room, take results first.
+uint8_t *sac_timeline_frame(sac_timeline *stream);
+// With the gate: a frame that differs from the last one that did by no more than sensor noise is
+// replaced by that one, here, before it counts. Frames are compared in blocks of 8x8 pixels by their
+// mean absolute difference d, of colour over all three channels; still means median(d) <= 3 and
+// max(d) <= 1.5 + 3 median(d), in levels of 255: noise moves all blocks alike, an object moves a few. As comparisons are with the
 // frame that was kept and not with the neighbour, slow change adds up until it counts.
 // Only the pushing thread may be in here; no lock is needed.
 void sac_timeline_gate(sac_timeline *stream);
-// The plane is filled: the frame counts from here on.
+// It is filled: the frame counts from here on.
 void sac_timeline_commit(sac_timeline *stream, double time_s);
 void sac_timeline_finish(sac_timeline *stream);
 int64_t sac_timeline_reused(const sac_timeline *stream); // results taken over from the frame before

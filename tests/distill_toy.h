@@ -46,9 +46,9 @@ static inline sac_sample_clip toy_clip(const char *name, int64_t frames, bool al
     sac_sample_clip clip = {.name = sac_strdup(name),
                             .frames = frames,
                             .validation_from = validation_from,
-                            .planes = sac_calloc(frames * n, 1),
+                            .pixels = sac_calloc(frames * n, 1),
                             .kinds = altered ? sac_calloc(frames, sizeof *clip.kinds) : NULL};
-    cr_assert(clip.name != NULL && clip.planes != NULL && (!altered || clip.kinds != NULL));
+    cr_assert(clip.name != NULL && clip.pixels != NULL && (!altered || clip.kinds != NULL));
     for (int k = 0; k < teachers; k++) clip.maps[k] = toy_maps(frames);
     sac_rng rng;
     sac_rng_seed(&rng, seed, 77);
@@ -60,7 +60,7 @@ static inline sac_sample_clip toy_clip(const char *name, int64_t frames, bool al
         x += direction * (hurries ? 2.5 : 0.4);
         if (x < 0 || x > TOY_WIDTH - TOY_SIDE) direction = -direction;
         x = x < 0 ? 0 : x > TOY_WIDTH - TOY_SIDE ? TOY_WIDTH - TOY_SIDE : x;
-        uint8_t *plane = clip.planes + t * n;
+        uint8_t *plane = clip.pixels + t * n;
         for (int64_t i = 0; i < n; i++) plane[i] = (uint8_t)(60 + i * 7 % 13);
         for (int row = y; row < y + TOY_SIDE; row++) {
             memset(plane + row * TOY_WIDTH + (int)x, 220, TOY_SIDE);

@@ -15,7 +15,7 @@ typedef struct settings {
     sac_tool_settings tool;
     const char *arch;
     int64_t width, height;
-    bool scales;
+    bool scales, colour;
 } settings;
 
 static const sac_option options[] = {
@@ -38,6 +38,10 @@ static const sac_option options[] = {
      .min = 16,
      .max = 4096,
      .help = "network input height"},
+    {.name = "colour",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(settings, colour),
+     .help = "of a student that sees RGB"},
     {.name = "scales",
      .type = SAC_OPTION_BOOL,
      .offset = offsetof(settings, scales),
@@ -48,7 +52,7 @@ static const sac_option options[] = {
 
 static const sac_command command = {
     .name = "make-model",
-    .usage = "FILE [--arch NAME] [--width N] [--height N] [--seed N] [--scales]",
+    .usage = "FILE [--arch NAME] [--width N] [--height N] [--seed N] [--colour] [--scales]",
     .description = "Writes a randomly initialised student model for tests.",
     .options = options,
     .min_positional = 1,
@@ -60,12 +64,12 @@ static sac_status add_scales(sac_model *model, sac_rng *rng, sac_error *error) {
     const sac_plan_options plan = {.batch = 1};
     sac_calibrate_options how = sac_calibrate_defaults();
     how.input_scale = 1.0 / model->preprocess.scale;
-    const int64_t plane = (int64_t)model->preprocess.width * model->preprocess.height;
+    const int64_t frame = sac_preprocess_bytes(&model->preprocess);
     sac_nn_set_threads(1);
     SAC_TRY(sac_calibrate_create(&c, model->net, model->params, &plan, &how, error));
     for (int run = 0; run < 4; run++) {
         float *x = sac_calibrate_input(c, "frames");
-        for (int64_t i = 0; i < 3 * plane; i++)
+        for (int64_t i = 0; i < 3 * frame; i++)
             x[i] = (float)(((double)sac_rng_below(rng, 256) - model->preprocess.mean) /
                            model->preprocess.scale);
         SAC_TRY(sac_calibrate_run(c, error));
@@ -89,6 +93,7 @@ int main(int argc, char **argv) {
     sac_preprocess preprocess = sac_preprocess_default();
     preprocess.width = (int)s.width;
     preprocess.height = (int)s.height;
+    if (s.colour) preprocess.channels = 3;
     SAC_TRY(sac_model_create(&model, s.arch, &preprocess, &error));
     sac_rng_seed(&rng, (uint64_t)s.tool.seed, 0);
     sac_arch_init(model, &rng);

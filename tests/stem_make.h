@@ -21,17 +21,18 @@ typedef enum stem_flaw {
     STEM_SEES_ALL        // a body node reads "frames"
 } stem_flaw;
 
-static inline sac_net *make_stem_net(int width, int height, stem_flaw flaw) {
+static inline sac_net *make_stem_net(int width, int height, int channels, stem_flaw flaw) {
     sac_net *net = NULL;
     if (sac_net_create(&net) < 0) return NULL;
-    const int frames = sac_net_input(net, "frames", 3, (const int64_t[]){3, height, width});
+    const int frames =
+        sac_net_input(net, "frames", 3, (const int64_t[]){3 * channels, height, width});
     static const char *const parts[] = {"cut", "conv1", "norm1", "relu1", "conv2", "relu2", "more"};
     int features[3], second = -1;
     for (int f = 0; f < 3; f++) {
         char names[7][32];
         int nodes[7];
         for (int k = 0; k < 7; k++) snprintf(names[k], sizeof names[k], "stem%d.%s", f, parts[k]);
-        nodes[0] = sac_net_slice(net, names[0], frames, 1, f, 1, 1);
+        nodes[0] = sac_net_slice(net, names[0], frames, 1, f * channels, channels, 1);
         nodes[1] = sac_net_conv2d(net, names[1], nodes[0], 8, 3, 2, 1, 1, false);
         nodes[2] = sac_net_batch_norm(net, names[2], nodes[1]);
         nodes[3] = sac_net_unary(net, SAC_OP_RELU, names[3], nodes[2]);
@@ -77,7 +78,8 @@ static inline sac_net *make_stem_net(int width, int height, stem_flaw flaw) {
 }
 
 // A whole model around it, with the preprocessing of such students.
-static inline sac_model *make_stem_model(int width, int height, stem_flaw flaw, uint64_t seed) {
+static inline sac_model *make_stem_model(int width, int height, int channels, stem_flaw flaw,
+                                         uint64_t seed) {
     sac_model *model = sac_calloc(1, sizeof *model);
     cr_assert_not_null(model);
     sac_error error = {0};
@@ -85,9 +87,10 @@ static inline sac_model *make_stem_model(int width, int height, stem_flaw flaw, 
     model->preprocess = sac_preprocess_default();
     model->preprocess.width = width;
     model->preprocess.height = height;
+    model->preprocess.channels = channels;
     model->preprocess.mean = 0;
     model->preprocess.scale = 255;
-    model->net = make_stem_net(width, height, flaw);
+    model->net = make_stem_net(width, height, channels, flaw);
     model->provenance = json_object();
     cr_assert(sac_net_check(model->net, &error) == SAC_OK, "%s", error.message);
     cr_assert(sac_params_create(&model->params, model->net, &error) == SAC_OK, "%s", error.message);
@@ -109,8 +112,8 @@ static inline void quantise_model(sac_model *model) {
               "%s", error.message);
     for (int run = 0; run < 4; run++) {
         float *x = sac_calibrate_input(c, "frames");
-        const int64_t plane = (int64_t)model->preprocess.width * model->preprocess.height;
-        for (int64_t i = 0; i < 3 * plane; i++)
+        const int64_t frame = sac_preprocess_bytes(&model->preprocess);
+        for (int64_t i = 0; i < 3 * frame; i++)
             x[i] = (float)(40 + 2 * run + (i * 7 + i / 40 * 13) % 100 +
                            (int64_t)sac_rng_below(&rng, 60)) /
                    255.0f;

@@ -198,3 +198,50 @@ Test(distill_augment, batches) {
     sac_free(bytes);
     sac_samples_close(&samples);
 }
+
+// Colours go through the same changes: a sample of R = G = B is the gray one in every channel, but
+// for noise, which each has of its own; other colours stay where they are.
+Test(distill_augment, batches_in_colour) {
+    sac_samples gray = toy_samples(1, 0, 6, false, 1), colour = toy_samples(1, 0, 6, false, 1);
+    const int64_t pixels = TOY_WIDTH * TOY_HEIGHT, n = 3 * pixels;
+    const sac_sample_ref ref = {0, 3};
+    sac_augment a = {.gain = 1.1, .offset = -5, .flip = true, .dx = 3, .dy = -2, .gamma = 1};
+    sac_sample_clip *clip = &colour.clips[0];
+    sac_free(clip->pixels);
+    clip->pixels = sac_calloc(6 * n, 1);
+    colour.preprocess.channels = 3;
+    float *one = sac_calloc(n, sizeof *one), *three = sac_calloc(3 * n, sizeof *three),
+          *work = sac_calloc(sac_batch_work_bytes(&colour, 1), 1);
+    uint8_t *bytes = sac_calloc(3 * n, 1);
+    cr_assert(clip->pixels != NULL && one != NULL && three != NULL && work != NULL &&
+              bytes != NULL);
+    for (int64_t i = 0; i < 6 * n; i++) clip->pixels[i] = gray.clips[0].pixels[i / 3];
+    for (int deep = 0; deep < 2; deep++) {
+        a.blur = deep == 1 ? 0.7 : 0;
+        sac_batch_input(one, &gray, &ref, 1, &a, work);
+        sac_batch_input(three, &colour, &ref, 1, &a, work);
+        for (int64_t i = 0; i < pixels; i++)
+            for (int k = 0; k < 9; k++) cr_assert_eq(three[9 * i + k], one[3 * i + k / 3]);
+    }
+    a.noise = 8;
+    sac_batch_input(three, &colour, &ref, 1, &a, work);
+    int64_t differ = 0;
+    for (int64_t i = 0; i < 3 * n; i += 3) differ += three[i] != three[i + 1];
+    cr_assert(differ > pixels);
+    for (int64_t i = 0; i < 6 * n; i++) clip->pixels[i] = (uint8_t)(i * 7 + i / 97);
+    sac_batch_input(three, &colour, &ref, 1, NULL, NULL);
+    sac_batch_input_u8(bytes, &colour, &ref, 1);
+    for (int64_t i = 0; i < 3 * n; i++) {
+        cr_assert_float_eq((double)three[i], (double)bytes[i] / 255, 1e-6);
+        // Frames 0, 3 and 5, the last one: 6 is behind the end.
+        const int64_t frame = i % 9 / 3 == 2 ? 5 : 3 * (i % 9 / 3);
+        cr_assert_eq(bytes[i], clip->pixels[frame * n + i / 9 * 3 + i % 3], "%lld",
+                     (long long)i);
+    }
+    sac_free(one);
+    sac_free(three);
+    sac_free(work);
+    sac_free(bytes);
+    sac_samples_close(&gray);
+    sac_samples_close(&colour);
+}

@@ -243,8 +243,8 @@ Test(distill_checkpoint, digest_sees_every_part) {
         (lvalue) = (__typeof__(lvalue))kept;                                                       \
         cr_assert_eq(sac_samples_digest(&s), whole);                                               \
     } while (0)
-    SEES(s.clips[0].planes[0], 3);
-    SEES(s.clips[3].planes[5 * TOY_WIDTH * TOY_HEIGHT - 1], 3);
+    SEES(s.clips[0].pixels[0], 3);
+    SEES(s.clips[3].pixels[5 * TOY_WIDTH * TOY_HEIGHT - 1], 3);
     SEES(s.clips[2].kinds[4], 7);
     SEES(s.clips[1].maps[0].map16[5 * 256 - 1], 0.5f);
     SEES(s.clips[1].maps[1].map4[5 * 16 - 1], 0.5f);

@@ -107,7 +107,7 @@ Test(distill_initial, a_student_teaches_what_it_would_say) {
     json_decref(origin);
     uint8_t *pixels = clip_pixels(), *planes = sac_calloc((int64_t)FRAMES * 48 * 32, 1);
     sac_maps maps = {0};
-    sac_assert_ok(sac_chain_maps(chain, &maps, pixels, FRAMES, W, H, NULL, &error), &error);
+    sac_assert_ok(sac_chain_maps(chain, &maps, pixels, FRAMES, W, H, 1, NULL, &error), &error);
     cr_assert_eq(maps.frames, FRAMES);
     sac_preprocessor *p = NULL;
     sac_assert_ok(sac_preprocessor_create(&p, &model->preprocess), NULL);
@@ -146,6 +146,45 @@ Test(distill_initial, a_student_teaches_what_it_would_say) {
     sac_model_close(&model);
 }
 
+// A student that sees colour gives other maps where there is some, and the same ones of gray and of
+// R = G = B.
+Test(distill_initial, a_student_in_colour_teaches_from_clips_of_both_kinds) {
+    sac_preprocess p = sac_preprocess_default();
+    sac_error error = {0};
+    sac_model *model = NULL, *gray = model_of("tiny-s", 48, 32, 5);
+    const char *path = sac_test_path("colour.safetensors");
+    p.width = 48;
+    p.height = 32;
+    p.channels = 3;
+    sac_assert_ok(sac_model_create(&model, "tiny-s", &p, &error), &error);
+    sac_rng rng;
+    sac_rng_seed(&rng, 5, 1);
+    sac_params_init(model->params, &rng);
+    sac_assert_ok(sac_model_save(model, path, &error), &error);
+    sac_chain *chain = NULL;
+    sac_assert_ok(sac_chain_open(&chain, path, SAC_BACKEND_ONEDNN, &error), &error);
+    uint8_t *pixels = clip_pixels(), *rgb = sac_calloc((int64_t)3 * FRAMES * W * H, 1);
+    sac_maps maps[3];
+    for (int k = 0; k < 3; k++) {
+        for (int64_t i = 0; i < (int64_t)3 * FRAMES * W * H; i++)
+            rgb[i] = (uint8_t)(k == 2 && i % 3 == 0 ? 255 - pixels[i / 3] : pixels[i / 3]);
+        sac_assert_ok(sac_chain_maps(chain, &maps[k], k == 0 ? pixels : rgb, FRAMES, W, H,
+                                     k == 0 ? 1 : 3, NULL, &error),
+                      &error);
+    }
+    cr_assert_eq(memcmp(maps[0].map16, maps[1].map16, FRAMES * 256 * sizeof(float)), 0);
+    cr_assert_neq(memcmp(maps[0].map16, maps[2].map16, FRAMES * 256 * sizeof(float)), 0);
+    // Weights of one kind are nothing for the other.
+    sac_assert_error(sac_initial_copy(model, gray, "g.st", &error), SAC_ERROR_ARGUMENT, &error,
+                     "g.st", "gray frames", "coloured ones", NULL);
+    for (int k = 0; k < 3; k++) sac_maps_close(&maps[k]);
+    sac_chain_close(&chain);
+    sac_free(pixels);
+    sac_free(rgb);
+    sac_model_close(&model);
+    sac_model_close(&gray);
+}
+
 static bool at_once(void) {
     return true;
 }
@@ -160,7 +199,7 @@ Test(distill_initial, a_chain_can_be_stopped_and_its_file_must_be_one) {
     sac_assert_ok(sac_chain_open(&chain, path, SAC_BACKEND_ONEDNN, &error), &error);
     cr_assert(!sac_chain_mirrors(chain), "of one without provenance nothing is promised");
     uint8_t *pixels = clip_pixels();
-    cr_assert_eq(sac_chain_maps(chain, &maps, pixels, FRAMES, W, H, at_once, &error),
+    cr_assert_eq(sac_chain_maps(chain, &maps, pixels, FRAMES, W, H, 1, at_once, &error),
                  SAC_ERROR_INTERRUPTED);
     cr_assert(maps.map16 == NULL && maps.map1 == NULL);
     sac_chain_close(&chain);

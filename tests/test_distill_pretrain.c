@@ -37,6 +37,54 @@ Test(distill_pretrain, the_network_is_trunk_and_decoder) {
               shapes[last].dims[3] == 24);
     sac_net_close(&net);
     sac_model_close(&model);
+    // In colour it predicts three planes.
+    sac_preprocess p = sac_preprocess_default();
+    p.width = TOY_WIDTH;
+    p.height = TOY_HEIGHT;
+    p.channels = 3;
+    sac_assert_ok(sac_model_create(&model, "tiny-s", &p, &error), &error);
+    sac_assert_ok(sac_pretrain_net(&net, model->net, &error), &error);
+    sac_assert_ok(sac_net_shapes(net, 1, shapes, &error), &error);
+    cr_assert_eq(shapes[sac_net_find(net, "pretrain.frame")].dims[1], 3);
+    sac_net_close(&net);
+    sac_model_close(&model);
+}
+
+// Three flat colours, one of which changes with time: what it predicts is the colour of the middle
+// frame.
+Test(distill_pretrain, it_learns_colours) {
+    sac_samples samples = toy_samples(4, 1, 24, false, 1);
+    const int64_t pixels = TOY_WIDTH * TOY_HEIGHT;
+    samples.preprocess.channels = 3;
+    for (int64_t c = 0; c < samples.count; c++) {
+        sac_sample_clip *clip = &samples.clips[c];
+        sac_free(clip->pixels);
+        clip->pixels = sac_calloc(clip->frames * pixels * 3, 1);
+        cr_assert_not_null(clip->pixels);
+        for (int64_t i = 0; i < clip->frames * pixels; i++) {
+            clip->pixels[3 * i] = 250;
+            clip->pixels[3 * i + 1] = (uint8_t)(10 * (i / pixels));
+            clip->pixels[3 * i + 2] = 5;
+        }
+    }
+    for (int k = 0; k < 2; k++) {
+        sac_model *model = NULL;
+        sac_error error = {0};
+        sac_pretrain_result r;
+        char name[16];
+        snprintf(name, sizeof name, "colours%d", k);
+        sac_nn_set_threads(1);
+        sac_assert_ok(sac_model_create(&model, "tiny-s", &samples.preprocess, &error), &error);
+        sac_rng rng;
+        sac_rng_seed(&rng, 5, 1);
+        sac_params_init(model->params, &rng);
+        sac_assert_ok(
+            pretrain(model, &samples, (sac_pretrain_kind)k, name, -1, false, &r, &error), &error);
+        // One value for all three would leave 0.17: red is 0.98, blue 0.02.
+        cr_assert(r.train_loss > 0 && r.train_loss < 0.12, "%g", r.train_loss);
+        sac_model_close(&model);
+    }
+    sac_samples_close(&samples);
 }
 
 Test(distill_pretrain, outputs_without_a_common_trunk_are_refused) {

@@ -61,7 +61,7 @@ static void scene_close(scene *s) {
 
 static sac_pseudo make(const scene *s, uint64_t seed) {
     sac_pseudo p = {0};
-    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, &s->d, NULL, seed), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, 1, &s->d, NULL, seed), NULL);
     cr_assert_eq(p.frames, FRAMES);
     cr_assert_eq(p.altered.frames, FRAMES);
     cr_assert_eq(p.altered.start[0], 0);
@@ -94,20 +94,80 @@ Test(distill_pseudo, same_seed_same_bytes) {
     scene_close(&s);
 }
 
+// Every pixel as R = G = B.
+static uint8_t *in_colour(const uint8_t *gray, int64_t count) {
+    uint8_t *rgb = sac_calloc(3 * count, 1);
+    cr_assert_not_null(rgb);
+    for (int64_t i = 0; i < 3 * count; i++) rgb[i] = gray[i / 3];
+    return rgb;
+}
+
+Test(distill_pseudo, colour_with_equal_channels_is_gray) {
+    scene s = scene_make();
+    uint8_t *rgb = in_colour(s.pixels, (int64_t)FRAMES * W * H);
+    sac_pseudo gray = make(&s, 7), colour = {0};
+    sac_assert_ok(sac_pseudo_make(&colour, rgb, W, H, 3, &s.d, NULL, 7), NULL);
+    cr_assert(gray.channels == 1 && colour.channels == 3);
+    cr_assert_eq(gray.altered.count, colour.altered.count);
+    cr_assert_arr_eq(gray.kinds, colour.kinds, FRAMES * sizeof *gray.kinds);
+    for (int64_t i = 0; i < (int64_t)3 * FRAMES * W * H; i++)
+        cr_assert_eq(colour.pixels[i], gray.pixels[i / 3], "byte %lld", (long long)i);
+    sac_pseudo_close(&gray);
+    sac_pseudo_close(&colour);
+    sac_free(rgb);
+    scene_close(&s);
+}
+
+// Objects that differ from the ground in colour only can be cut out, and foreign textures are not
+// gray.
+Test(distill_pseudo, colour_is_cut_out_and_painted) {
+    scene s = scene_make();
+    const int64_t count = (int64_t)FRAMES * W * H;
+    uint8_t *rgb = sac_calloc(3 * count, 1);
+    cr_assert_not_null(rgb);
+    for (int64_t i = 0; i < count; i++) {
+        const bool object = s.pixels[i] > 120;
+        rgb[3 * i] = object ? 200 : 60;
+        rgb[3 * i + 1] = object ? 10 : 60;
+        rgb[3 * i + 2] = 60;
+    }
+    for (int k = 0; k < 2; k++) {
+        sac_pseudo_mix mix = {{0}};
+        mix.weights[k == 0 ? SAC_PSEUDO_CONTROL : SAC_PSEUDO_TEXTURE] = 1;
+        sac_pseudo p = {0};
+        int64_t red = 0, was_red = 0, foreign = 0;
+        sac_assert_ok(sac_pseudo_make(&p, rgb, W, H, 3, &s.d, &mix, 7), NULL);
+        for (int64_t i = 0; i < count; i++) {
+            const uint8_t *at = p.pixels + 3 * i;
+            red += at[0] == 200 && at[1] == 10;
+            was_red += rgb[3 * i] == 200;
+            // Neither ground nor object nor a mixture of these, all of which keep their blue.
+            foreign += abs(at[2] - 60) > 20;
+        }
+        cr_assert(p.altered.count > 50);
+        if (k == 0) cr_assert(red > was_red + 1000 && foreign == 0, "%lld of %lld, %lld",
+                              (long long)red, (long long)was_red, (long long)foreign);
+        if (k == 1) cr_assert(foreign > 1000, "%lld", (long long)foreign);
+        sac_pseudo_close(&p);
+    }
+    sac_free(rgb);
+    scene_close(&s);
+}
+
 Test(distill_pseudo, median_is_the_bare_ground) {
     scene s = scene_make();
     uint8_t *background = NULL;
-    sac_assert_ok(sac_pseudo_background(&background, s.pixels, FRAMES, W, H), NULL);
+    sac_assert_ok(sac_pseudo_background(&background, s.pixels, FRAMES, W * H), NULL);
     for (int y = 0; y < H; y++) {
         for (int x = 0; x < W; x++) cr_assert_eq(background[y * W + x], ground(x, y));
     }
     sac_free(background);
     // Few frames: the upper median of an even number, the value itself of a single one.
     const uint8_t levels[4][1] = {{9}, {255}, {3}, {200}};
-    sac_assert_ok(sac_pseudo_background(&background, &levels[0][0], 4, 1, 1), NULL);
+    sac_assert_ok(sac_pseudo_background(&background, &levels[0][0], 4, 1), NULL);
     cr_assert_eq(background[0], 200);
     sac_free(background);
-    sac_assert_ok(sac_pseudo_background(&background, &levels[1][0], 1, 1, 1), NULL);
+    sac_assert_ok(sac_pseudo_background(&background, &levels[1][0], 1, 1), NULL);
     cr_assert_eq(background[0], 255);
     sac_free(background);
     scene_close(&s);
@@ -300,7 +360,7 @@ static void unchanged(const mover *m, int count, int64_t frames, int width, int 
     sac_detections d = movers_detect(m, count, frames);
     for (uint64_t seed = 1; seed <= 3; seed++) {
         sac_pseudo p = {0};
-        sac_assert_ok(sac_pseudo_make(&p, pixels, width, height, &d, NULL, seed), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, pixels, width, height, 1, &d, NULL, seed), NULL);
         cr_assert_eq(p.altered.count, 0);
         cr_assert_arr_eq(p.pixels, pixels, (size_t)(frames * width * height));
         for (int64_t t = 0; t < frames; t++) cr_assert_eq(p.kinds[t], 0);
@@ -330,7 +390,7 @@ Test(distill_pseudo, clips_of_every_short_length) {
         sac_detections d = movers_detect(&m, 1, frames);
         for (uint64_t seed = 1; seed <= 5; seed++) {
             sac_pseudo p = {0};
-            sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, &d, NULL, seed), NULL);
+            sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, 1, &d, NULL, seed), NULL);
             cr_assert(p.altered.count <= 2 * frames);
             sac_pseudo_close(&p);
         }
@@ -370,7 +430,7 @@ Test(distill_pseudo, foreign_boxes_do_no_harm) {
     int64_t drawn = 0;
     for (uint64_t seed = 1; seed <= 40; seed++) {
         sac_pseudo p = {0};
-        sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, &d, NULL, seed), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, 1, &d, NULL, seed), NULL);
         for (int64_t b = 0; b < p.altered.count; b++) {
             const sac_box *box = &p.altered.boxes[b];
             cr_assert(box->x1 >= 0 && box->y1 >= 0 && box->x2 <= 17 && box->y2 <= 13);
@@ -396,7 +456,7 @@ Test(distill_pseudo, out_of_memory_leaves_nothing_behind) {
     for (;; failures++) {
         sac_pseudo p;
         sac_memory_fail_after(failures);
-        const sac_status status = sac_pseudo_make(&p, s.pixels, W, H, &s.d, NULL, 3);
+        const sac_status status = sac_pseudo_make(&p, s.pixels, W, H, 1, &s.d, NULL, 3);
         sac_memory_fail_after(-1);
         if (status == SAC_OK) {
             cr_assert(p.altered.count > 64, "the list of boxes grew");
@@ -417,7 +477,7 @@ static sac_pseudo make_kind(const scene *s, sac_pseudo_kind kind, uint64_t seed)
     sac_pseudo p = {0};
     sac_pseudo_mix mix = {{0}};
     mix.weights[kind] = 1;
-    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, &s->d, &mix, seed), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, 1, &s->d, &mix, seed), NULL);
     return p;
 }
 
@@ -606,7 +666,7 @@ Test(distill_pseudo, a_contact_sheet_is_drawn) {
     sac_error error = {0};
     sac_pseudo p = {0};
     sac_assert_ok(sac_pseudo_mix_parse(&mix, "all", &error), &error);
-    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, &s.d, &mix, 5), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, 1, &s.d, &mix, 5), NULL);
     sac_maps maps = {.frames = FRAMES,
                      .map16 = sac_calloc(FRAMES * 256, sizeof(float)),
                      .map4 = sac_calloc(FRAMES * 16, sizeof(float)),
@@ -624,7 +684,7 @@ Test(distill_pseudo, a_contact_sheet_is_drawn) {
     // Nothing altered: no picture.
     sac_detections none = movers_detect(movers, 0, FRAMES);
     const char *empty = sac_test_path("empty.png");
-    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, &none, &mix, 5), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, 1, &none, &mix, 5), NULL);
     sac_assert_ok(sac_pseudo_show(empty, &p, W, H, &maps, &error), &error);
     cr_assert(!sac_is_file(empty));
     sac_detections_close(&none);

@@ -197,7 +197,7 @@ Test(distill_samples, originals_are_the_clips_at_network_size) {
         for (int64_t t = 0; t < FRAMES; t++) {
             sac_assert_ok(sac_preprocessor_frame(p, plane, pixels + t * W * H, width, height, 1),
                           NULL);
-            cr_assert_eq(memcmp(plane, s.clips[i].planes + t * PLANE_W * PLANE_H, sizeof plane), 0,
+            cr_assert_eq(memcmp(plane, s.clips[i].pixels + t * PLANE_W * PLANE_H, sizeof plane), 0,
                          "frame %d", (int)t);
         }
         sac_maps maps = {0};
@@ -212,6 +212,43 @@ Test(distill_samples, originals_are_the_clips_at_network_size) {
     sac_map_store_close(&store);
     sac_preprocessor_close(&p);
     sac_samples_close(&s);
+    sac_dataset_close(&dataset);
+}
+
+// A gray set in colour is R = G = B, altered as it is in gray and scored alike by teachers, which see
+// gray; a student that teaches and sees colour changes how clips are read, not what a gray student
+// gets.
+Test(distill_samples, colour_of_a_gray_set) {
+    sac_dataset *dataset = set_make("set", 2, FRAMES);
+    sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1, false}};
+    sac_samples_options o = options_make(1);
+    sac_samples gray = load(dataset, teachers, 1, &o);
+    sac_model *model = NULL;
+    sac_error error = {0};
+    o.preprocess.channels = 3;
+    sac_assert_ok(sac_model_create(&model, "tiny-s", &o.preprocess, &error), &error);
+    const char *path = sac_test_path("colour.safetensors");
+    sac_assert_ok(sac_model_save(model, path, &error), &error);
+    sac_model_close(&model);
+    teachers[1] = (sac_distill_teacher){"b", path, 1, true};
+    for (int k = 0; k < 4; k++) { // in colour or gray, with the student that teaches or without
+        o.preprocess.channels = k % 2 == 0 ? 3 : 1;
+        o.cache = sac_test_path(k % 2 == 0 ? "cache3" : "cache1");
+        sac_samples s = load(dataset, teachers, 1 + k / 2, &o);
+        cr_assert_eq(s.count, gray.count);
+        cr_assert_eq(s.altered_objects, gray.altered_objects);
+        for (int64_t c = 0; c < s.count; c++) {
+            const int64_t channels = o.preprocess.channels;
+            for (int64_t i = 0; i < FRAMES * PLANE_W * PLANE_H * channels; i++)
+                cr_assert_eq(s.clips[c].pixels[i], gray.clips[c].pixels[i / channels]);
+            const sac_maps *a = &s.clips[c].maps[0], *b = &gray.clips[c].maps[0];
+            cr_assert_eq(memcmp(a->map16, b->map16, FRAMES * 256 * sizeof(float)), 0);
+            cr_assert_eq(memcmp(a->map1, b->map1, FRAMES * sizeof(float)), 0);
+        }
+        cr_assert_eq(sac_samples_digest(&s) == sac_samples_digest(&gray), k == 1);
+        sac_samples_close(&s);
+    }
+    sac_samples_close(&gray);
     sac_dataset_close(&dataset);
 }
 
@@ -271,7 +308,7 @@ Test(distill_samples, of_few_clips_the_ends_are_held_back) {
 
 static int64_t plane_differences(const sac_sample_clip *a, const sac_sample_clip *b) {
     int64_t count = 0;
-    for (int64_t i = 0; i < FRAMES * PLANE_W * PLANE_H; i++) count += a->planes[i] != b->planes[i];
+    for (int64_t i = 0; i < FRAMES * PLANE_W * PLANE_H; i++) count += a->pixels[i] != b->pixels[i];
     return count;
 }
 

@@ -314,7 +314,7 @@ Test(distill_trainer, shifting_moves_frames_and_repeats_the_border) {
             for (int64_t c = 0; c < samples.count; c++) {
                 sac_sample_clip *clip = &samples.clips[c];
                 for (int64_t t = 0; t < clip->frames; t++) {
-                    memset(clip->planes + t * TOY_WIDTH * TOY_HEIGHT, (int)(50 + 13 * t % 90),
+                    memset(clip->pixels + t * TOY_WIDTH * TOY_HEIGHT, (int)(50 + 13 * t % 90),
                            (size_t)TOY_WIDTH * TOY_HEIGHT);
                 }
             }
@@ -337,7 +337,7 @@ static void samples_mirror(sac_samples *s) {
     for (int64_t c = 0; c < s->count; c++) {
         sac_sample_clip *clip = &s->clips[c];
         for (int64_t row = 0; row < clip->frames * TOY_HEIGHT; row++) {
-            uint8_t *pixels = clip->planes + row * TOY_WIDTH;
+            uint8_t *pixels = clip->pixels + row * TOY_WIDTH;
             for (int x = 0; x < TOY_WIDTH / 2; x++) {
                 const uint8_t kept = pixels[x];
                 pixels[x] = pixels[TOY_WIDTH - 1 - x];

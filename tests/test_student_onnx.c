@@ -13,7 +13,7 @@
 #include "student/arch.h"
 #include "student/onnx_file.h"
 
-static sac_model *model_of(const char *arch) {
+static sac_model *model_of(const char *arch, int channels) {
     sac_model *model = NULL;
     sac_error error = {0};
     sac_rng rng;
@@ -21,6 +21,7 @@ static sac_model *model_of(const char *arch) {
     sac_assert_ok(sac_arch_preprocess(&p, arch, &error), &error);
     p.width = 96;
     p.height = 64;
+    p.channels = channels;
     sac_assert_ok(sac_model_create(&model, arch, &p, &error), &error);
     sac_rng_seed(&rng, 4, 0);
     sac_arch_init(model, &rng);
@@ -36,7 +37,7 @@ static void compare(const sac_model *model, const sac_model_onnx_options *option
     sac_infer *plans[2] = {NULL, NULL};
     sac_plan_options plan = {.batch = 1, .backend = SAC_BACKEND_REF, .quant = options->quant};
     const sac_preprocess *p = &model->preprocess;
-    const int64_t count = (int64_t)3 * p->width * p->height;
+    const int64_t count = 3 * sac_preprocess_bytes(p);
     sac_assert_ok(sac_model_write_onnx(model, path, options, &error), &error);
     sac_assert_ok(sac_onnx_read(&net, &params, path, NULL, &error), &error);
     sac_assert_ok(sac_infer_create(&plans[0], model->net, model->params, &plan, &error), &error);
@@ -69,8 +70,8 @@ static void compare(const sac_model *model, const sac_model_onnx_options *option
 
 Test(student_onnx, maps_are_those_of_the_model) {
     static const char *const archs[] = {"tiny-s", "tiny-m", "paper"};
-    for (int a = 0; a < 3; a++) {
-        sac_model *model = model_of(archs[a]);
+    for (int a = 0; a < 6; a++) {
+        sac_model *model = model_of(archs[a / 2], a % 2 == 0 ? 1 : 3);
         for (int u8 = 0; u8 < 2; u8++) {
             const sac_model_onnx_options options = {.batch = u8, .input_u8 = u8 == 1};
             compare(model, &options, 1e-5);
@@ -80,7 +81,7 @@ Test(student_onnx, maps_are_those_of_the_model) {
 }
 
 Test(student_onnx, int8_rounds_as_our_plan_does) {
-    sac_model *model = model_of("tiny-s");
+    sac_model *model = model_of("tiny-s", 3);
     sac_error error = {0};
     sac_quant *quant = NULL;
     sac_assert_ok(sac_quant_create(&quant), &error);
@@ -106,7 +107,7 @@ static bool holds(const uint8_t *data, size_t size, const char *text) {
 }
 
 Test(student_onnx, the_file_says_what_it_is) {
-    sac_model *model = model_of("tiny-s");
+    sac_model *model = model_of("tiny-s", 1), *colour = model_of("tiny-s", 3);
     sac_error error = {0};
     uint8_t *data = NULL;
     size_t size = 0;
@@ -120,6 +121,11 @@ Test(student_onnx, the_file_says_what_it_is) {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         cr_assert(holds(data, size, texts[i]), "'%s' is not in the file", texts[i]);
     sac_free(data);
+    sac_assert_ok(sac_model_to_onnx(&data, &size, colour, &options, &error), &error);
+    cr_assert(holds(data, size, "[N][9][64][96]") && holds(data, size, "red, green and blue") &&
+              holds(data, size, "\"colour\":\"rgb\""));
+    sac_free(data);
+    sac_model_close(&colour);
     // A weight that is not finite, a place where no file can be, too little memory.
     sac_params_at(model->params, 0)->data[0] = NAN;
     sac_assert_error(sac_model_to_onnx(&data, &size, model, &options, &error), SAC_ERROR_NUMERIC,

@@ -17,6 +17,9 @@ typedef struct scored {
     double time_s;
 } scored;
 
+// Frames of a student in colour are as large as three gray ones.
+enum { MOST = 3 * W * H };
+
 static void draw(uint8_t *pixels, int stream, int t) {
     for (int y = 0; y < H; y++) {
         for (int x = 0; x < W; x++) {
@@ -27,20 +30,43 @@ static void draw(uint8_t *pixels, int stream, int t) {
     }
 }
 
-enum { SPLIT, WHOLE, SPLIT_INT8, WHOLE_INT8, KINDS };
+enum {
+    SPLIT,
+    WHOLE,
+    SPLIT_INT8,
+    WHOLE_INT8,
+    SPLIT_COLOUR,
+    WHOLE_COLOUR,
+    SPLIT_COLOUR_INT8,
+    WHOLE_COLOUR_INT8,
+    KINDS
+};
 
 static bool is_split(int kind) {
-    return kind == SPLIT || kind == SPLIT_INT8;
+    return kind % 2 == 0;
 }
 
 static bool is_int8(int kind) {
-    return kind == SPLIT_INT8 || kind == WHOLE_INT8;
+    return kind / 2 % 2 == 1;
+}
+
+static int channels_of(int kind) {
+    return kind < SPLIT_COLOUR ? 1 : 3;
+}
+
+// A frame as that student sees it: the colours move apart.
+static void draw_for(int kind, uint8_t *frame, int stream, int t) {
+    static _Thread_local uint8_t planes[3][W * H];
+    const int channels = channels_of(kind);
+    for (int c = 0; c < channels; c++) draw(planes[c], stream + 2 * c, t + c);
+    for (int i = 0; i < W * H * channels; i++) frame[i] = planes[i % channels][i / channels];
 }
 
 // The stems of the networks that are not cut have parameters of their own. One has the pixels of an
 // old model.
 static sac_model *model_of(int kind) {
-    sac_model *model = make_stem_model(W, H, is_split(kind) ? STEM_SOUND : STEM_OWN_PARAMETERS, 5);
+    sac_model *model = make_stem_model(W, H, channels_of(kind),
+                                       is_split(kind) ? STEM_SOUND : STEM_OWN_PARAMETERS, 5);
     if (kind == WHOLE) {
         model->preprocess.mean = 127;
         model->preprocess.scale = 128;
@@ -64,14 +90,14 @@ static void keep(scored *out, const sac_result *r, int64_t expected) {
 }
 
 // Scores a clip; returns the status of the first call that fails.
-static sac_status score(sac_student *s, int stream, int frames, scored *out, bool wait) {
-    static _Thread_local uint8_t pixels[W * H];
+static sac_status score(sac_student *s, int kind, int stream, int frames, scored *out, bool wait) {
+    static _Thread_local uint8_t pixels[MOST];
     sac_status status = SAC_OK;
     sac_result result;
     int64_t got = 0;
     for (int t = 0; t <= frames && status >= 0; t++) {
         if (t < frames) {
-            draw(pixels, stream, t);
+            draw_for(kind, pixels, stream, t);
             status = sac_student_push_plane(s, pixels, 0.04 * t, NULL);
         } else {
             status = sac_student_finish(s, NULL);
@@ -100,7 +126,8 @@ static void score_alone(int kind, int stream, int frames, scored *out) {
     cr_assert(info.macs_per_frame > 0 && (is_split(kind) ? info.macs_per_frame < info.macs
                                                          : info.macs_per_frame == info.macs));
     cr_assert(info.plan_bytes > 0 && strlen(info.isa) > 2 && strstr(info.backend, "oneDNN"));
-    (void)score(s, stream, frames, out, false);
+    cr_assert_eq(info.channels, channels_of(kind));
+    (void)score(s, kind, stream, frames, out, false);
     sac_student_close(&s);
 }
 
@@ -130,20 +157,22 @@ static scored expected[MAX_FRAMES], actual[MAX_FRAMES];
 
 // The whole network from prepared f32 inputs, frame by frame, as a yardstick.
 static void score_prepared(int kind, const sac_student_options *options, int frames, scored *out) {
-    static uint8_t pixels[W * H];
-    static float planes[3][W * H], input[W * H * 3];
+    static uint8_t pixels[MOST];
+    static float seen[3][MOST], input[MOST * 3];
+    const int channels = channels_of(kind);
     sac_student *s = NULL;
     sac_error error = {0};
     sac_model *model = model_of(kind);
     sac_assert_ok(sac_student_create(&s, &model, options, &error), &error);
     for (int t = 0; t < frames; t++) {
         sac_result result;
-        for (int c = 0; c < 3; c++) {
-            int at = t + 3 * (c - 1);
+        for (int f = 0; f < 3; f++) {
+            int at = t + 3 * (f - 1);
             at = at < 0 ? 0 : at > frames - 1 ? frames - 1 : at;
-            draw(pixels, 1, at);
-            sac_assert_ok(sac_student_prepare(s, planes[c], pixels, W, H, 1, &error), &error);
-            for (int i = 0; i < W * H; i++) input[3 * i + c] = planes[c][i];
+            draw_for(kind, pixels, 1, at);
+            sac_assert_ok(sac_student_prepare(s, seen[f], pixels, W, H, channels, &error), &error);
+            for (int i = 0; i < W * H * channels; i++)
+                input[(i / channels * 3 + f) * channels + i % channels] = seen[f][i];
         }
         sac_assert_ok(sac_student_score_prepared(s, input, &result, &error), &error);
         keep(&out[t], &result, 0);
@@ -228,7 +257,7 @@ Test(student_pool, streams_are_bit_identical_to_one_thread) {
             for (int i = 0; i < 5; i++) {
                 score_alone(kind, i, lengths[i], expected);
                 memset(actual, 0, sizeof actual);
-                (void)score(s, i, lengths[i], actual, i % 2 == 1);
+                (void)score(s, kind, i, lengths[i], actual, i % 2 == 1);
                 cr_assert_eq(memcmp(actual, expected, (size_t)lengths[i] * sizeof *actual), 0,
                              "kind %d, %d workers, %d frames", kind, workers, lengths[i]);
                 sac_student_reset(s);
@@ -248,7 +277,7 @@ typedef struct camera {
 
 static void *run_camera(void *user) {
     camera *c = user;
-    (void)score(c->student, c->stream, MAX_FRAMES, c->out, true);
+    (void)score(c->student, SPLIT, c->stream, MAX_FRAMES, c->out, true);
     return NULL;
 }
 
@@ -285,12 +314,12 @@ Test(student_pool, streams_may_be_reset_and_closed_at_any_time) {
         }
         if (round % 2 == 0) {
             sac_student_reset(s);
-            (void)score(s, 2, 20, actual, false);
+            (void)score(s, SPLIT, 2, 20, actual, false);
             cr_assert_eq(memcmp(actual, expected, 20 * sizeof *actual), 0, "round %d", round);
         }
         sac_student_close(&s);
     }
-    (void)score(other, 2, 20, actual, false);
+    (void)score(other, SPLIT, 2, 20, actual, false);
     cr_assert_eq(memcmp(actual, expected, 20 * sizeof *actual), 0);
     sac_student_close(&other);
     sac_student_pool_close(&pool);
@@ -387,25 +416,26 @@ Test(student_pool, a_score_that_is_not_finite_names_the_frame) {
 // ---- gate ---------------------------------------------------------------------------------------
 
 // A still scene with sensor noise of a few gray levels, in which a small thing moves from frame
-// `from` until frame `to`.
-static void draw_quiet(uint8_t *pixels, int t, int from, int to) {
+// `from` until frame `to`; in colour a thing that is but redder.
+static void draw_quiet(int kind, uint8_t *pixels, int t, int from, int to) {
+    const int channels = channels_of(kind);
     sac_rng rng;
     sac_rng_seed(&rng, (uint64_t)t, 4);
-    draw(pixels, 0, 0);
-    for (int i = 0; i < W * H; i++)
+    draw_for(kind, pixels, 0, 0);
+    for (int i = 0; i < W * H * channels; i++)
         pixels[i] = (uint8_t)(pixels[i] + (int)sac_rng_below(&rng, 5) - 2);
     if (t < from || t >= to) return;
     for (int y = 15; y < 20; y++) {
-        for (int x = 0; x < 5; x++) pixels[y * W + x + (t - from) * 2] = 220;
+        for (int x = 0; x < 5; x++) pixels[(y * W + x + (t - from) * 2) * channels] = 250;
     }
 }
 
-static int64_t score_quiet(sac_student *s, int from, int to, scored *out) {
-    static uint8_t pixels[W * H];
+static int64_t score_quiet(sac_student *s, int kind, int from, int to, scored *out) {
+    static uint8_t pixels[MOST];
     sac_result result;
     int64_t got = 0;
     for (int t = 0; t <= MAX_FRAMES; t++) {
-        draw_quiet(pixels, t, from, to);
+        draw_quiet(kind, pixels, t, from, to);
         if (t < MAX_FRAMES) {
             sac_assert_ok(sac_student_push_plane(s, pixels, t, NULL), NULL);
         } else {
@@ -421,24 +451,26 @@ static int64_t score_quiet(sac_student *s, int from, int to, scored *out) {
 }
 
 Test(student_pool, the_gate_skips_still_frames_and_nothing_else) {
-    for (int kind = 0; kind < 2; kind++) {
+    static const int kinds[] = {SPLIT, WHOLE, SPLIT_COLOUR};
+    for (int k = 0; k < 3; k++) {
+        const int kind = kinds[k];
         sac_student *s = NULL;
         sac_error error = {0};
         const sac_student_options gated = {.threads = 1, .gate = true}, plain = {.threads = 1};
         sac_model *model = model_of(kind);
         sac_assert_ok(sac_student_create(&s, &model, &gated, &error), &error);
         // All is still: one result is computed.
-        cr_assert_eq(score_quiet(s, 0, 0, actual), MAX_FRAMES - 1);
+        cr_assert_eq(score_quiet(s, kind, 0, 0, actual), MAX_FRAMES - 1);
         for (int t = 1; t < MAX_FRAMES; t++) cr_assert_eq(actual[t].score, actual[0].score);
         sac_student_reset(s);
         cr_assert_eq(sac_student_reused(s), 0);
         // Ten frames move, and are looked at from three before to three after.
-        const int64_t reused = score_quiet(s, 20, 30, actual);
+        const int64_t reused = score_quiet(s, kind, 20, 30, actual);
         cr_assert(reused >= MAX_FRAMES - 20 && reused <= MAX_FRAMES - 16, "%d", (int)reused);
         sac_student_close(&s);
         model = model_of(kind);
         sac_assert_ok(sac_student_create(&s, &model, &plain, &error), &error);
-        cr_assert_eq(score_quiet(s, 20, 30, expected), 0);
+        cr_assert_eq(score_quiet(s, kind, 20, 30, expected), 0);
         double worst = 0, range = 0;
         for (int t = 0; t < MAX_FRAMES; t++) {
             worst = fmax(worst, fabs((double)(actual[t].score - expected[t].score)));
@@ -449,7 +481,7 @@ Test(student_pool, the_gate_skips_still_frames_and_nothing_else) {
         // The same on a pool, bit by bit.
         sac_student_pool *pool = open_pool(kind, 2, false, &gated);
         s = open_stream(pool);
-        cr_assert_eq(score_quiet(s, 20, 30, expected), reused);
+        cr_assert_eq(score_quiet(s, kind, 20, 30, expected), reused);
         cr_assert_eq(memcmp(actual, expected, sizeof actual), 0);
         sac_student_close(&s);
         sac_student_pool_close(&pool);

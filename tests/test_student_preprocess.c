@@ -93,11 +93,69 @@ Test(student_preprocess, stack_interleaves_and_normalises) {
     for (int i = 0; i < 3; i++) fill(planes[i], W * H, (uint64_t)i);
     sac_preprocess_stack(input, (const uint8_t *const[3]){planes[0], planes[1], planes[2]}, &p);
     for (int c = 0; c < 3; c++) {
-        sac_preprocess_plane(plane, planes[c], &p);
+        sac_preprocess_normalise(plane, planes[c], &p);
         for (int i = 0; i < W * H; i++) {
             // A division by 128 is exact, so this must be equality.
             cr_assert_eq(input[3 * i + c], (float)planes[c][i] / 255.0f);
             cr_assert_eq(plane[i], input[3 * i + c]);
+        }
+    }
+}
+
+// Of a colour student every channel is scaled as if it were gray; gray frames and luma planes
+// become R = G = B.
+Test(student_preprocess, colour_is_three_planes) {
+    enum { W = 37, H = 29, OUT_W = 24, OUT_H = 18, LARGE_W = 50, LARGE_H = 40 };
+    static uint8_t rgb[W * H * 3], plane[W * H];
+    static uint8_t out[LARGE_W * LARGE_H * 3], one[LARGE_W * LARGE_H];
+    static const int sizes[2][2] = {{OUT_W, OUT_H}, {LARGE_W, LARGE_H}};
+    fill(rgb, W * H * 3, 9);
+    for (int k = 0; k < 2; k++) {
+        const int count = sizes[k][0] * sizes[k][1];
+        sac_preprocess settings = sac_preprocess_default();
+        sac_preprocessor *colour = NULL, *gray = make(sizes[k][0], sizes[k][1]);
+        settings.width = sizes[k][0];
+        settings.height = sizes[k][1];
+        settings.channels = 3;
+        cr_assert_eq(sac_preprocess_bytes(&settings), 3 * count);
+        cr_assert(sac_preprocessor_create(&colour, &settings) == SAC_OK);
+        for (int c = 0; c < 3; c++) {
+            cr_assert(sac_preprocessor_frame(colour, out, rgb, W, H, 3) == SAC_OK);
+            for (int i = 0; i < W * H; i++) plane[i] = rgb[3 * i + c];
+            cr_assert(sac_preprocessor_frame(gray, one, plane, W, H, 1) == SAC_OK);
+            for (int i = 0; i < count; i++) cr_assert_eq(out[3 * i + c], one[i]);
+            // The scaler follows what comes: gray frames between coloured ones.
+            cr_assert(sac_preprocessor_frame(colour, out, plane, W, H, 1) == SAC_OK);
+            for (int i = 0; i < 3 * count; i++) cr_assert_eq(out[i], one[i / 3]);
+        }
+        for (int full = 0; full < 2; full++) {
+            const sac_luma luma = {
+                .data = plane, .stride = W, .width = W, .height = H, .full_range = full == 1};
+            cr_assert(sac_preprocessor_luma(colour, out, &luma) == SAC_OK);
+            cr_assert(sac_preprocessor_luma(gray, one, &luma) == SAC_OK);
+            for (int i = 0; i < 3 * count; i++) cr_assert_eq(out[i], one[i / 3]);
+        }
+        sac_preprocessor_close(&colour);
+        sac_preprocessor_close(&gray);
+    }
+}
+
+Test(student_preprocess, a_stack_in_colour_is_frame_after_frame) {
+    enum { W = 16, H = 17, N = W * H * 3 };
+    sac_preprocess p = sac_preprocess_default();
+    p.width = W;
+    p.height = H;
+    p.channels = 3;
+    p.mean = 16;
+    static uint8_t frames[3][N];
+    static float input[N * 3], one[N];
+    for (int i = 0; i < 3; i++) fill(frames[i], N, (uint64_t)i);
+    sac_preprocess_stack(input, (const uint8_t *const[3]){frames[0], frames[1], frames[2]}, &p);
+    for (int f = 0; f < 3; f++) {
+        sac_preprocess_normalise(one, frames[f], &p);
+        for (int i = 0; i < N; i++) {
+            cr_assert_eq(one[i], ((float)frames[f][i] - 16.0f) / 255.0f);
+            cr_assert_eq(input[i / 3 * 9 + 3 * f + i % 3], one[i]);
         }
     }
 }
@@ -115,7 +173,7 @@ Test(student_preprocess, bad_frames_and_settings_are_refused) {
     for (int i = 0; i < 7; i++) bad[i] = sac_preprocess_default();
     bad[0].width = 15;
     bad[1].height = 4097;
-    bad[2].channels = 3;
+    bad[2].channels = 2;
     bad[3].offsets[1] = -3;
     bad[4].offsets[2] = 65;
     bad[5].scale = 0.0;
@@ -129,6 +187,30 @@ Test(student_preprocess, bad_frames_and_settings_are_refused) {
         cr_assert(sac_preprocessor_create(&p, &bad[i]) == SAC_ERROR_ARGUMENT);
         cr_assert_null(p);
     }
+}
+
+Test(student_preprocess, json_says_what_colours_are) {
+    sac_preprocess p = sac_preprocess_default(), q;
+    sac_error error = {0};
+    p.channels = 3;
+    json_t *json = sac_preprocess_to_json(&p);
+    sac_assert_ok(sac_preprocess_from_json(&q, json, "x", &error), &error);
+    cr_assert_eq(q.channels, 3);
+    cr_assert_str_eq(json_string_value(json_object_get(json, "colour")), "rgb");
+    cr_assert_null(json_object_get(json, "luma"));
+    json_object_set_new(json, "colour", json_string("bgr"));
+    sac_assert_error(sac_preprocess_from_json(&q, json, "x", &error), SAC_ERROR_FORMAT, &error,
+                     "colour", "'rgb' was expected", NULL);
+    json_object_del(json, "colour");
+    error = (sac_error){0};
+    sac_assert_error(sac_preprocess_from_json(&q, json, "x", &error), SAC_ERROR_FORMAT, &error,
+                     "colour", NULL);
+    json_object_set_new(json, "luma", json_string("bt601"));
+    json_object_set_new(json, "channels", json_integer(2));
+    error = (sac_error){0};
+    sac_assert_error(sac_preprocess_from_json(&q, json, "x", &error), SAC_ERROR_FORMAT, &error,
+                     "2 channels", NULL);
+    json_decref(json);
 }
 
 Test(student_preprocess, json_round_trip_and_refusals) {

@@ -19,7 +19,7 @@ static sac_infer *plan_on_reference(const sac_net *net, const sac_params *params
 }
 
 static void assert_parts_equal_whole(const sac_model *model) {
-    const int64_t plane = (int64_t)model->preprocess.width * model->preprocess.height;
+    const int64_t frame = sac_preprocess_bytes(&model->preprocess);
     sac_split *split = NULL;
     sac_error error = {0};
     char reason[128];
@@ -36,10 +36,10 @@ static void assert_parts_equal_whole(const sac_model *model) {
     sac_rng rng;
     sac_rng_seed(&rng, 3, 0);
     float *input = sac_infer_input(whole, "frames"), *features = sac_infer_input(body, "features");
-    for (int64_t i = 0; i < 3 * plane; i++) input[i] = (float)sac_rng_uniform(&rng);
+    for (int64_t i = 0; i < 3 * frame; i++) input[i] = (float)sac_rng_uniform(&rng);
     const int64_t size = split->shape.dims[1] * split->shape.dims[2] * split->shape.dims[3];
     for (int f = 0; f < 3; f++) {
-        memcpy(sac_infer_input(stem, "frame"), input + f * plane, (size_t)plane * sizeof *input);
+        memcpy(sac_infer_input(stem, "frame"), input + f * frame, (size_t)frame * sizeof *input);
         sac_assert_ok(sac_infer_run(stem, &error), &error);
         memcpy(features + f * size, sac_infer_output(stem, split->features[0]),
                (size_t)size * sizeof *features);
@@ -70,8 +70,9 @@ static void assert_parts_equal_whole(const sac_model *model) {
 
 Test(student_split, parts_give_bit_by_bit_what_the_whole_gives) {
     static const int sizes[][2] = {{16, 16}, {24, 20}, {33, 17}};
-    for (int i = 0; i < 3; i++) {
-        sac_model *model = make_stem_model(sizes[i][0], sizes[i][1], STEM_SOUND, 7);
+    for (int i = 0; i < 6; i++) {
+        sac_model *model =
+            make_stem_model(sizes[i / 2][0], sizes[i / 2][1], i % 2 == 0 ? 1 : 3, STEM_SOUND, 7);
         assert_parts_equal_whole(model);
         sac_model_close(&model);
     }
@@ -92,7 +93,7 @@ static void copy_stem_parameters(sac_model *model) {
 }
 
 Test(student_split, stems_with_equal_parameters_of_their_own_are_one_stem) {
-    sac_model *model = make_stem_model(16, 16, STEM_OWN_PARAMETERS, 7);
+    sac_model *model = make_stem_model(16, 16, 1, STEM_OWN_PARAMETERS, 7);
     sac_split *split = NULL;
     sac_error error = {0};
     char reason[128];
@@ -125,7 +126,7 @@ Test(student_split, networks_built_otherwise_stay_whole) {
     sac_error error = {0};
     char reason[128];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        sac_model *model = make_stem_model(16, 16, cases[i].flaw, 7);
+        sac_model *model = make_stem_model(16, 16, 1, cases[i].flaw, 7);
         sac_assert_ok(sac_split_create(&split, model->net, model->params, NULL, reason, &error),
                       &error);
         cr_assert_null(split, "case %zu", i);
@@ -143,8 +144,33 @@ Test(student_split, networks_built_otherwise_stay_whole) {
     sac_model_close(&preset);
 }
 
+// A frame is a third of the channels: nothing less, nothing more, nothing in between.
+Test(student_split, slices_that_are_no_frames_leave_the_network_whole) {
+    static const struct {
+        int channels, begin, length, step;
+    } cases[] = {{9, 0, 1, 1}, {9, 1, 3, 1}, {9, 0, 9, 1}, {9, 0, 3, 2}, {8, 0, 3, 1}, {2, 0, 1, 1}};
+    sac_split *split = NULL;
+    sac_error error = {0};
+    char reason[128];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sac_net *net = NULL;
+        sac_params *params = NULL;
+        sac_assert_ok(sac_net_create(&net), NULL);
+        int x = sac_net_input(net, "frames", 3, (const int64_t[]){cases[i].channels, 16, 16});
+        x = sac_net_slice(net, "cut", x, 1, cases[i].begin, cases[i].length, cases[i].step);
+        sac_net_output(net, sac_net_conv2d(net, "conv", x, 4, 3, 1, 1, 1, true));
+        sac_assert_ok(sac_params_create(&params, net, &error), &error);
+        sac_assert_ok(sac_split_create(&split, net, params, NULL, reason, &error), &error);
+        cr_assert_null(split);
+        cr_assert(strstr(reason, i < 4 ? "all frames" : "3 frames") != NULL, "case %zu: %s", i,
+                  reason);
+        sac_params_close(&params);
+        sac_net_close(&net);
+    }
+}
+
 Test(student_split, lack_of_memory_and_foreign_parameters) {
-    sac_model *model = make_stem_model(16, 16, STEM_SOUND, 7), *other = make_model(16, 16, 1);
+    sac_model *model = make_stem_model(16, 16, 1, STEM_SOUND, 7), *other = make_model(16, 16, 1);
     sac_split *split = NULL;
     sac_error error = {0};
     sac_assert_error(sac_split_create(&split, model->net, other->params, NULL, NULL, &error),

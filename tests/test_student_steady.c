@@ -94,7 +94,7 @@ static void frame(uint8_t *pixels, int64_t size, int64_t t) {
 enum { KINDS = 4 };
 
 static sac_model *model_of(int kind) {
-    sac_model *model = make_stem_model(W, H, kind % 2 == 1 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
+    sac_model *model = make_stem_model(W, H, 1, kind % 2 == 1 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
     if (kind >= 2) quantise_model(model);
     return model;
 }
@@ -207,7 +207,7 @@ Test(student_steady, sixty_four_streams_share_one_set_of_weights) {
     static sac_student *streams[STREAMS];
     static uint8_t pixels[160 * 96];
     sac_error error = {0};
-    sac_model *model = make_stem_model(160, 96, STEM_SOUND, 5);
+    sac_model *model = make_stem_model(160, 96, 1, STEM_SOUND, 5);
     const sac_student_pool_options two = {.workers = 2};
     sac_student_pool *pool = NULL;
     const int64_t before = bytes_alive;

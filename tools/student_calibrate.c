@@ -13,6 +13,7 @@
 #include "saccade/version.h"
 #include "saccade/video.h"
 #include "student/calibration.h"
+#include "student/feed.h"
 #include "student/model.h"
 #include "video/dataset.h"
 
@@ -112,13 +113,11 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     sac_progress *progress = NULL;
     sac_video_info info;
     sac_video_options wanted = sac_video_default_options();
-    sac_luma_frame frame;
     sac_result result;
     int64_t read = 0;
     bool ended = false;
     // As student-run reads: scores must come from the same bytes.
-    wanted.channels = 1;
-    wanted.luma = true;
+    sac_feed_options(&wanted, student);
     wanted.frame_rate = s->frame_rate;
     SAC_TRY(sac_video_open(&video, source, &wanted, error));
     sac_video_get_info(video, &info);
@@ -130,13 +129,12 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
         if (s->max_frames > 0 && read == s->max_frames)
             status = SAC_EOF;
         else
-            SAC_TRY(sac_video_read_luma(video, &frame, error));
+            SAC_TRY(sac_feed_frame(student, video, error));
         ended = status == SAC_EOF;
         if (ended) {
             SAC_TRY(sac_student_finish(student, error));
         } else {
             read++;
-            SAC_TRY(sac_student_push_luma(student, &frame.luma, frame.time_s, error));
         }
         for (;;) {
             SAC_TRY(sac_student_pull(student, &result, error));

@@ -160,12 +160,12 @@ typedef struct verifications {
 // the difference of one step.
 static const double verify_limits[2] = {1e-4, 0.02};
 
-// Features of three planes and the maps of the body: what a stream does for one frame.
+// Features of three frames and the maps of the body: what a stream does for one frame.
 static sac_status run_engine(sac_engine *engine, sac_maps *maps, uint8_t *const features[3],
-                             uint8_t *const planes[3], sac_error *error) {
+                             uint8_t *const frames[3], sac_error *error) {
     sac_status status = SAC_OK;
     const void *seen[3] = {features[0], features[1], features[2]};
-    for (int i = 0; i < 3; i++) SAC_TRY(sac_engine_stem(engine, features[i], planes[i], error));
+    for (int i = 0; i < 3; i++) SAC_TRY(sac_engine_stem(engine, features[i], frames[i], error));
     SAC_TRY(sac_engine_body(engine, maps, seen, error));
 fail:
     return status;
@@ -194,7 +194,7 @@ static sac_status verify_one(verification *v, sac_maps kept[VERIFY_FRAMES], cons
     sac_status status = SAC_OK;
     sac_engine *engines[2] = {NULL, NULL};
     uint8_t *planes[3] = {NULL, NULL, NULL}, *features[3] = {NULL, NULL, NULL};
-    const int64_t size = (int64_t)model->preprocess.width * model->preprocess.height;
+    const int64_t size = sac_preprocess_bytes(&model->preprocess);
     sac_rng rng;
     sac_rng_seed(&rng, (uint64_t)s->tool.seed, 0);
     for (int i = 0; i < 2; i++) {
@@ -403,7 +403,7 @@ static sac_status print_json(const sac_model *model, const char *path, const sum
     json_t *json = NULL;
     if (clean != NULL) {
         json = json_pack("{s:s, s:s, s:i, s:o, s:O, s:I, s:I, s:I, s:o}", "file", clean, "arch",
-                         model->arch, "format_version", SAC_MODEL_FORMAT, "preprocess",
+                         model->arch, "format_version", sac_model_format(model), "preprocess",
                          sac_preprocess_to_json(&model->preprocess), "provenance",
                          model->provenance, "parameters", (json_int_t)sum->parameters,
                          "running_statistics", (json_int_t)sum->statistics, "macs",

@@ -317,7 +317,7 @@ typedef struct job {
     sac_progress *progress; // one job: of the source
     outcome *o;
     const char *source;
-    bool luma; // planes are read where they lie
+    bool luma; // planes are read where they lie, for a gray student
     bool live; // frames come when they come: each is scored before the next is waited for
 } job;
 
@@ -516,9 +516,8 @@ static sac_status open_video(job *j, sac_error *error) {
     const run *r = j->run;
     const settings *s = r->settings;
     sac_video_options video = sac_video_default_options();
-    // Always gray: an overlay must not change the scores, and heat colours stand out better on
-    // gray.
-    video.channels = 1;
+    // As the student sees it, whatever is drawn: an overlay must not change the scores.
+    video.channels = r->info.channels;
     video.width = r->width;
     video.height = r->height;
     // Planes are borrowed from the decoder unless they have to be scaled to --size first.
@@ -538,7 +537,7 @@ static sac_status run_source(job *j, int64_t index, sac_error *error) {
     outcome *o = j->o;
     waiting kept = {0};
     double start = sac_time_s();
-    j->luma = r->width == 0;
+    j->luma = r->width == 0 && r->info.channels == 1;
     j->live = is_live(r->settings, j->source);
     watcher_set(&r->watcher, j->index, (watched){.active = true, .may_exit = true});
     SAC_TRY(open_video(j, error));

@@ -46,7 +46,7 @@ SAC_API const char *sac_precision_name(sac_precision precision); // "auto", "f32
 typedef struct sac_student_info {
     const char *arch;         // "tiny-m"
     int width, height;        // network input, px
-    int channels;             // of a frame: 1 gray
+    int channels;             // of a frame: 1 gray, 3 RGB
     int offsets[3];           // frames looked at, relative to t: -3 0 3
     int lookahead;            // frames that must follow before t can be scored
     int64_t parameters, macs; // trained parameters; multiply-accumulates of the whole network
@@ -88,7 +88,8 @@ SAC_API void sac_student_get_info(const sac_student *student, sac_student_info *
 // Feeds the next frame.
 //   pixels   u8 [height][width][channels], copied; sides 1..16384 (other sizes than the frame
 //            before are welcome: every frame is scaled to the network's size)
-//   channels 1 gray, 3 RGB (turned into BT.601 luma)
+//   channels 1 gray, 3 RGB; a gray student sees the BT.601 luma of RGB, a colour student gray as
+//            R = G = B
 //   time_s   presentation time, finite; handed back with the result
 // Frames before the first and after the last are replaced by the border frame, so clips of one
 // frame work. Pull until SAC_AGAIN after each push; at most SAC_STUDENT_WAITING results may wait.
@@ -100,12 +101,13 @@ SAC_API SAC_NODISCARD sac_status sac_student_push(sac_student *student, const ui
 // No more frames: the remaining ones become available to pull. Calling it again changes nothing.
 SAC_API SAC_NODISCARD sac_status sac_student_finish(sac_student *student, sac_error *error);
 // The same from a luma plane where it lies, such as sac_video_read_luma hands out: scaled and, of
-// limited range, stretched in one pass. The plane is free again on return.
+// limited range, stretched in one pass; a colour student sees R = G = B. The plane is free again on
+// return.
 // SAC_ERROR_ARGUMENT: also rows that overlap.
 SAC_API SAC_NODISCARD sac_status sac_student_push_luma(sac_student *student, const sac_luma *luma,
                                                        double time_s, sac_error *error);
-// The next frame as a network plane, u8 [height][width] of the network: what the preprocessing
-// gives, in streaming order. For benchmarks of the student alone.
+// The next frame as the network sees it, u8 [height][width][channels] of the network: what the
+// preprocessing gives, in streaming order. For benchmarks of the student alone.
 // SAC_ERROR_ARGUMENT as sac_student_push.
 SAC_API SAC_NODISCARD sac_status sac_student_push_plane(sac_student *student, const uint8_t *plane,
                                                         double time_s, sac_error *error);
@@ -124,7 +126,7 @@ SAC_API SAC_NODISCARD sac_status sac_student_pull(sac_student *student, sac_resu
 SAC_API void sac_student_reset(sac_student *student);
 // Results that the gate took over from the frame before since the stream began.
 SAC_API int64_t sac_student_reused(sac_student *student);
-// Scores one prepared input f32 [height][width][3] (channels-last: three planes of
+// Scores one prepared input f32 [height][width][3][channels] (channels-last: three frames of
 // sac_student_prepare interleaved): the whole network alone, for like-for-like comparison with
 // runtimes that know nothing of streams. Does not touch the stream; frame and time of the result
 // are 0 and score_smoothed is the raw score. The first call may plan the whole network. Errors as
@@ -132,7 +134,7 @@ SAC_API int64_t sac_student_reused(sac_student *student);
 SAC_API SAC_NODISCARD sac_status sac_student_score_prepared(sac_student *student,
                                                             const float *input, sac_result *result,
                                                             sac_error *error);
-// One u8 frame to its network plane, f32 [height][width] of the network: gray, scaled,
+// One u8 frame as the network sees it, f32 [height][width][channels] of the network: scaled,
 // (x - mean) / scale.
 // SAC_ERROR_ARGUMENT and SAC_ERROR_MEMORY as sac_student_push.
 SAC_API SAC_NODISCARD sac_status sac_student_prepare(sac_student *student, float *plane,
