@@ -111,8 +111,8 @@ static sac_status open_streams(cluster *site, int count, sac_error *error) {
         sac_student_info info;
         sac_student_get_info(s->student, &info);
         if (!site->options->decoding && site->raw.count == 0)
-            SAC_TRY(sac_raw_frames_load(&site->raw, &site->options->source, info.channels, 256,
-                                        error));
+            SAC_TRY(
+                sac_raw_frames_load(&site->raw, &site->options->source, info.channels, 256, error));
         SAC_TRY(stream_rewind(s, site, error));
         // First frames, in which buffers are made, are not timed.
         for (int i = 0; i <= info.lookahead; i++) SAC_TRY(stream_step(s, site, error));

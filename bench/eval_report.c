@@ -174,7 +174,7 @@ static void print_all(FILE *out, const sac_eval_report *report) {
     if (regions)
         fprintf(out,
                 " RBDC and TBDC: %lld region%s in %lld track%s from %s, never smoothed in time; of "
-                "objects, or\nof the connected cells of a 16x16 map at every threshold.",
+                "objects, or\nof the connected cells of a map at every threshold.",
                 (long long)report->truth->regions, report->truth->regions == 1 ? "" : "s",
                 (long long)report->truth->tracks, report->truth->tracks == 1 ? "" : "s",
                 report->truth->origin);

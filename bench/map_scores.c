@@ -11,7 +11,7 @@
 #include "core/memory.h"
 #include "eval/map_regions.h"
 #include "saccade/student.h"
-#include "student/model.h"
+#include "student/heads.h"
 #include "teachers/clip_truth.h"
 
 enum { FINE = SAC_MAP_FINE * SAC_MAP_FINE, COARSE = SAC_MAP_COARSE * SAC_MAP_COARSE };
@@ -81,10 +81,11 @@ static double fact(const sac_map_store *store, const char *key) {
 // ---- sets --------------------------------------------------------------------------------------
 
 static void take_frames(float *scores, const sac_maps *maps, bool pooled) {
-    for (int64_t t = 0; t < maps->frames; t++)
-        scores[t] =
-            pooled ? sac_frame_score(maps->map16 + t * FINE, maps->map4 + t * COARSE, maps->map1[t])
-                   : maps->map1[t];
+    for (int64_t t = 0; t < maps->frames; t++) {
+        const float *const all[SAC_HEADS] = {maps->map16 + t * FINE, maps->map4 + t * COARSE,
+                                             maps->map1 + t};
+        scores[t] = pooled ? sac_heads_score(all) : maps->map1[t];
+    }
 }
 
 static sac_status take_map_regions(sac_detected *regions, const float *map16, const sac_clip *clip,

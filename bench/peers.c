@@ -19,6 +19,7 @@
 #include "core/number.h"
 #include "core/time.h"
 #include "nn/infer.h"
+#include "student/heads.h"
 #include "student/model.h"
 #include "student/onnx_file.h"
 #include "student/runtime.h"
@@ -118,6 +119,11 @@ static sac_status load_frames(bench *b, sac_error *error) {
     if (p->channels != 1)
         return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
                              "%s: peers are given gray planes; students that see colour are not "
+                             "compared",
+                             b->options->model);
+    if (sac_heads_of(b->model->net) != SAC_HEADS_ALL)
+        return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
+                             "%s: peers answer with three maps; students with fewer are not "
                              "compared",
                              b->options->model);
     SAC_TRY(sac_raw_frames_load(&raw, &source, 1, needed > FRAMES ? needed : FRAMES, error));

@@ -121,7 +121,12 @@ static const char *last_component(const char *path) {
 }
 
 const char *sac_region_kind_name(sac_region_kind kind) {
-    return kind == SAC_REGIONS_OBJECTS ? "objects" : kind == SAC_REGIONS_MAP ? "16x16 map" : "-";
+    static const char *const names[] = {[SAC_REGIONS_NONE] = "-",
+                                        [SAC_REGIONS_OBJECTS] = "objects",
+                                        [SAC_REGIONS_MAP] = "16x16 map",
+                                        [SAC_REGIONS_COARSE] = "4x4 map",
+                                        [SAC_REGIONS_FRAME] = "1x1 map"};
+    return names[kind];
 }
 
 sac_status sac_score_set_create(sac_score_set *set, char *name, const sac_clip_selection *selection,
@@ -332,8 +337,6 @@ fail:
 
 // ---- a model run here --------------------------------------------------------------------------
 
-enum { CELLS = SAC_MAP_FINE * SAC_MAP_FINE };
-
 static int report(const sac_score_progress *progress, int64_t done, int64_t total) {
     if (progress == NULL || progress->report == NULL) return 0;
     return progress->report(progress->user, done, total);
@@ -353,7 +356,10 @@ static sac_status pull_scores(float *scores, float *maps, int64_t *pulled, sac_s
                                  clip->name, (long long)result.frame, (long long)*pulled);
         if (*pulled < clip->frames) {
             scores[*pulled] = result.score;
-            if (maps != NULL) memcpy(maps + *pulled * CELLS, result.map16, CELLS * sizeof *maps);
+            int side = 0;
+            const float *map = sac_result_finest(&result, &side);
+            const int64_t cells = side * side;
+            if (maps != NULL) memcpy(maps + *pulled * cells, map, (size_t)cells * sizeof *maps);
         }
         ++*pulled;
     }
@@ -370,10 +376,13 @@ static sac_status run_clip(float *scores, sac_detected *regions, sac_student *st
     sac_video_info source;
     int64_t pulled = 0, pushed = 0;
     float *maps = NULL;
+    sac_student_info info;
     sac_video_options options = *decode;
+    sac_student_get_info(student, &info);
+    const int side = info.has_map16 ? SAC_MAP_FINE : info.has_map4 ? SAC_MAP_COARSE : 1;
     sac_student_reset(student);
     sac_feed_options(&options, student);
-    if (regions != NULL) SAC_TRY_ALLOC(maps = sac_calloc(clip->frames, CELLS * sizeof *maps));
+    if (regions != NULL) SAC_TRY_ALLOC(maps = sac_calloc(clip->frames * side * side, sizeof *maps));
     SAC_TRY(sac_video_open(&video, clip->source, &options, error));
     sac_video_get_info(video, &source);
     while (true) {
@@ -391,8 +400,8 @@ static sac_status run_clip(float *scores, sac_detected *regions, sac_student *st
                               "clip %s: %s gives %lld scores, expected %lld", clip->name,
                               clip->source, (long long)pulled, (long long)clip->frames));
     if (regions != NULL)
-        SAC_TRY(sac_map_regions(regions, maps, clip->frames, SAC_MAP_FINE, SAC_MAP_FINE,
-                                source.source_width, source.source_height, error));
+        SAC_TRY(sac_map_regions(regions, maps, clip->frames, side, side, source.source_width,
+                                source.source_height, error));
     status = SAC_OK;
 fail:
     sac_free(maps);
@@ -435,7 +444,9 @@ sac_status sac_score_set_model(sac_score_set *set, const char *path, sac_precisi
     SAC_TRY(sac_score_set_create(set, model_name(path, info.precision, decode), selection, error));
     if (regions) {
         SAC_TRY_ALLOC(set->regions = sac_calloc(selection->count, sizeof *set->regions));
-        set->region_kind = SAC_REGIONS_MAP;
+        set->region_kind = info.has_map16  ? SAC_REGIONS_MAP
+                           : info.has_map4 ? SAC_REGIONS_COARSE
+                                           : SAC_REGIONS_FRAME;
     }
     int64_t before = 0;
     for (int64_t c = 0; c < selection->count; c++) {

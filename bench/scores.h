@@ -33,8 +33,10 @@ typedef enum sac_region_kind {
     SAC_REGIONS_NONE,    // frame scores only
     SAC_REGIONS_OBJECTS, // boxes of a teacher with the objects' scores
     SAC_REGIONS_MAP,     // connected cells of 16x16 maps (eval/map_regions.h)
+    SAC_REGIONS_COARSE,  // of 4x4 maps, where a student has no finer one
+    SAC_REGIONS_FRAME,   // the whole frame, of a student with a 1x1 map only
 } sac_region_kind;
-const char *sac_region_kind_name(sac_region_kind kind); // "-", "objects", "16x16 map"
+const char *sac_region_kind_name(sac_region_kind kind); // "-", "objects", "16x16 map" ...
 
 typedef struct sac_score_set {
     char *name;     // for tables: "model ped2.safetensors"
@@ -73,7 +75,7 @@ SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path
 
 // Runs a student model over the clips, in the precision asked for (the set's name tells which it
 // was when it was not f32). threads: workers, each on frames of its own, 0: one per core; scores do
-// not depend on them. `regions`: keep those of its 16x16 maps too. `decode`: threads of the decoder
+// not depend on them. `regions`: keep those of its finest maps too. `decode`: threads of the decoder
 // and what it leaves out (skip_loop_filter, skip_frames, lowres; named in the set's name), NULL:
 // nothing. SAC_ERROR_UNSUPPORTED also where a clip's codec cannot leave that out.
 SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path,

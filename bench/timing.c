@@ -180,8 +180,8 @@ fail:
 static sac_status loop_memory(work *w, bool ready) {
     sac_status status;
     const sac_raw_frames *raw = w->raw;
-    const int64_t size = ready ? w->prepared->size
-                               : (int64_t)raw->width * raw->height * raw->channels,
+    const int64_t size =
+                      ready ? w->prepared->size : (int64_t)raw->width * raw->height * raw->channels,
                   count = ready ? w->prepared->count : raw->count;
     int64_t pulled = 0;
     const double start = sac_time_s();
@@ -235,8 +235,8 @@ static sac_status pass(work *w) {
     double last = start;
     bool ended = false;
     // On a busy machine the time may be over before the first result: one is waited for.
-    while (!ended && (last - start < left ||
-                      w->frames + (w->student != NULL ? pulled : read - 1) == 0)) {
+    while (!ended &&
+           (last - start < left || w->frames + (w->student != NULL ? pulled : read - 1) == 0)) {
         SAC_TRY(take_frame(w, video));
         ended = status == SAC_EOF;
         if (!ended) read++;

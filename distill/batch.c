@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-const int64_t sac_batch_cells[3] = {256, 16, 1};
-const char *const sac_batch_outputs[3] = {"map16", "map4", "map1"};
-
 int64_t sac_batch_work_bytes(const sac_samples *samples, int64_t n) {
     return n * 2 * samples->preprocess.width * samples->preprocess.height * (int64_t)sizeof(float);
 }
@@ -109,17 +106,16 @@ void sac_batch_input_u8(uint8_t *input, const sac_samples *samples, const sac_sa
 void sac_batch_targets(float *const targets[3], const sac_samples *samples,
                        const sac_sample_ref *refs, int64_t n, int teacher,
                        const sac_augment *augments) {
-    static const int64_t sides[3] = {16, 4, 1};
     for (int64_t i = 0; i < n; i++) {
         const sac_maps *maps = &samples->clips[refs[i].clip].maps[teacher];
         const float *const sources[3] = {maps->map16, maps->map4, maps->map1};
         const bool flip = augments != NULL && augments[i].flip;
         for (int k = 0; k < 3; k++) {
-            const float *source = sources[k] + refs[i].frame * sac_batch_cells[k];
-            float *target = targets[k] + i * sac_batch_cells[k];
-            for (int64_t c = 0; c < sac_batch_cells[k]; c++) {
-                const int64_t x = c % sides[k];
-                target[c] = source[flip ? c - x + sides[k] - 1 - x : c];
+            const float *source = sources[k] + refs[i].frame * sac_heads[k].cells;
+            float *target = targets[k] + i * sac_heads[k].cells;
+            for (int64_t c = 0; c < sac_heads[k].cells; c++) {
+                const int64_t side = sac_heads[k].side, x = c % side;
+                target[c] = source[flip ? c - x + side - 1 - x : c];
             }
         }
     }

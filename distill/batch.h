@@ -5,16 +5,13 @@
 
 #include "distill/augment.h"
 #include "distill/samples.h"
+#include "student/heads.h"
 
 // Where one training sample comes from; the planes are at frame + offsets, clamped to the clip.
 typedef struct sac_sample_ref {
     int32_t clip;
     int32_t frame;
 } sac_sample_ref;
-
-// Values of the maps 16x16, 4x4 and 1x1, and the names of the network's outputs.
-extern const int64_t sac_batch_cells[3];
-extern const char *const sac_batch_outputs[3];
 
 // Bytes of the work space that sac_batch_input needs for n samples when one of them is deep.
 int64_t sac_batch_work_bytes(const sac_samples *samples, int64_t n);

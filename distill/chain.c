@@ -9,6 +9,7 @@
 #include "core/memory.h"
 #include "distill/initial.h"
 #include "nn/infer.h"
+#include "student/heads.h"
 
 #define BATCH 16
 
@@ -17,9 +18,6 @@ struct sac_chain {
     sac_infer *infer;
     sac_preprocessor *preprocessor;
 };
-
-static const int64_t cells[3] = {256, 16, 1};
-static const char *const outputs[3] = {"map16", "map4", "map1"};
 
 void sac_chain_close(sac_chain **chain) {
     if (chain == NULL || *chain == NULL) return;
@@ -38,6 +36,11 @@ sac_status sac_chain_open(sac_chain **out, const char *path, sac_backend backend
     sac_chain *chain = sac_calloc(1, sizeof *chain);
     SAC_TRY_ALLOC(chain);
     SAC_TRY(sac_model_load(&chain->model, path, error));
+    if ((sac_heads_of(chain->model->net) & 1) == 0) {
+        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                               "%s: has no 16x16 map, which a student needs to teach", path);
+        goto fail;
+    }
     SAC_TRY(sac_preprocessor_create(&chain->preprocessor, &chain->model->preprocess));
     SAC_TRY(sac_infer_create(&chain->infer, chain->model->net, chain->model->params, &plan, error));
     *out = chain;
@@ -47,18 +50,36 @@ fail:
     return sac_error_set(error, status, -1, "%s: %s", path, sac_status_name(status));
 }
 
+// A map that the student has not: the largest value of its 16x16 map within each cell, as teachers'
+// maps are made.
+static void coarsen(float *map, const float *fine, int64_t n, int side) {
+    const int step = sac_heads[0].side / side;
+    memset(map, 0, (size_t)(n * side * side) * sizeof *map);
+    for (int64_t i = 0; i < n * sac_heads[0].cells; i++) {
+        const int64_t x = i % sac_heads[0].side, y = i / sac_heads[0].side % sac_heads[0].side;
+        float *cell = &map[(i / sac_heads[0].cells * side + y / step) * side + x / step];
+        *cell = fine[i] > *cell ? fine[i] : *cell;
+    }
+}
+
 // Values that a network with finite weights can still miss: sigmoids of infinities.
 static sac_status batch_take(sac_chain *chain, float *const maps[3], int64_t first, int64_t n,
                              sac_error *error) {
-    for (int k = 0; k < 3; k++) {
-        const float *values = sac_infer_output(chain->infer, outputs[k]);
-        for (int64_t i = 0; i < n * cells[k]; i++) {
-            if (values[i] >= 0 && values[i] <= 1) continue;
-            return sac_error_set(error, SAC_ERROR_NUMERIC, first + i / cells[k],
-                                 "frame %" PRId64 ": %s of the student is not in [0, 1]",
-                                 first + i / cells[k] + 1, outputs[k]);
+    for (int k = 0; k < SAC_HEADS; k++) {
+        const float *values = sac_infer_output(chain->infer, sac_heads[k].output);
+        const int64_t cells = sac_heads[k].cells;
+        if (values == NULL) {
+            coarsen(maps[k] + first * cells, maps[0] + first * sac_heads[0].cells, n,
+                    sac_heads[k].side);
+            continue;
         }
-        memcpy(maps[k] + first * cells[k], values, (size_t)(n * cells[k]) * sizeof(float));
+        for (int64_t i = 0; i < n * cells; i++) {
+            if (values[i] >= 0 && values[i] <= 1) continue;
+            return sac_error_set(error, SAC_ERROR_NUMERIC, first + i / cells,
+                                 "frame %" PRId64 ": %s of the student is not in [0, 1]",
+                                 first + i / cells + 1, sac_heads[k].output);
+        }
+        memcpy(maps[k] + first * cells, values, (size_t)(n * cells) * sizeof(float));
     }
     return SAC_OK;
 }
@@ -72,8 +93,8 @@ sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixel
     float *input = sac_infer_input(chain->infer, "frames");
     *maps = (sac_maps){.frames = frames};
     uint8_t *seen = sac_calloc(frames * size, 1);
-    maps->map16 = sac_calloc(frames * cells[0], sizeof(float));
-    maps->map4 = sac_calloc(frames * cells[1], sizeof(float));
+    maps->map16 = sac_calloc(frames * sac_heads[0].cells, sizeof(float));
+    maps->map4 = sac_calloc(frames * sac_heads[1].cells, sizeof(float));
     maps->map1 = sac_calloc(frames, sizeof(float));
     SAC_TRY_ALLOC(seen);
     SAC_TRY_ALLOC(maps->map16);

@@ -12,11 +12,10 @@
 #include "nn/net.h"
 #include "nn/optim.h"
 #include "nn/params.h"
-
-static const char *const inputs[3] = {"map16", "map4", "map1"};
-static const int64_t cells[3] = {256, 16, 1};
+#include "student/heads.h"
 
 struct sac_discriminator {
+    unsigned heads;
     int64_t batch;
     sac_net *net; // the plans look names up in it
     sac_params *params;
@@ -26,25 +25,36 @@ struct sac_discriminator {
     float *targets; // [2 * batch]: ones, then zeros
 };
 
-sac_status sac_discriminator_net(sac_net **out, sac_error *error) {
+sac_status sac_discriminator_net(sac_net **out, unsigned heads, sac_error *error) {
     sac_status status = SAC_OK;
     static const int64_t map16[3] = {1, 16, 16}, map4[3] = {1, 4, 4}, map1[1] = {1}, flat[1] = {8};
     static const int64_t four[3] = {1, 4, 4}, none[3] = {0, 0, 0};
     sac_net *net = NULL;
+    int x = -1, fine = -1, middle = -1, whole = -1;
     *out = NULL;
     SAC_TRY(sac_net_create(&net));
-    int fine = sac_net_input(net, inputs[0], 3, map16);
-    int middle = sac_net_input(net, inputs[1], 3, map4);
-    int whole = sac_net_input(net, inputs[2], 1, map1);
-    int x = sac_net_conv2d(net, "fine.conv", fine, 4, 3, 1, 1, 1, true);
-    x = sac_net_unary(net, SAC_OP_RELU, "fine.relu", x);
-    x = sac_net_pool(net, SAC_OP_MAX_POOL, "fine.pool", x, four, four, none);
-    x = sac_net_concat(net, "middle.input", (const int[]){x, middle}, 2, 1);
-    x = sac_net_conv2d(net, "middle.conv", x, 8, 3, 1, 1, 1, true);
-    x = sac_net_unary(net, SAC_OP_RELU, "middle.relu", x);
-    x = sac_net_pool(net, SAC_OP_MAX_POOL, "middle.pool", x, four, four, none);
-    x = sac_net_reshape(net, "middle.flat", x, 1, flat);
-    x = sac_net_concat(net, "whole.input", (const int[]){x, whole}, 2, 1);
+    if ((heads & 1) != 0) fine = sac_net_input(net, sac_heads[0].output, 3, map16);
+    if ((heads & 2) != 0) middle = sac_net_input(net, sac_heads[1].output, 3, map4);
+    if ((heads & 4) != 0) whole = sac_net_input(net, sac_heads[2].output, 1, map1);
+    if (fine >= 0) {
+        x = sac_net_conv2d(net, "fine.conv", fine, 4, 3, 1, 1, 1, true);
+        x = sac_net_unary(net, SAC_OP_RELU, "fine.relu", x);
+        x = sac_net_pool(net, SAC_OP_MAX_POOL, "fine.pool", x, four, four, none);
+    }
+    if (fine >= 0 && middle >= 0)
+        x = sac_net_concat(net, "middle.input", (const int[]){x, middle}, 2, 1);
+    else if (middle >= 0)
+        x = middle;
+    if (x >= 0) {
+        x = sac_net_conv2d(net, "middle.conv", x, 8, 3, 1, 1, 1, true);
+        x = sac_net_unary(net, SAC_OP_RELU, "middle.relu", x);
+        x = sac_net_pool(net, SAC_OP_MAX_POOL, "middle.pool", x, four, four, none);
+        x = sac_net_reshape(net, "middle.flat", x, 1, flat);
+    }
+    if (x >= 0 && whole >= 0)
+        x = sac_net_concat(net, "whole.input", (const int[]){x, whole}, 2, 1);
+    else if (whole >= 0)
+        x = whole;
     x = sac_net_dense(net, "whole.hidden", x, 50, true);
     x = sac_net_unary(net, SAC_OP_LEAKY_RELU, "whole.relu", x);
     sac_net_output(net, sac_net_dense(net, "logit", x, 1, true));
@@ -56,8 +66,8 @@ fail:
     return sac_error_set(error, status, -1, "no memory for a discriminator");
 }
 
-sac_status sac_discriminator_create(sac_discriminator **out, int64_t batch, uint64_t seed,
-                                    sac_backend backend, sac_error *error) {
+sac_status sac_discriminator_create(sac_discriminator **out, unsigned heads, int64_t batch,
+                                    uint64_t seed, sac_backend backend, sac_error *error) {
     sac_status status = SAC_OK;
     *out = NULL;
     if (batch < 1 || batch > 4096) {
@@ -67,8 +77,9 @@ sac_status sac_discriminator_create(sac_discriminator **out, int64_t batch, uint
     }
     sac_discriminator *d = sac_calloc(1, sizeof *d);
     SAC_TRY_ALLOC(d);
+    d->heads = heads;
     d->batch = batch;
-    SAC_TRY(sac_discriminator_net(&d->net, error));
+    SAC_TRY(sac_discriminator_net(&d->net, heads, error));
     SAC_TRY(sac_params_create(&d->params, d->net, error));
     sac_rng rng;
     sac_rng_seed(&rng, seed, 0x646973);
@@ -104,9 +115,10 @@ sac_status sac_discriminator_step(sac_discriminator *d, sac_discriminator_step_r
                                   const float *const teacher[3], const float *const student[3],
                                   double learning_rate, sac_error *error) {
     sac_status status = SAC_OK;
-    for (int k = 0; k < 3; k++) {
-        const int64_t n = d->batch * cells[k];
-        float *input = sac_train_input(d->learner, inputs[k]);
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((d->heads >> k & 1) == 0) continue;
+        const int64_t n = d->batch * sac_heads[k].cells;
+        float *input = sac_train_input(d->learner, sac_heads[k].output);
         memcpy(input, teacher[k], (size_t)n * sizeof *input);
         memcpy(input + n, student[k], (size_t)n * sizeof *input);
     }
@@ -131,9 +143,10 @@ fail:
 sac_status sac_discriminator_judge(sac_discriminator *d, double *loss, float *const grad[3],
                                    const float *const student[3], double weight, sac_error *error) {
     sac_status status = SAC_OK;
-    for (int k = 0; k < 3; k++) {
-        memcpy(sac_train_input(d->judge, inputs[k]), student[k],
-               (size_t)(d->batch * cells[k]) * sizeof(float));
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((d->heads >> k & 1) == 0) continue;
+        memcpy(sac_train_input(d->judge, sac_heads[k].output), student[k],
+               (size_t)(d->batch * sac_heads[k].cells) * sizeof(float));
     }
     SAC_TRY(sac_train_forward(d->judge, error));
     *loss = sac_loss_bce_logits(sac_train_output_grad(d->judge, "logit"),
@@ -141,9 +154,11 @@ sac_status sac_discriminator_judge(sac_discriminator *d, double *loss, float *co
     if (!isfinite(*loss)) return not_finite(error, "adversarial loss");
     if (grad == NULL) return SAC_OK;
     SAC_TRY(sac_train_backward(d->judge, error));
-    for (int k = 0; k < 3; k++) {
-        const float *from = sac_train_input_grad(d->judge, inputs[k]);
-        for (int64_t i = 0; i < d->batch * cells[k]; i++) grad[k][i] += (float)weight * from[i];
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((d->heads >> k & 1) == 0) continue;
+        const float *from = sac_train_input_grad(d->judge, sac_heads[k].output);
+        for (int64_t i = 0; i < d->batch * sac_heads[k].cells; i++)
+            grad[k][i] += (float)weight * from[i];
     }
 fail:
     return status;

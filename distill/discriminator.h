@@ -10,24 +10,27 @@
 #include "nn/train.h"
 #include "saccade/status.h"
 
-// Inputs "map16" [1][16][16], "map4" [1][4][4], "map1" [1]; output "logit" [1].
+// Inputs "map16" [1][16][16], "map4" [1][4][4], "map1" [1], those of `heads` (student/heads.h);
+// output "logit" [1].
 //   map16 -> conv 3x3 1->4, ReLU, max-pool 4 -> [4][4][4]
 //   with map4 -> conv 3x3 5->8, ReLU, max-pool 4 -> [8][1][1]
 //   with map1 -> dense 9->50, leaky ReLU 0.01, dense 50->1
+// A map that is not there is left out with the layers before it.
 // D(maps) = sigmoid(logit), the probability that the maps are the teacher's.
 // Source: Croitoru et al., CVIU 2024, the multi-scale discriminator. Kernel sizes are not given
 // there: 3x3, padded by 1.
 // SAC_ERROR_MEMORY.
-SAC_NODISCARD sac_status sac_discriminator_net(sac_net **net, sac_error *error);
+SAC_NODISCARD sac_status sac_discriminator_net(sac_net **net, unsigned heads, sac_error *error);
 
 typedef struct sac_discriminator sac_discriminator;
 
 // A fresh one with its own Adam (beta1 0.5, because its task moves with the student).
+//   heads  maps of the student, one at least
 //   batch  samples of every call below, 1..4096
 //   seed   of the weights
 // SAC_ERROR_ARGUMENT, SAC_ERROR_MEMORY. One object serves one thread.
-SAC_NODISCARD sac_status sac_discriminator_create(sac_discriminator **discriminator, int64_t batch,
-                                                  uint64_t seed, sac_backend backend,
+SAC_NODISCARD sac_status sac_discriminator_create(sac_discriminator **discriminator, unsigned heads,
+                                                  int64_t batch, uint64_t seed, sac_backend backend,
                                                   sac_error *error);
 
 typedef struct sac_discriminator_step_result {
@@ -40,7 +43,7 @@ typedef struct sac_discriminator_step_result {
 // Both halves have a gradient: the published training code cuts that of the student's half, which
 // leaves the discriminator, and with it the student's term, without any information.
 //   result         may be NULL
-//   teacher,       k = 0: f32 [batch][256], 1: [batch][16], 2: [batch][1]
+//   teacher,       k = 0: f32 [batch][256], 1: [batch][16], 2: [batch][1]; those of `heads` are read
 //   student
 //   learning_rate  > 0
 // SAC_ERROR_NUMERIC: a loss or gradient is not finite.

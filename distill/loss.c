@@ -3,13 +3,15 @@
 
 #include <stddef.h>
 
+#include "student/heads.h"
+
 double sac_distill_loss(double parts[3], float *const grad[3], const float *const student[3],
                         const float *const target[3], int64_t n, double emphasis, double weight,
                         const double scales[3]) {
-    static const int64_t cells[3] = {256, 16, 1};
     double total = 0;
-    for (int k = 0; k < 3; k++) {
-        const int64_t count = n * cells[k];
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if (student[k] == NULL) continue;
+        const int64_t count = n * sac_heads[k].cells;
         const double scale = scales != NULL ? scales[k] : 1;
         double sum = 0;
         for (int64_t i = 0; i < count; i++) {

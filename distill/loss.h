@@ -4,12 +4,13 @@
 
 #include <stdint.h>
 
-// L   = sum over the scales k = 16x16, 4x4, 1x1 of scales[k] * L_k,
+// L   = sum over the scales k = 16x16, 4x4, 1x1 that the student has of scales[k] * L_k,
 // L_k = mean over n samples and the scale's cells of (1 + emphasis * t) * (s - t)^2,
 // s the student's value, t the teacher's, both in [0,1].
 //   parts     receives weight * L_k ADDED; NULL: not wanted
 //   grad      grad[k] receives weight * dL/ds ADDED; NULL, or NULL for a scale: not wanted
-//   student   student[k] f32 [n][cells of scale k], k = 0: 16x16, 1: 4x4, 2: 1x1
+//   student   student[k] f32 [n][cells of scale k], k = 0: 16x16, 1: 4x4, 2: 1x1 (student/heads.h);
+//             NULL: it has no such map
 //   target    the same of the teacher
 //   n         samples, >= 1
 //   emphasis  >= 0

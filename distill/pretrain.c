@@ -49,22 +49,25 @@ sac_status sac_pretrain_net(sac_net **out, const sac_net *student, sac_error *er
     int *map = sac_calloc(count, sizeof *map);
     sac_shape *shapes = sac_calloc(count, sizeof *shapes);
     int trunk = -1, input = -1;
+    const uint8_t heads = (uint8_t)sac_heads_of(student);
     *out = NULL;
     SAC_TRY_ALLOC(marks);
     SAC_TRY_ALLOC(map);
     SAC_TRY_ALLOC(shapes);
     SAC_TRY(sac_net_shapes(student, 1, shapes, error));
-    for (int k = 0; k < 3; k++) {
-        ancestors_mark(marks, student, sac_net_find(student, sac_batch_outputs[k]),
-                       (uint8_t)(1u << k));
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((heads >> k & 1) != 0)
+            ancestors_mark(marks, student, sac_net_find(student, sac_heads[k].output),
+                           (uint8_t)(1u << k));
     }
     for (int i = 0; i < count; i++) {
-        if (marks[i] == 7) trunk = i;
+        // Of a single head what lies before its one channel.
+        if (marks[i] == heads && shapes[i].ndims == 4 && shapes[i].dims[1] > 1) trunk = i;
         if (sac_net_node(student, i)->kind == SAC_OP_INPUT) input = i;
     }
-    if (trunk <= input || input < 0 || shapes[trunk].ndims != 4) {
+    if (trunk <= input || input < 0) {
         status = sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                               "pre-training: the three outputs of this network have no spatial "
+                               "pre-training: the outputs of this network have no spatial "
                                "trunk in common");
         goto fail;
     }
@@ -73,7 +76,7 @@ sac_status sac_pretrain_net(sac_net **out, const sac_net *student, sac_error *er
         const sac_node *node = sac_net_node(student, i);
         int src[SAC_MAX_SRC];
         map[i] = -1;
-        if (marks[i] != 7) continue;
+        if (marks[i] != heads) continue;
         if (node->kind == SAC_OP_INPUT) {
             map[i] = sac_net_input(net, node->name, node->shape.ndims, node->shape.dims);
             continue;
@@ -173,7 +176,8 @@ static void batch_prepare(pretrain *p, float *input, const sac_sample_ref *refs,
                     augmented ? p->work : NULL);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
-        sample_prepare(p, input + i * size, p->targets + i * p->c * p->h * p->w, place + (uint64_t)i);
+        sample_prepare(p, input + i * size, p->targets + i * p->c * p->h * p->w,
+                       place + (uint64_t)i);
     }
 }
 

@@ -21,7 +21,8 @@ typedef struct sac_pretrain_options {
     sac_trainer_options trainer;
 } sac_pretrain_options;
 
-// Trunk of `student` (what its three outputs have in common) with the decoder
+// Trunk of `student` (what its outputs have in common; of a single one all before its one channel)
+// with the decoder
 //   conv 3x3 -> 32, ReLU, x2, conv 3x3 -> 16, ReLU, x2, conv 3x3 -> channels of a frame
 // (fewer doublings where the trunk's cells are smaller than 4 px), nodes "pretrain...."; output
 // "pretrain.frame" [channels][h][w]. The caller closes the net.

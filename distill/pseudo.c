@@ -83,8 +83,7 @@ sac_status sac_pseudo_mix_parse(sac_pseudo_mix *mix, const char *text, sac_error
     }
 }
 
-sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames,
-                                 int64_t n) {
+sac_status sac_pseudo_background(uint8_t **out, const uint8_t *pixels, int64_t frames, int64_t n) {
     const int64_t picks = frames < 64 ? frames : 64;
     *out = NULL;
     uint8_t *background = sac_calloc(n, 1);
@@ -149,8 +148,8 @@ static double matte(const picture *frame, const picture *background, double x, d
     for (int dy = -1; dy <= 1; dy++) {
         for (int dx = -1; dx <= 1; dx++) {
             for (int c = 0; c < frame->channels; c++) {
-                sum += fabs(sample(frame, x + dx, y + dy, c) -
-                            sample(background, x + dx, y + dy, c));
+                sum +=
+                    fabs(sample(frame, x + dx, y + dy, c) - sample(background, x + dx, y + dy, c));
             }
         }
     }
@@ -243,8 +242,8 @@ static void erase(uint8_t *dst, const picture *background, rect box) {
             const double alpha = window_weight(u, v);
             const int64_t at = ((int64_t)y * background->width + x) * background->channels;
             for (int c = 0; c < background->channels; c++) {
-                dst[at + c] = (uint8_t)lrint((1 - alpha) * dst[at + c] +
-                                             alpha * background->pixels[at + c]);
+                dst[at + c] =
+                    (uint8_t)lrint((1 - alpha) * dst[at + c] + alpha * background->pixels[at + c]);
             }
         }
     }
@@ -537,8 +536,7 @@ static void events_tint(event *events, int64_t count, int channels, uint64_t see
     sac_rng rng;
     sac_rng_seed(&rng, seed, 0x74696e74);
     for (int64_t i = 0; i < count; i++) {
-        for (int c = 0; c < 3; c++)
-            events[i].tint[c] = channels == 3 ? uniform(&rng, 0.4, 1.6) : 1;
+        for (int c = 0; c < 3; c++) events[i].tint[c] = channels == 3 ? uniform(&rng, 0.4, 1.6) : 1;
     }
 }
 

@@ -50,9 +50,8 @@ static void tile_draw(sac_canvas *canvas, const sac_pseudo *p, int width, int he
     const float *map = maps->map16 + t * 256;
     float score = 0;
     bool here = false;
-    sac_canvas_frame(canvas, p->pixels + t * width * height * p->channels, width,
-                     height, p->channels, x, y, TILE_WIDTH,
-                     tile_height);
+    sac_canvas_frame(canvas, p->pixels + t * width * height * p->channels, width, height,
+                     p->channels, x, y, TILE_WIDTH, tile_height);
     sac_canvas_heat(canvas, map, 16, 16, 1, x, y, TILE_WIDTH, tile_height);
     for (int64_t b = p->altered.start[t]; b < p->altered.start[t + 1]; b++) {
         const sac_box *box = &p->altered.boxes[b];

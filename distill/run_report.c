@@ -195,7 +195,7 @@ static void teacher_map(float map[256], const sac_samples *s, sac_sample_ref ref
 }
 
 static void triplet_put(sac_html *p, const sac_samples *s, sac_sample_ref ref, const float *student,
-                        double loss) {
+                        int side, double loss) {
     const int width = s->preprocess.width, height = s->preprocess.height;
     const double tall = (double)TILE * height / width;
     const sac_sample_clip *clip = &s->clips[ref.clip];
@@ -212,8 +212,11 @@ static void triplet_put(sac_html *p, const sac_samples *s, sac_sample_ref ref, c
         const float *const maps[3] = {teacher, student, NULL};
         for (int i = 0; i < 3; i++) {
             const double x = i * (TILE + 4);
-            sac_canvas_frame(canvas, frame, width, height, s->preprocess.channels, x, 0, TILE, tall);
-            if (maps[i] != NULL) sac_canvas_heat(canvas, maps[i], 16, 16, 1, x, 0, TILE, tall);
+            sac_canvas_frame(canvas, frame, width, height, s->preprocess.channels, x, 0, TILE,
+                             tall);
+            const int cells = i == 0 ? 16 : side;
+            if (maps[i] != NULL)
+                sac_canvas_heat(canvas, maps[i], cells, cells, 1, x, 0, TILE, tall);
         }
         status = sac_canvas_encode_png(canvas, &png, &size);
     }
@@ -241,7 +244,8 @@ static void pictures_put(sac_html *p, const sac_run_report *r, const sac_validat
     int64_t count = 0, chosen[PICTURES];
     const sac_sample_ref *refs = sac_validation_refs(v, &count);
     const double *losses = sac_validation_losses(v);
-    const float *maps = sac_validation_maps(v);
+    int side = 0;
+    const float *maps = sac_validation_maps(v, &side);
     sac_html_put(p,
                  "<h2>%s held-back frames</h2><p class=\"sub\">Teacher's map, student's map, "
                  "frame.</p><div>",
@@ -260,7 +264,7 @@ static void pictures_put(sac_html *p, const sac_run_report *r, const sac_validat
         }
         if (best < 0) break;
         chosen[n] = best;
-        triplet_put(p, s, refs[best], maps + best * 256, losses[best]);
+        triplet_put(p, s, refs[best], maps + best * side * side, side, losses[best]);
     }
     sac_html_put(p, "</div>");
 }

@@ -17,6 +17,7 @@
 #include "distill/pseudo.h"
 #include "distill/pseudo_show.h"
 #include "saccade/metrics.h"
+#include "student/heads.h"
 #include "teachers/family.h"
 #include "teachers/teacher.h"
 #include "video/bt601.h"
@@ -238,8 +239,8 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
                                   pseudo->frames, error));
     altered_scores = sac_calloc(pseudo->altered.count, sizeof *altered_scores);
     SAC_TRY_ALLOC(altered_scores);
-    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, a->gray,
-                              a->width, a->height, g->options->stop, NULL, NULL, error));
+    SAC_TRY(sac_teacher_score(s->teacher, altered_scores, NULL, &pseudo->altered, a->gray, a->width,
+                              a->height, g->options->stop, NULL, NULL, error));
     all.frames = pseudo->frames;
     all.start = sac_calloc(pseudo->frames + 1, sizeof *all.start);
     all.boxes = sac_calloc(original.count + pseudo->altered.count, sizeof *all.boxes);
@@ -528,7 +529,9 @@ sac_status sac_samples_teacher_auc(double *auc, double aucs[SAC_PSEUDO_KIND_COUN
         const sac_sample_clip *clip = &samples->clips[c];
         const sac_maps *maps = &clip->maps[teacher];
         for (int64_t t = clip->validation_from; t < clip->frames; t++, n++) {
-            scores[n] = sac_frame_score(maps->map16 + t * 256, maps->map4 + t * 16, maps->map1[t]);
+            const float *const all[SAC_HEADS] = {maps->map16 + t * 256, maps->map4 + t * 16,
+                                                 maps->map1 + t};
+            scores[n] = sac_heads_score(all);
             kinds[n] = clip->kinds != NULL ? clip->kinds[t] : 0;
             labels[n] = sac_pseudo_abnormal(kinds[n]);
         }

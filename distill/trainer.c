@@ -69,6 +69,7 @@ typedef struct trainer {
     float *work;                                         // for deep ones
     float *targets[3];                                   // one teacher, one batch
     sac_discriminator *discriminators[SAC_MAX_TEACHERS]; // without an adversarial term: none
+    unsigned heads;                                      // maps of the network
     int discriminator_count;
     sac_checkpoint state;
     const char *folder;
@@ -171,8 +172,8 @@ static sac_status step_run(trainer *t, int64_t epoch, int64_t step, double rate,
     const float *student[3];
     float *grad[3];
     for (int k = 0; k < 3; k++) {
-        student[k] = sac_train_output(t->train, sac_batch_outputs[k]);
-        grad[k] = sac_train_output_grad(t->train, sac_batch_outputs[k]);
+        student[k] = sac_train_output(t->train, sac_heads[k].output);
+        grad[k] = sac_train_output_grad(t->train, sac_heads[k].output);
     }
     *losses = (sac_step_losses){0};
     for (int m = 0; m < t->samples->teacher_count; m++) {
@@ -328,6 +329,14 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
                              "%d",
                              p->width, p->height, p->channels, q->width, q->height, q->channels);
     }
+    t->heads = sac_heads_of(t->model->net);
+    bool judged = false;
+    for (int k = 0; k < SAC_HEADS; k++)
+        judged = judged || ((t->heads >> k & 1) != 0 && o->scale_weights[k] > 0);
+    if (!judged) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "the weights of the scales are 0 for every map that the student has");
+    }
     t->steps_per_epoch = o->samples_per_epoch / o->batch;
     t->order = sac_calloc(o->samples_per_epoch, sizeof *t->order);
     SAC_TRY_ALLOC(t->order);
@@ -338,7 +347,7 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
         SAC_TRY_ALLOC(t->work);
     }
     for (int k = 0; k < 3; k++) {
-        t->targets[k] = sac_calloc(o->batch * sac_batch_cells[k], sizeof(float));
+        t->targets[k] = sac_calloc(o->batch * sac_heads[k].cells, sizeof(float));
         SAC_TRY_ALLOC(t->targets[k]);
     }
     SAC_TRY(sac_params_create(&t->best, t->model->net, error));
@@ -348,8 +357,8 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
                                   o->validation_net != NULL ? o->validation_net : t->model->net,
                                   t->model->params, &check, error));
     for (int m = 0; o->adversarial > 0 && m < t->samples->teacher_count; m++) {
-        SAC_TRY(sac_discriminator_create(&t->discriminators[m], o->batch, o->seed + (uint64_t)m,
-                                         o->backend, error));
+        SAC_TRY(sac_discriminator_create(&t->discriminators[m], t->heads, o->batch,
+                                         o->seed + (uint64_t)m, o->backend, error));
         t->discriminator_count++;
     }
     const sac_checkpoint_parts parts = parts_of(t);
@@ -426,7 +435,8 @@ static sac_status epoch_finish(trainer *t, const sac_schedule *schedule, sac_err
                            .discriminator_real = opposed ? s->sum.real / n : NAN,
                            .discriminator_own = opposed ? s->sum.own / n : NAN};
     m.learning_rate = sac_schedule_rate(schedule, steps - 1);
-    for (int k = 0; k < 3; k++) m.train_scales[k] = s->sum.scales[k] / n;
+    for (int k = 0; k < SAC_HEADS; k++)
+        m.train_scales[k] = (t->heads >> k & 1) != 0 ? s->sum.scales[k] / n : NAN;
     SAC_TRY(validate(t, &m, error));
     s->seconds += sac_time_s() - begun;
     m.seconds = s->seconds;

@@ -20,7 +20,8 @@ typedef struct sac_trainer_options {
     int64_t patience;
     double pseudo_fraction; // of the samples of an epoch that come from altered clips, 0.5
     double emphasis;        // of the loss, see distill/loss.h, 4
-    // of the loss terms of the maps 16x16, 4x4, 1x1: 1 each; at least one above 0
+    // of the loss terms of the maps 16x16, 4x4, 1x1: 1 each; at least one that the student has
+    // above 0
     double scale_weights[3];
     sac_augment_options augment;
     // weight of the adversarial term of each teacher (distill/discriminator.h), 0: none, and no
@@ -47,7 +48,8 @@ json_t *sac_trainer_options_to_json(const sac_trainer_options *options);
 // discriminators.
 typedef struct sac_step_losses {
     double distillation; // what train_loss and the validation loss are
-    double scales[3];    // its parts of the maps 16x16, 4x4, 1x1, before the weights of scales
+    double scales[3];    // its parts of the maps 16x16, 4x4, 1x1, before the weights of scales; 0
+                         // of maps that the student has not
     double adversarial;  // L_G, before its weight
     double real, own;    // mean D of the teachers' and of the student's maps
 } sac_step_losses;
@@ -56,7 +58,8 @@ typedef struct sac_step_losses {
 typedef struct sac_epoch_metrics {
     int64_t epoch; // from 1
     double train_loss, validation_loss;
-    double train_scales[3], validation_scales[3]; // parts, see sac_step_losses
+    // parts, see sac_step_losses; NaN of maps that the student has not
+    double train_scales[3], validation_scales[3];
     // L_G and mean D of the teachers' and of the student's maps (0.5 both: it cannot tell), means
     // over teachers; NaN without an adversarial term
     double adversarial_loss, discriminator_real, discriminator_own;

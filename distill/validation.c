@@ -24,7 +24,9 @@ struct sac_validation {
     uint8_t *labels;
     uint16_t *kinds;
     double *losses;
-    float *maps;
+    float *maps;  // the finest that the student has
+    int map_side; // of them
+    unsigned heads;
 };
 
 void sac_validation_close(sac_validation **validation) {
@@ -76,16 +78,20 @@ sac_status sac_validation_create(sac_validation **out, const sac_samples *sample
     v->samples = samples;
     v->options = *options;
     v->options.quant = NULL;
+    v->heads = sac_heads_of(net);
+    for (int k = SAC_HEADS - 1; k >= 0; k--) {
+        if ((v->heads >> k & 1) != 0) v->map_side = sac_heads[k].side;
+    }
     SAC_TRY(refs_make(v, error));
     for (int k = 0; k < 3; k++) {
-        v->targets[k] = sac_calloc(BATCH * sac_batch_cells[k], sizeof(float));
+        v->targets[k] = sac_calloc(BATCH * sac_heads[k].cells, sizeof(float));
         SAC_TRY_ALLOC(v->targets[k]);
     }
     v->scores = sac_calloc(v->count, sizeof *v->scores);
     v->labels = sac_calloc(v->count, 1);
     v->kinds = sac_calloc(v->count, sizeof *v->kinds);
     v->losses = sac_calloc(v->count, sizeof *v->losses);
-    v->maps = sac_calloc(v->count * 256, sizeof *v->maps);
+    v->maps = sac_calloc(v->count * v->map_side * v->map_side, sizeof *v->maps);
     SAC_TRY_ALLOC(v->scores);
     SAC_TRY_ALLOC(v->labels);
     SAC_TRY_ALLOC(v->kinds);
@@ -103,9 +109,13 @@ fail:
 static double batch_judge(sac_validation *v, sac_validation_result *r, int64_t at, int64_t n) {
     const sac_samples *samples = v->samples;
     const sac_sample_ref *refs = v->refs + at;
-    const float *student[3];
+    const float *student[SAC_HEADS], *finest = NULL;
+    const int64_t cells = (int64_t)v->map_side * v->map_side;
     double sum = 0;
-    for (int k = 0; k < 3; k++) student[k] = sac_infer_output(v->infer, sac_batch_outputs[k]);
+    for (int k = SAC_HEADS - 1; k >= 0; k--) { // NULL: no such map
+        student[k] = sac_infer_output(v->infer, sac_heads[k].output);
+        if (student[k] != NULL) finest = student[k];
+    }
     for (int m = 0; m < samples->teacher_count; m++) {
         sac_batch_targets(v->targets, samples, refs, n, m, NULL);
         const float *const target[3] = {v->targets[0], v->targets[1], v->targets[2]};
@@ -116,19 +126,21 @@ static double batch_judge(sac_validation *v, sac_validation_result *r, int64_t a
         for (int64_t i = 0; i < n; i++) {
             const float *one[3], *wanted[3];
             for (int k = 0; k < 3; k++) {
-                one[k] = student[k] + i * sac_batch_cells[k];
-                wanted[k] = target[k] + i * sac_batch_cells[k];
+                one[k] = student[k] != NULL ? student[k] + i * sac_heads[k].cells : NULL;
+                wanted[k] = target[k] + i * sac_heads[k].cells;
             }
             v->losses[at + i] +=
                 weight * sac_distill_loss(NULL, NULL, one, wanted, 1, v->options.emphasis, 1,
                                           v->options.scale_weights);
         }
     }
-    memcpy(v->maps + at * 256, student[0], (size_t)(n * 256) * sizeof(float));
+    memcpy(v->maps + at * cells, finest, (size_t)(n * cells) * sizeof(float));
     for (int64_t i = 0; i < n; i++) {
         const sac_sample_clip *clip = &samples->clips[refs[i].clip];
-        v->scores[at + i] =
-            sac_frame_score(student[0] + i * 256, student[1] + i * 16, student[2][i]);
+        const float *one[SAC_HEADS];
+        for (int k = 0; k < SAC_HEADS; k++)
+            one[k] = student[k] != NULL ? student[k] + i * sac_heads[k].cells : NULL;
+        v->scores[at + i] = sac_heads_score(one);
         v->kinds[at + i] = clip->kinds != NULL ? clip->kinds[refs[i].frame] : 0;
         v->labels[at + i] = sac_pseudo_abnormal(v->kinds[at + i]);
     }
@@ -157,6 +169,9 @@ sac_status sac_validation_run(sac_validation *v, sac_validation_result *r, const
     if (!isfinite(r->loss)) {
         return sac_error_set(error, SAC_ERROR_NUMERIC, -1, "the validation loss is not finite");
     }
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((v->heads >> k & 1) == 0) r->scales[k] = NAN;
+    }
     SAC_TRY(sac_auc(&r->pseudo_auc, v->scores, v->labels, v->count, error));
     SAC_TRY(sac_kind_auc(r->kind_auc, v->scores, v->kinds, v->count, error));
 fail:
@@ -172,6 +187,7 @@ const double *sac_validation_losses(const sac_validation *v) {
     return v->losses;
 }
 
-const float *sac_validation_maps(const sac_validation *v) {
+const float *sac_validation_maps(const sac_validation *v, int *side) {
+    *side = v->map_side;
     return v->maps;
 }

@@ -17,8 +17,9 @@ typedef struct sac_validation_options {
 } sac_validation_options;
 
 typedef struct sac_validation_result {
-    double loss;       // sum over teachers, weighted; see distill/loss.h
-    double scales[3];  // its parts of the maps 16x16, 4x4, 1x1, before the weights of scales
+    double loss;      // sum over teachers, weighted; see distill/loss.h
+    double scales[3]; // its parts of the maps 16x16, 4x4, 1x1, before the weights of scales; NaN of
+                      // maps that the student has not
     double pseudo_auc; // frame AUC, altered frames against all others; NaN without altered ones
     double kind_auc[SAC_PSEUDO_KIND_COUNT]; // see distill/kind_auc.h
 } sac_validation_result;
@@ -38,10 +39,10 @@ SAC_NODISCARD sac_status sac_validation_run(sac_validation *validation,
                                             sac_error *error);
 // The frames, [*count]; borrowed.
 const sac_sample_ref *sac_validation_refs(const sac_validation *validation, int64_t *count);
-// Of the last run, in the order of the frames: each frame's loss over teachers f64 [count], maps
-// 16x16 f32 [count][16][16]; borrowed.
+// Of the last run, in the order of the frames: each frame's loss over teachers f64 [count], the
+// finest maps that the student has f32 [count][*side][*side]; borrowed.
 const double *sac_validation_losses(const sac_validation *validation);
-const float *sac_validation_maps(const sac_validation *validation);
+const float *sac_validation_maps(const sac_validation *validation, int *side);
 void sac_validation_close(sac_validation **validation);
 
 #endif

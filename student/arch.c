@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/number.h"
+#include "student/heads.h"
 
 // ---- the tiny family ----------------------------------------------------------------------------
 
@@ -84,7 +85,8 @@ static int stem(sac_net *net, int frames, int index, int64_t planes, int64_t cha
     char part[16];
     name n;
     (void)snprintf(part, sizeof part, "stem%d", index);
-    const int x = sac_net_slice(net, named(&n, part, "frame"), frames, 1, index * planes, planes, 1);
+    const int x =
+        sac_net_slice(net, named(&n, part, "frame"), frames, 1, index * planes, planes, 1);
     return conv_norm_relu(net, part, index > 0 ? "stem0" : NULL, x, channels, 2);
 }
 
@@ -94,11 +96,19 @@ static int64_t scaled(int64_t channels, double width) {
 }
 
 static int input(sac_net *net, const sac_preprocess *p) {
-    return sac_net_input(net, "frames", 3,
-                         (const int64_t[]){3 * p->channels, p->height, p->width});
+    return sac_net_input(net, "frames", 3, (const int64_t[]){3 * p->channels, p->height, p->width});
 }
 
-static void build_tiny(sac_net *net, const tiny *t, const sac_preprocess *p, double width) {
+// NAME[*X][:MAPS] taken apart.
+typedef struct design {
+    const tiny *tiny; // NULL: paper
+    double width;
+    unsigned heads;
+} design;
+
+static void build_tiny(sac_net *net, const design *d, const sac_preprocess *p) {
+    const tiny *t = d->tiny;
+    const double width = d->width;
     const int frames = input(net, p);
     const int64_t down = scaled(t->down, width), hidden = scaled(t->head, width);
     int seen[3];
@@ -116,9 +126,11 @@ static void build_tiny(sac_net *net, const tiny *t, const sac_preprocess *p, dou
         y = sac_net_add(net, named(&n, second, "add"), y, x);
         x = sac_net_unary(net, SAC_OP_RELU, named(&n, second, "relu"), y);
     }
-    head(net, "head16", "map16", x, 3, hidden, 16);
-    head(net, "head4", "map4", x, 1, hidden, 4);
-    head(net, "head1", "map1", x, 1, hidden, 1);
+    static const char *const parts[SAC_HEADS] = {"head16", "head4", "head1"};
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((d->heads >> k & 1) == 0) continue;
+        head(net, parts[k], sac_heads[k].output, x, k == 0 ? 3 : 1, hidden, sac_heads[k].side);
+    }
 }
 
 // ---- the published student ----------------------------------------------------------------------
@@ -183,7 +195,7 @@ static int transformer_block(sac_net *net, int index, int src, int64_t h, int64_
     return sac_net_add(net, named(&n, part, "add2"), src, x);
 }
 
-static void build_paper(sac_net *net, const sac_preprocess *p) {
+static void build_paper(sac_net *net, const design *d, const sac_preprocess *p) {
     name n;
     int x = input(net, p);
     x = sac_net_conv2d(net, "stem.conv", x, 16, 7, 1, 3, 1, false);
@@ -198,8 +210,12 @@ static void build_paper(sac_net *net, const sac_preprocess *p) {
         w = (w + 1) / 2;
     }
     for (int i = 0; i < PAPER_BLOCKS; i++) x = transformer_block(net, i + 1, x, h, w);
-    static const char *const parts[2] = {"head16", "head4"}, *const outputs[2] = {"map16", "map4"};
-    for (int i = 0; i < 2; i++) head(net, parts[i], outputs[i], x, 3, 64, i == 0 ? 16 : 4);
+    static const char *const parts[2] = {"head16", "head4"};
+    for (int k = 0; k < 2; k++) {
+        if ((d->heads >> k & 1) != 0)
+            head(net, parts[k], sac_heads[k].output, x, 3, 64, sac_heads[k].side);
+    }
+    if ((d->heads >> 2 & 1) == 0) return;
     x = sac_net_pool(net, SAC_OP_MAX_POOL, "head1.pool", x, (const int64_t[]){1, 2, 2},
                      (const int64_t[]){1, 2, 2}, (const int64_t[]){0, 0, 0});
     x = sac_net_unary(net, SAC_OP_RELU, named(&n, "head1", "relu"), x);
@@ -210,43 +226,50 @@ static void build_paper(sac_net *net, const sac_preprocess *p) {
 
 // ---- by name ------------------------------------------------------------------------------------
 
-// Takes "NAME" or "NAME*X" apart; *found is NULL for "paper".
-static sac_status arch_parse(const tiny **found, double *width, const char *arch,
-                             sac_error *error) {
-    const char *star = strchr(arch, '*');
-    const size_t length = star != NULL ? (size_t)(star - arch) : strlen(arch);
+static sac_status arch_parse(design *d, const char *arch, sac_error *error) {
+    const char *colon = strchr(arch, ':'), *end = colon != NULL ? colon : arch + strlen(arch);
+    const char *star = memchr(arch, '*', (size_t)(end - arch));
+    const size_t length = (size_t)((star != NULL ? star : end) - arch);
     const bool paper = length == strlen("paper") && strncmp(arch, "paper", length) == 0;
-    *found = NULL;
-    *width = 1.0;
+    char factor[32] = "1";
+    *d = (design){.width = 1.0, .heads = SAC_HEADS_ALL};
     for (int i = 0; i < TINY_COUNT; i++) {
-        if (strlen(tinies[i].name) == length && strncmp(arch, tinies[i].name, length) == 0) {
-            *found = &tinies[i];
-        }
+        if (strlen(tinies[i].name) == length && strncmp(arch, tinies[i].name, length) == 0)
+            d->tiny = &tinies[i];
     }
-    if (*found == NULL && !paper) {
+    if (d->tiny == NULL && !paper) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "'%.64s' is not a known architecture; known: %s", arch,
                              sac_arch_names());
     }
+    if (star != NULL && end - star <= (ptrdiff_t)sizeof factor)
+        (void)snprintf(factor, sizeof factor, "%.*s", (int)(end - star - 1), star + 1);
+    else if (star != NULL)
+        factor[0] = '\0'; // no number is that long
     if (star != NULL &&
-        (paper || !sac_number_real(star + 1, width) || !(*width >= 0.25 && *width <= 8.0))) {
+        (paper || !sac_number_real(factor, &d->width) || !(d->width >= 0.25 && d->width <= 8.0))) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "architecture '%.64s': expected NAME or, for the tiny family, NAME*X "
                              "with a factor X of 0.25..8 for the channel counts",
                              arch);
+    }
+    if (colon != NULL && !sac_heads_parse(&d->heads, colon + 1)) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "maps '%.40s': expected one to three of 16, 4 and 1 between commas, "
+                             "each once",
+                             colon + 1);
     }
     return SAC_OK;
 }
 
 sac_status sac_arch_preprocess(sac_preprocess *preprocess, const char *arch, sac_error *error) {
     sac_status status = SAC_OK;
-    const tiny *t = NULL;
-    double width = 1.0;
+    design d;
     *preprocess = sac_preprocess_default();
-    SAC_TRY(arch_parse(&t, &width, arch, error));
-    if (t != NULL) {
-        preprocess->width = t->width;
-        preprocess->height = t->height;
+    SAC_TRY(arch_parse(&d, arch, error));
+    if (d.tiny != NULL) {
+        preprocess->width = d.tiny->width;
+        preprocess->height = d.tiny->height;
         return SAC_OK;
     }
     preprocess->width = 640;
@@ -260,16 +283,15 @@ fail:
 sac_status sac_arch_build(sac_net **net, const char *arch, const sac_preprocess *preprocess,
                           sac_error *error) {
     sac_status status = SAC_OK;
-    const tiny *t = NULL;
-    double width = 1.0;
+    design d;
     *net = NULL;
-    SAC_TRY(arch_parse(&t, &width, arch, error));
+    SAC_TRY(arch_parse(&d, arch, error));
     SAC_TRY(sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "preprocessing", error));
     SAC_TRY(sac_net_create(net));
-    if (t != NULL) {
-        build_tiny(*net, t, preprocess, width);
+    if (d.tiny != NULL) {
+        build_tiny(*net, &d, preprocess);
     } else {
-        build_paper(*net, preprocess);
+        build_paper(*net, &d, preprocess);
     }
     SAC_TRY(sac_net_check(*net, error));
     return SAC_OK;

@@ -22,7 +22,8 @@
 const char *sac_arch_names(void); // "tiny-s, tiny-m, tiny-l, paper"
 
 // `arch` is one of these names or, for the tiny family, NAME*X with a factor X of 0.25..8 for every
-// channel count (rounded to multiples of 8, at least 8), for example "tiny-m*1.5".
+// channel count (rounded to multiples of 8, at least 8), for example "tiny-m*1.5". Behind a colon
+// the maps that it has (student/heads.h), all without one: "tiny-m:16,1", "paper:4".
 
 // Input size and normalisation that the architecture was designed for.
 // SAC_ERROR_ARGUMENT: unknown architecture (the message lists the known ones).

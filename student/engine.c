@@ -13,6 +13,7 @@ struct sac_engine {
     sac_engine_options options;
     const sac_model *model;
     const sac_engine *donor; // set: a clone
+    unsigned heads;          // of the network
     int64_t frame_bytes;     // H * W * channels
     // Split: stem and body; else whole. `whole` is also made for prepared inputs when they come.
     sac_infer *stem, *body, *whole;
@@ -64,14 +65,17 @@ static sac_status plan(sac_infer **infer, const sac_engine *e, const sac_net *ne
     return sac_infer_create(infer, net, params, &options, error);
 }
 
-static sac_status check_outputs(const sac_infer *infer, sac_error *error) {
-    static const char *const names[] = {"map16", "map4", "map1"};
-    for (int i = 0; i < 3; i++) {
-        if (sac_infer_output(infer, names[i]) == NULL)
+static sac_status check_outputs(const sac_engine *e, const sac_infer *infer, sac_error *error) {
+    bool any = false;
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((e->heads >> k & 1) == 0) continue;
+        any = true;
+        if (sac_infer_output(infer, sac_heads[k].output) == NULL)
             return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks output '%s'",
-                                 names[i]);
+                                 sac_heads[k].output);
     }
-    return SAC_OK;
+    return any ? SAC_OK
+               : sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network has no map as output");
 }
 
 static sac_status plan_whole(sac_engine *e, sac_error *error) {
@@ -82,7 +86,7 @@ static sac_status plan_whole(sac_engine *e, sac_error *error) {
         sac_infer_input_u8(e->whole, "frames") == NULL) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'");
     }
-    SAC_TRY(check_outputs(e->whole, error));
+    SAC_TRY(check_outputs(e, e->whole, error));
 fail:
     return status;
 }
@@ -109,7 +113,7 @@ static sac_status plan_split(sac_engine *e, const sac_split *split, sac_error *e
     SAC_TRY_ALLOC(e->features);
     SAC_TRY(plan(&e->stem, e, split->stem, split->stem_params, stem, error));
     SAC_TRY(plan(&e->body, e, split->body, split->body_params, body, error));
-    SAC_TRY(check_outputs(e->body, error));
+    SAC_TRY(check_outputs(e, e->body, error));
     e->macs = macs_of(split->stem) + macs_of(split->body);
     e->places = split->shape.dims[2] * split->shape.dims[3];
     e->feature_place_bytes = split->shape.dims[1] * (e->features_u8 ? 1 : (int64_t)sizeof(float));
@@ -134,6 +138,7 @@ sac_status sac_engine_create(sac_engine **out, const sac_model *model,
     SAC_TRY_ALLOC(e);
     e->options = *options;
     e->model = model;
+    e->heads = sac_heads_of(model->net);
     e->frame_bytes = sac_preprocess_bytes(&model->preprocess);
     if (options->int8) {
         if (model->quant == NULL) {
@@ -274,10 +279,19 @@ static void interleave(uint8_t *dst, const uint8_t *const features[3], int64_t p
     }
 }
 
-static void take_maps(sac_maps *maps, const sac_infer *infer) {
-    memcpy(maps->map16, sac_infer_output(infer, "map16"), sizeof maps->map16);
-    memcpy(maps->map4, sac_infer_output(infer, "map4"), sizeof maps->map4);
-    maps->map1 = sac_infer_output(infer, "map1")[0];
+void sac_maps_list(const float *list[SAC_HEADS], const sac_maps *maps) {
+    const float *const all[SAC_HEADS] = {maps->map16, maps->map4, &maps->map1};
+    for (int k = 0; k < SAC_HEADS; k++) list[k] = (maps->heads >> k & 1) != 0 ? all[k] : NULL;
+}
+
+static void take_maps(const sac_engine *e, sac_maps *maps, const sac_infer *infer) {
+    float *const to[SAC_HEADS] = {maps->map16, maps->map4, &maps->map1};
+    maps->heads = e->heads;
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((e->heads >> k & 1) != 0)
+            memcpy(to[k], sac_infer_output(infer, sac_heads[k].output),
+                   (size_t)sac_heads[k].cells * sizeof(float));
+    }
 }
 
 sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const features[3],
@@ -299,7 +313,7 @@ sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const feat
         sac_preprocess_stack(sac_infer_input(infer, "frames"), bytes, &e->model->preprocess);
     }
     SAC_TRY(sac_infer_run(infer, error));
-    take_maps(maps, infer);
+    take_maps(e, maps, infer);
 fail:
     return status;
 }
@@ -317,7 +331,7 @@ sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input
         memcpy(sac_infer_input(e->whole, "frames"), input, (size_t)count * sizeof *input);
     }
     SAC_TRY(sac_infer_run(e->whole, error));
-    take_maps(maps, e->whole);
+    take_maps(e, maps, e->whole);
 fail:
     return status;
 }

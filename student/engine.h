@@ -7,11 +7,15 @@
 #include <stdbool.h>
 
 #include "saccade/student.h"
+#include "student/heads.h"
 #include "student/model.h"
 
 typedef struct sac_maps {
+    unsigned heads; // which of the maps there are, see student/heads.h
     float map16[SAC_MAP_FINE * SAC_MAP_FINE], map4[SAC_MAP_COARSE * SAC_MAP_COARSE], map1;
 } sac_maps;
+// maps[k] of each head, NULL where there is none.
+void sac_maps_list(const float *list[SAC_HEADS], const sac_maps *maps);
 
 typedef struct sac_engine_options {
     int threads;    // of each run, 0: all cores; the plan is made for them

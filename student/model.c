@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "student/arch.h"
+#include "student/heads.h"
 
 // Larger files, activations and amounts of work than these are taken for damage or malice. The
 // paper's network needs 7 GMAC.
@@ -119,17 +120,14 @@ static bool shape_is(const sac_shape *shape, int64_t c, int64_t h, int64_t w) {
            shape->dims[3] == w;
 }
 
-static sac_status check_output(const sac_net *net, const sac_shape *shapes, const char *output,
-                               int64_t side, const char *name, sac_error *error) {
-    int index = sac_net_find(net, output);
-    if (index < 0 || !sac_net_is_output(net, index)) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: the network has no output '%s'",
-                             name, output);
-    }
+static sac_status check_output(const sac_net *net, const sac_shape *shapes, const sac_head *head,
+                               const char *name, sac_error *error) {
+    const char *output = head->output;
+    const int index = sac_net_find(net, output), side = head->side;
     if (!shape_is(&shapes[index], 1, side, side)) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: output '%s' has not the expected shape [1][%lld][%lld]", name,
-                             output, (long long)side, (long long)side);
+                             "%s: output '%s' has not the expected shape [1][%d][%d]", name, output,
+                             side, side);
     }
     // A sigmoid keeps every score within [0,1] whatever the weights are.
     if (sac_net_node(net, index)->kind != SAC_OP_SIGMOID) {
@@ -144,7 +142,8 @@ static sac_status check_output(const sac_net *net, const sac_shape *shapes, cons
 static sac_status check_interface(const sac_net *net, const sac_shape *shapes,
                                   const sac_preprocess *p, const char *name, sac_error *error) {
     sac_status status = SAC_OK;
-    int inputs = 0, outputs = 0;
+    int inputs = 0, outputs = 0, maps = 0;
+    const unsigned heads = sac_heads_of(net);
     for (int i = 0; i < sac_net_count(net); i++) {
         inputs += sac_net_node(net, i)->kind == SAC_OP_INPUT;
         outputs += sac_net_is_output(net, i);
@@ -161,14 +160,16 @@ static sac_status check_interface(const sac_net *net, const sac_shape *shapes,
             "%s: input 'frames' contradicts the preprocessing, shape [%d][%d][%d] was expected",
             name, 3 * p->channels, p->height, p->width);
     }
-    if (outputs != 3) {
+    for (int k = 0; k < SAC_HEADS; k++) maps += (heads >> k & 1) != 0;
+    if (maps == 0 || outputs != maps) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                             "%s: the network has %d outputs, map16, map4 and map1 were expected",
-                             name, outputs);
+                             "%s: the network has %d outputs, of which %d are maps; only map16, "
+                             "map4 and map1, one of them at least, were expected",
+                             name, outputs, maps);
     }
-    SAC_TRY(check_output(net, shapes, "map16", 16, name, error));
-    SAC_TRY(check_output(net, shapes, "map4", 4, name, error));
-    SAC_TRY(check_output(net, shapes, "map1", 1, name, error));
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((heads >> k & 1) != 0) SAC_TRY(check_output(net, shapes, &sac_heads[k], name, error));
+    }
 fail:
     return status;
 }
@@ -245,7 +246,7 @@ fail:
 }
 
 int sac_model_format(const sac_model *model) {
-    return model->preprocess.channels == 3 ? 2 : 1;
+    return model->preprocess.channels == 3 || sac_heads_of(model->net) != SAC_HEADS_ALL ? 2 : 1;
 }
 
 static sac_status set_json(sac_safetensors *st, const char *key, const json_t *json,
@@ -338,8 +339,7 @@ static sac_status check_scales(const sac_model *model, const char *place, sac_er
         if (node->kind != SAC_OP_SLICE) continue;
         const sac_node *src = sac_net_node(model->net, node->src[0]);
         if (src->kind != SAC_OP_INPUT) continue;
-        if (sac_quant_scale(model->quant, node->name) !=
-            sac_quant_scale(model->quant, src->name)) {
+        if (sac_quant_scale(model->quant, node->name) != sac_quant_scale(model->quant, src->name)) {
             return sac_error_set(error, SAC_ERROR_FORMAT, -1,
                                  "%s: '%.64s' is cut out of '%.64s' and must have its scale", place,
                                  node->name, src->name);

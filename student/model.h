@@ -12,7 +12,7 @@
 #include "saccade/luma.h"
 #include "saccade/status.h"
 
-// The newest format. 1: gray students; 2: also such that see colour.
+// The newest format. 1: gray students with three maps; 2: also such that see colour or have fewer.
 #define SAC_MODEL_FORMAT 2
 
 // How frames become network input. Part of the model file; a mismatch is an error, never a silent
@@ -35,8 +35,8 @@ SAC_NODISCARD sac_status sac_preprocess_check(const sac_preprocess *preprocess, 
                                               const char *name, sac_error *error);
 
 // The network has one input "frames" [3 channels][H][W], the channels of one frame after those of the
-// frame before, and the outputs "map16" [1][16][16], "map4" [1][4][4] and "map1" [1][1][1], each in
-// [0,1].
+// frame before, and one to three of the outputs "map16" [1][16][16], "map4" [1][4][4] and "map1"
+// [1][1][1] (student/heads.h), each in [0,1].
 typedef struct sac_model {
     char *arch; // "tiny-m"; for people, what runs is `net`
     sac_preprocess preprocess;
@@ -64,8 +64,8 @@ SAC_NODISCARD sac_status sac_model_create(sac_model **model, const char *arch,
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_model_save(const sac_model *model, const char *path, sac_error *error);
 
-// Reads a model. The stored network is what will run, checked beforehand: one input and three
-// outputs of the shapes above, the outputs being sigmoids; sizes that a frame can reasonably cost;
+// Reads a model. The stored network is what will run, checked beforehand: input and outputs of
+// the shapes above, the outputs being sigmoids; sizes that a frame can reasonably cost;
 // every parameter present with its shape and finite; no tensor that the network does not use; a
 // quantisation that names at least one node. Of "calibration" only that it is an object is checked.
 // SAC_ERROR_IO; SAC_ERROR_FORMAT: not a model, damaged, missing or contradicting metadata;
@@ -113,10 +113,5 @@ void sac_preprocess_normalise(float *input, const uint8_t *frame, const sac_prep
 // numbers.
 void sac_preprocess_stack(float *input, const uint8_t *const frames[3],
                           const sac_preprocess *preprocess);
-
-// frame score = (map1 + max map4 + max map16) / 3, for finite maps [16][16] and [4][4].
-// Source: Croitoru et al., "Lightning fast video anomaly detection via multi-scale adversarial
-// distillation", CVIU 2024.
-float sac_frame_score(const float *map16, const float *map4, float map1);
 
 #endif

@@ -64,7 +64,8 @@ static void keep(sac_moments *m, sac_moment *moment, const sac_result *result,
                            .peak_x = result->peak_x,
                            .peak_y = result->peak_y,
                            .pixels = copy};
-    memcpy(moment->map16, result->map16, sizeof moment->map16);
+    const float *map = sac_result_finest(result, &moment->side);
+    memcpy(moment->map, map, (size_t)(moment->side * moment->side) * sizeof *map);
     if (m->scaler != NULL) {
         sac_scaler_run(m->scaler, copy, pixels);
     } else {

@@ -12,7 +12,8 @@ typedef struct sac_moment {
     int64_t frame;
     double time_s;
     float score, score_smoothed, peak_x, peak_y;
-    float map16[SAC_MAP_FINE * SAC_MAP_FINE];
+    float map[SAC_MAP_FINE * SAC_MAP_FINE]; // the finest, [side][side]
+    int side;
     uint8_t *pixels; // [height][width][channels] of sac_moments_size
 } sac_moment;
 

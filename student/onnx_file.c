@@ -1,12 +1,14 @@
 // Student models as ONNX files; see student/onnx_file.h. The texts are made here, the graph in nn/.
 #include "student/onnx_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "nn/onnx_export.h"
+#include "student/heads.h"
 
 static char *doc_text(const sac_model *model, bool input_u8) {
     const sac_preprocess *p = &model->preprocess;
@@ -15,17 +17,25 @@ static char *doc_text(const sac_model *model, bool input_u8) {
                  : sac_format("as f32 (x - %g) / %g of pixels x in 0..255", p->mean, p->scale);
     if (normal == NULL) return NULL;
     const bool colour = p->channels == 3;
+    const unsigned heads = sac_heads_of(model->net);
+    char maps[SAC_HEADS * 40] = "";
+    size_t used = 0;
+    for (int k = 0; k < SAC_HEADS; k++) {
+        if ((heads >> k & 1) == 0) continue;
+        used += (size_t)snprintf(maps + used, sizeof maps - used, "%s\"%s\" [N][1][%d][%d]",
+                                 used > 0 ? ", " : "", sac_heads[k].output, sac_heads[k].side,
+                                 sac_heads[k].side);
+    }
     char *text = sac_format(
         "Student network %s for abnormal event detection in video. Input \"frames\" "
         "[N][%d][%d][%d]: the frames t%+d, t%+d and t%+d of a video (a frame before the first or "
         "after the last is replaced by that one), %s, scaled to %d x %d pixels "
         "(area average when shrinking, bilinear when enlarging), %s. Outputs: anomaly maps in "
-        "[0,1] "
-        "of frame t, \"map16\" [N][1][16][16], \"map4\" [N][1][4][4], \"map1\" [N][1][1][1]. Score "
-        "of the frame: the mean of map1, the largest value of map4 and the largest of map16.",
+        "[0,1] of frame t, %s. Score of the frame: the mean over these maps of the largest value "
+        "of each.",
         model->arch, 3 * p->channels, p->height, p->width, p->offsets[0], p->offsets[1],
         p->offsets[2], colour ? "red, green and blue of each in turn" : "gray (BT.601 luma)",
-        p->width, p->height, normal);
+        p->width, p->height, normal, maps);
     sac_free(normal);
     return text;
 }

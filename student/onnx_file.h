@@ -8,15 +8,15 @@
 #include "student/model.h"
 
 typedef struct sac_model_onnx_options {
-    // "frames" takes pixels u8 [N][3][H][W], three gray frames one behind the other as they lie in
-    // memory, and the graph computes (x - mean) / scale; else f32 [N][3][H][W] computed already.
+    // "frames" takes pixels u8 [N][3 channels][H][W], the planes of three frames one behind the
+    // other, and the graph computes (x - mean) / scale; else f32 computed already.
     bool input_u8;
     int64_t batch;                    // 0: left open
     const sac_quant *quant, *centred; // 8 bits, as in nn/onnx_export.h; NULL: f32
 } sac_model_onnx_options;
 
-// The bytes of the file, sac_free them. Input "frames"; outputs "map16" [N][1][16][16], "map4"
-// [N][1][4][4], "map1" [N][1][1][1] in [0,1]. The file's doc_string tells a person what goes in and
+// The bytes of the file, sac_free them. Input "frames"; outputs, those that the model has, "map16"
+// [N][1][16][16], "map4" [N][1][4][4], "map1" [N][1][1][1] in [0,1]. The file's doc_string tells a person what goes in and
 // comes out; metadata_props hold "saccade.arch", "saccade.preprocess", "saccade.provenance" (the
 // model file's JSON), "saccade.input" ("f32" or "u8") and
 // "saccade.precision" ("f32" or "int8").

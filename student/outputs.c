@@ -16,7 +16,7 @@
 #include "student/report.h"
 #include "video/overlay.h"
 
-enum { NPY_HEADER = 128, MAP_VALUES = SAC_MAP_FINE * SAC_MAP_FINE };
+enum { NPY_HEADER = 128, MAP_MOST = SAC_MAP_FINE * SAC_MAP_FINE };
 
 struct sac_outputs {
     char *paths[SAC_OUTPUT_COUNT];
@@ -28,7 +28,8 @@ struct sac_outputs {
     int64_t frames;
 
     sac_file_writer *writers[SAC_OUTPUT_COUNT]; // none for the overlay
-    FILE *maps; // on the temporary of its writer: the header is written again at the end
+    FILE *maps;   // on the temporary of its writer: the header is written again at the end
+    int map_side; // of the student's finest map, known from the first frame on
     sac_overlay *overlay;
 
     sac_moments *moments;
@@ -124,7 +125,7 @@ static sac_status write_npy_header(const sac_outputs *o, sac_error *error) {
     int length =
         snprintf(header + 10, sizeof header - 10,
                  "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %d, %d), }",
-                 o->frames, SAC_MAP_FINE, SAC_MAP_FINE);
+                 o->frames, o->map_side, o->map_side);
     header[10 + length] = ' ';
     memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10); // 0x76: the 118 bytes behind these ten
     header[NPY_HEADER - 1] = '\n';
@@ -136,15 +137,15 @@ static sac_status write_npy_header(const sac_outputs *o, sac_error *error) {
 }
 
 static sac_status write_map(const sac_outputs *o, const float *map, sac_error *error) {
-    uint8_t bytes[MAP_VALUES * 4];
-    for (int i = 0; i < MAP_VALUES; i++) {
+    uint8_t bytes[MAP_MOST * 4];
+    const size_t size = (size_t)(o->map_side * o->map_side) * 4;
+    for (int i = 0; i < o->map_side * o->map_side; i++) {
         uint32_t bits;
         memcpy(&bits, &map[i], sizeof bits);
         // Little endian on every machine, as the header says.
         for (int b = 0; b < 4; b++) bytes[4 * i + b] = (uint8_t)(bits >> (8 * b));
     }
-    if (fwrite(bytes, 1, sizeof bytes, o->maps) != sizeof bytes)
-        return maps_error(o, "cannot be written", error);
+    if (fwrite(bytes, 1, size, o->maps) != size) return maps_error(o, "cannot be written", error);
     return SAC_OK;
 }
 
@@ -255,16 +256,17 @@ static sac_status remember(sac_outputs *o, const sac_result *result) {
 sac_status sac_outputs_frame(sac_outputs *o, const sac_result *result, const uint8_t *pixels,
                              sac_error *error) {
     sac_status status = SAC_OK;
+    const float *map = sac_result_finest(result, &o->map_side);
     if (o->writers[SAC_OUTPUT_CSV] != NULL) SAC_TRY(write_csv_row(o, result, error));
     if (o->writers[SAC_OUTPUT_JSONL] != NULL) SAC_TRY(write_json_line(o, result, error));
-    if (o->maps != NULL) SAC_TRY(write_map(o, result->map16, error));
+    if (o->maps != NULL) SAC_TRY(write_map(o, map, error));
     if (o->overlay != NULL) {
         char caption[96], time[32];
         // The overlay writes frame number and smoothed score itself.
         snprintf(caption, sizeof caption, "%s  raw %.3f",
                  sac_text_duration(time, sizeof time, result->time_s), (double)result->score);
-        SAC_TRY(sac_overlay_frame(o->overlay, pixels, o->info.channels, result->map16, SAC_MAP_FINE,
-                                  SAC_MAP_FINE, NULL, 0, result->score_smoothed, caption, error));
+        SAC_TRY(sac_overlay_frame(o->overlay, pixels, o->info.channels, map, o->map_side,
+                                  o->map_side, NULL, 0, result->score_smoothed, caption, error));
     }
     if (o->moments != NULL) {
         SAC_TRY(remember(o, result));

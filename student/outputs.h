@@ -37,7 +37,7 @@ bool sac_outputs_want_pixels(const sac_outputs *outputs);
 //   CSV         frame,time_s,score,score_smoothed[,score_calibrated],peak_x,peak_y[,source]; frames
 //               from 0, the peak in pixels of the source's first frame
 //   JSON lines  the same as members
-//   maps        f32 [frames][16][16]
+//   maps        f32 [frames][16][16]; of a student without that map the finest it has
 // SAC_ERROR_IO, SAC_ERROR_BACKEND (video encoder), SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_outputs_frame(sac_outputs *outputs, const sac_result *result,
                                            const uint8_t *pixels, sac_error *error);

@@ -84,8 +84,8 @@ static sac_status fit_scaler(sac_preprocessor *p, int width, int height, int cha
         return SAC_OK;
     }
     sac_scaler_close(&p->scaler);
-    const sac_status status = sac_scaler_create(
-        &p->scaler, width, height, p->preprocess.width, p->preprocess.height, channels);
+    const sac_status status = sac_scaler_create(&p->scaler, width, height, p->preprocess.width,
+                                                p->preprocess.height, channels);
     p->source_width = width;
     p->source_height = height;
     p->source_channels = channels;
@@ -199,16 +199,4 @@ void sac_preprocess_stack(float *input, const uint8_t *const frames[3],
         dst[3 * i + 1] = table[b[i]];
         dst[3 * i + 2] = table[c[i]];
     }
-}
-
-static float max_of(const float *values, int count) {
-    float max = values[0];
-    for (int i = 1; i < count; i++) {
-        if (values[i] > max) max = values[i];
-    }
-    return max;
-}
-
-float sac_frame_score(const float *map16, const float *map4, float map1) {
-    return (map1 + max_of(map4, 4 * 4) + max_of(map16, 16 * 16)) / 3.0f;
 }

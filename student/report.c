@@ -77,8 +77,8 @@ static sac_status put_picture(sac_html *p, const sac_moments *moments, const sac
     int w = width * zoom, h = height * zoom;
     SAC_TRY(sac_canvas_create(&canvas, w, h));
     sac_canvas_frame(canvas, m->pixels, width, height, channels, 0, 0, w, h);
-    sac_canvas_heat(canvas, m->map16, SAC_MAP_FINE, SAC_MAP_FINE, heat_scale, 0, 0, w, h);
-    const double cell_w = (double)w / SAC_MAP_FINE, cell_h = (double)h / SAC_MAP_FINE;
+    sac_canvas_heat(canvas, m->map, m->side, m->side, heat_scale, 0, 0, w, h);
+    const double cell_w = (double)w / m->side, cell_h = (double)h / m->side;
     sac_canvas_box(canvas, (double)m->peak_x * w - cell_w / 2, (double)m->peak_y * h - cell_h / 2,
                    cell_w, cell_h, 0xffffff, 1.5);
     SAC_TRY(sac_canvas_encode_png(canvas, &png, &size));
@@ -98,8 +98,8 @@ static void put_moments(sac_html *p, const sac_report *r) {
     float scale = 0.01f;
     for (int i = 0; i < count; i++) {
         const sac_moment *m = sac_moments_at(r->moments, i);
-        for (int c = 0; c < SAC_MAP_FINE * SAC_MAP_FINE; c++) {
-            if (m->map16[c] > scale) scale = m->map16[c];
+        for (int c = 0; c < m->side * m->side; c++) {
+            if (m->map[c] > scale) scale = m->map[c];
         }
     }
     sac_html_put(p, "<h2>Top moments</h2><div class=\"moments\">");

@@ -52,6 +52,11 @@ const char *sac_precision_name(sac_precision precision) {
                                             : "int8";
 }
 
+const float *sac_result_finest(const sac_result *r, int *side) {
+    *side = r->map16 != NULL ? SAC_MAP_FINE : r->map4 != NULL ? SAC_MAP_COARSE : 1;
+    return r->map16 != NULL ? r->map16 : r->map4 != NULL ? r->map4 : &r->map1;
+}
+
 // ---- what students share ------------------------------------------------------------------------
 
 static void fill_info(base *b) {
@@ -62,6 +67,10 @@ static void fill_info(base *b) {
     b->info.height = p->height;
     b->info.channels = p->channels;
     memcpy(b->info.offsets, p->offsets, sizeof b->info.offsets);
+    const unsigned heads = sac_heads_of(model->net);
+    b->info.has_map16 = (heads & 1) != 0;
+    b->info.has_map4 = (heads & 2) != 0;
+    b->info.has_map1 = (heads & 4) != 0;
     b->info.lookahead = p->offsets[2] > 0 ? p->offsets[2] : 0;
     b->info.parameters = sac_params_elements(model->params, true);
     for (int i = 0; i < sac_net_count(model->net); i++) b->info.macs += sac_net_macs(model->net, i);

@@ -284,8 +284,10 @@ static void repeat_result(sac_timeline *s, int64_t t) {
     place *to = &s->places[t % s->place_slots];
     to->maps = before->maps;
     to->result = before->result;
-    to->result.map16 = to->maps.map16;
-    to->result.map4 = to->maps.map4;
+    const float *list[SAC_HEADS];
+    sac_maps_list(list, &to->maps);
+    to->result.map16 = list[0];
+    to->result.map4 = list[1];
     to->status = SAC_OK;
     to->done = true;
     s->reused++;
@@ -401,25 +403,27 @@ sac_status sac_timeline_take(sac_timeline *s, sac_result *result, sac_error *err
 
 sac_status sac_maps_result(sac_result *result, const sac_maps *maps, int64_t frame,
                            sac_error *error) {
-    bool finite = isfinite(maps->map1);
-    int peak = 0;
-    for (int i = 0; i < SAC_MAP_COARSE * SAC_MAP_COARSE; i++)
-        finite = finite && isfinite(maps->map4[i]);
-    for (int i = 0; i < SAC_MAP_FINE * SAC_MAP_FINE; i++) {
-        finite = finite && isfinite(maps->map16[i]);
-        if (maps->map16[i] > maps->map16[peak]) peak = i;
+    const float *list[SAC_HEADS];
+    bool finite = true;
+    sac_maps_list(list, maps);
+    for (int k = 0; k < SAC_HEADS; k++) {
+        for (int i = 0; list[k] != NULL && i < sac_heads[k].cells; i++)
+            finite = finite && isfinite(list[k][i]);
     }
     if (!finite) {
         return sac_error_set(error, SAC_ERROR_NUMERIC, frame,
                              "frame %lld: the network's score is not finite", (long long)frame);
     }
-    const float score = sac_frame_score(maps->map16, maps->map4, maps->map1);
+    const float score = sac_heads_score(list);
     *result = (sac_result){.score = score,
                            .score_smoothed = score,
-                           .peak_x = ((float)(peak % SAC_MAP_FINE) + 0.5f) / SAC_MAP_FINE,
-                           .peak_y = ((float)(peak / SAC_MAP_FINE) + 0.5f) / SAC_MAP_FINE,
-                           .map16 = maps->map16,
-                           .map4 = maps->map4,
-                           .map1 = maps->map1};
+                           .map16 = list[0],
+                           .map4 = list[1],
+                           .map1 = list[2] != NULL ? *list[2] : NAN};
+    int side = 0, peak = 0;
+    const float *finest = sac_result_finest(result, &side);
+    for (int i = 1; i < side * side; i++) peak = finest[i] > finest[peak] ? i : peak;
+    result->peak_x = ((float)(peak % side) + 0.5f) / (float)side;
+    result->peak_y = ((float)(peak / side) + 0.5f) / (float)side;
     return SAC_OK;
 }

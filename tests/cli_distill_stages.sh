@@ -116,6 +116,37 @@ has err "nowhere"
 run 2 "$distill" "${one[@]}" --teacher big=student: -o alone3
 has err "expected NAME=student:MODEL"
 
+# A student that paints two of the three maps, through all stages and tools.
+heads=("${one[@]}" --pseudo 1 --teacher a=maps --arch tiny-s --heads 1,4 --pretrain plain --pretrain-epochs 1 --adversarial 0.1
+    --quantise --quantise-epochs 1)
+run 0 "$distill" "${heads[@]}" -o heads
+has err "tiny-s:4,1 at 48x32"
+has heads/report.html "Worst held-back frames"
+run 0 "$SACCADE_BIN/student-info" heads/student-int8.safetensors --verify -t 1
+has out "largest error map4"
+lacks out "map16"
+run 0 "$SACCADE_BIN/student-run" -m heads/student-int8.safetensors set/Test/Test001 -t 1 -q --csv heads.csv --maps heads.npy \
+    --overlay heads.mp4 --report heads.html
+[ "$(wc -l <heads.csv)" = 41 ] || fail "rows: $(wc -l <heads.csv)"
+[ "$(stat -c %s heads.npy)" = $((128 + 40 * 16 * 4)) ] || fail "size of the maps"
+head -c 128 heads.npy | grep -qa "'shape': (40, 4, 4)" || fail "header of the maps"
+run 0 "$SACCADE_BIN/student-bench" eval --dataset set -m heads/student-int8.safetensors -q
+has out "4x4 map"
+run 1 "$SACCADE_BIN/student-bench" peers -m heads/student-int8.safetensors set/Test/Test001 -q
+has err "students with fewer are not compared"
+run 2 "$distill" "${one[@]}" --pseudo 0 --teacher big=student:heads/student.safetensors -o no
+has err "has no 16x16 map"
+run 2 "$distill" "${one[@]}" --teacher a=maps --init whole/student.safetensors --heads 16 -o no
+has err "which tiny-m:16 does not have"
+run 2 "$distill" "${one[@]}" --teacher a=maps --heads 16,1 --scale-weights 0,1,0 -o no
+has err "0 for every map that the student has"
+for bad in "" 8 16,16 4, 16:4; do
+    run 2 "$distill" "${one[@]}" --teacher a=maps --heads "$bad" -o no
+    has err "--heads '$bad'"
+done
+run 2 "$distill" "${one[@]}" --teacher a=maps --arch tiny-s:4 --heads 16 -o no
+has err "maps '4:16'"
+
 # A student that begins with the weights of another one.
 init=("${one[@]}" --pseudo 0 --teacher a=maps --learning-rate 1e-7 --scale-weights 1,0.5,2)
 run 0 "$distill" "${init[@]}" --init whole/student.safetensors -o begun -q

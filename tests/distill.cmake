@@ -10,6 +10,6 @@ sac_test(distill_samples LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_test(distill_trainer LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_test(distill_checkpoint LIBS saccade_distill LABELS distill TIMEOUT 300)
 sac_cli_test(distill TOOLS teach distill synth student-run student-info LABELS distill TIMEOUT 900)
-sac_cli_test(distill_stages TOOLS teach distill synth student-info LABELS distill TIMEOUT 900)
+sac_cli_test(distill_stages TOOLS teach distill synth student-info student-run student-bench LABELS distill TIMEOUT 900)
 sac_cli_test(distill_colour TOOLS teach distill synth student-run student-info student-calibrate student-bench
     LABELS distill TIMEOUT 900)

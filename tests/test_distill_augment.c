@@ -235,8 +235,7 @@ Test(distill_augment, batches_in_colour) {
         cr_assert_float_eq((double)three[i], (double)bytes[i] / 255, 1e-6);
         // Frames 0, 3 and 5, the last one: 6 is behind the end.
         const int64_t frame = i % 9 / 3 == 2 ? 5 : 3 * (i % 9 / 3);
-        cr_assert_eq(bytes[i], clip->pixels[frame * n + i / 9 * 3 + i % 3], "%lld",
-                     (long long)i);
+        cr_assert_eq(bytes[i], clip->pixels[frame * n + i / 9 * 3 + i % 3], "%lld", (long long)i);
     }
     sac_free(one);
     sac_free(three);

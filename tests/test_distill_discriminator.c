@@ -8,6 +8,7 @@
 #include "core/rng.h"
 #include "distill/discriminator.h"
 #include "helper.h"
+#include "student/heads.h"
 
 enum { BATCH = 8 };
 static const int64_t cells[3] = {256, 16, 1};
@@ -54,7 +55,9 @@ static const float *const *read_only(const maps *m) {
 static sac_discriminator *make(int64_t batch, uint64_t seed) {
     sac_discriminator *d = NULL;
     sac_error error = {0};
-    sac_assert_ok(sac_discriminator_create(&d, batch, seed, SAC_BACKEND_ONEDNN, &error), &error);
+    sac_assert_ok(
+        sac_discriminator_create(&d, SAC_HEADS_ALL, batch, seed, SAC_BACKEND_ONEDNN, &error),
+        &error);
     return d;
 }
 
@@ -207,7 +210,7 @@ Test(distill_discriminator, backends_agree) {
     for (int i = 0; i < 2; i++) {
         sac_discriminator *d = NULL;
         const sac_backend backend = i == 0 ? SAC_BACKEND_ONEDNN : SAC_BACKEND_REF;
-        sac_assert_ok(sac_discriminator_create(&d, 3, 3, backend, &error), &error);
+        sac_assert_ok(sac_discriminator_create(&d, SAC_HEADS_ALL, 3, 3, backend, &error), &error);
         sac_assert_ok(
             sac_discriminator_judge(d, &loss[i], grad[i].scale, read_only(&own), 1, &error),
             &error);
@@ -237,10 +240,50 @@ Test(distill_discriminator, what_is_not_finite_is_an_error) {
                      SAC_ERROR_NUMERIC, &error, "adversarial", NULL);
     error = (sac_error){0};
     sac_discriminator *none = NULL;
-    sac_assert_error(sac_discriminator_create(&none, 0, 1, SAC_BACKEND_ONEDNN, &error),
-                     SAC_ERROR_ARGUMENT, &error, "batch", NULL);
+    sac_assert_error(
+        sac_discriminator_create(&none, SAC_HEADS_ALL, 0, 1, SAC_BACKEND_ONEDNN, &error),
+        SAC_ERROR_ARGUMENT, &error, "batch", NULL);
     cr_assert_null(none);
     sac_discriminator_close(&d);
     maps_close(&real);
     maps_close(&own);
+}
+
+// With any of the maps alone or in pairs it learns, and hands gradients to these only.
+Test(distill_discriminator, fewer_maps) {
+    maps real = maps_make(BATCH), own = maps_make(BATCH), grad = maps_make(BATCH);
+    maps_fill(&real, BATCH, false, 1);
+    maps_fill(&own, BATCH, true, 2);
+    for (unsigned heads = 1; heads < SAC_HEADS_ALL; heads++) {
+        const float *a[3], *b[3];
+        float *g[3];
+        double loss = 0;
+        sac_discriminator *d = NULL;
+        sac_discriminator_step_result first, last;
+        sac_error error = {0};
+        for (int k = 0; k < 3; k++) {
+            const bool there = (heads >> k & 1) != 0;
+            a[k] = there ? real.scale[k] : NULL;
+            b[k] = there ? own.scale[k] : NULL;
+            g[k] = there ? grad.scale[k] : NULL;
+            memset(grad.scale[k], 0, (size_t)(BATCH * cells[k]) * sizeof(float));
+        }
+        sac_assert_ok(sac_discriminator_create(&d, heads, BATCH, 3, SAC_BACKEND_ONEDNN, &error),
+                      &error);
+        for (int i = 0; i < 60; i++) {
+            sac_assert_ok(sac_discriminator_step(d, i == 0 ? &first : &last, a, b, 5e-3, &error),
+                          &error);
+        }
+        cr_assert(last.loss < first.loss, "maps %u: %g, then %g", heads, first.loss, last.loss);
+        sac_assert_ok(sac_discriminator_judge(d, &loss, g, b, 1, &error), &error);
+        for (int k = 0; k < 3; k++) {
+            double sum = 0;
+            for (int64_t i = 0; i < BATCH * cells[k]; i++) sum += fabs((double)grad.scale[k][i]);
+            cr_assert_eq(sum > 0, (heads >> k & 1) != 0, "maps %u, scale %d: %g", heads, k, sum);
+        }
+        sac_discriminator_close(&d);
+    }
+    maps_close(&real);
+    maps_close(&own);
+    maps_close(&grad);
 }

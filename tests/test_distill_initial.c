@@ -185,6 +185,40 @@ Test(distill_initial, a_student_in_colour_teaches_from_clips_of_both_kinds) {
     sac_model_close(&gray);
 }
 
+// What a student that teaches has not is pooled from its 16x16 map, without which it cannot.
+Test(distill_initial, a_student_with_fewer_maps_teaches_all) {
+    sac_model *whole = model_of("tiny-s:16", 48, 32, 5),
+              *coarse = model_of("tiny-s:4,1", 48, 32, 5);
+    sac_error error = {0};
+    sac_chain *chain = NULL;
+    sac_maps maps = {0};
+    const char *path = sac_test_path("sixteen.safetensors");
+    sac_assert_ok(sac_model_save(whole, path, &error), &error);
+    sac_assert_ok(sac_chain_open(&chain, path, SAC_BACKEND_ONEDNN, &error), &error);
+    uint8_t *pixels = clip_pixels();
+    sac_assert_ok(sac_chain_maps(chain, &maps, pixels, FRAMES, W, H, 1, NULL, &error), &error);
+    for (int t = 0; t < FRAMES; t++) {
+        float most = 0, cells[16] = {0};
+        for (int i = 0; i < 256; i++) {
+            float *cell = &cells[i / 64 * 4 + i % 16 / 4];
+            *cell = fmaxf(*cell, maps.map16[t * 256 + i]);
+            most = fmaxf(most, *cell);
+        }
+        cr_assert(most > 0);
+        cr_assert_eq(maps.map1[t], most);
+        cr_assert_eq(memcmp(maps.map4 + t * 16, cells, sizeof cells), 0);
+    }
+    sac_maps_close(&maps);
+    sac_chain_close(&chain);
+    sac_assert_ok(sac_model_save(coarse, path, &error), &error);
+    sac_assert_error(sac_chain_open(&chain, path, SAC_BACKEND_ONEDNN, &error), SAC_ERROR_ARGUMENT,
+                     &error, "sixteen.safetensors", "no 16x16 map", NULL);
+    cr_assert_null(chain);
+    sac_free(pixels);
+    sac_model_close(&whole);
+    sac_model_close(&coarse);
+}
+
 static bool at_once(void) {
     return true;
 }

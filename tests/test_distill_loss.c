@@ -48,6 +48,27 @@ Test(distill_loss, value_by_hand) {
     cr_assert_float_eq(loss(NULL, 4, 1), 0.25 / 768 + 5.0 / 48 + 1.0 / 3, 1e-12);
 }
 
+// A map that the student has not adds nothing, wherever the others stand.
+Test(distill_loss, maps_that_are_missing) {
+    double all[3] = {0}, sum = 0;
+    fill(3);
+    for (unsigned heads = 1; heads < 8; heads++) {
+        const float *const t[3] = {target16, target4, target1};
+        const float *s[3];
+        double parts[3] = {0}, expected = 0;
+        for (int k = 0; k < 3; k++) s[k] = (heads >> k & 1) != 0 ? student[k] : NULL;
+        const double value = sac_distill_loss(parts, NULL, s, t, N, 4, 1, NULL);
+        for (int k = 0; k < 3; k++) {
+            if (heads == 1u << k) all[k] = value;
+            if ((heads >> k & 1) == 0) cr_assert_eq(parts[k], 0);
+            expected += (heads >> k & 1) != 0 ? all[k] : 0;
+        }
+        cr_assert_float_eq(value, expected, 1e-12, "maps %u", heads);
+        sum = value;
+    }
+    cr_assert_float_eq(sum, all[0] + all[1] + all[2], 1e-12);
+}
+
 Test(distill_loss, without_emphasis_it_is_the_mean_squared_error_of_each_scale) {
     fill(1);
     double wanted = 0;

@@ -78,13 +78,34 @@ Test(distill_pretrain, it_learns_colours) {
         sac_rng rng;
         sac_rng_seed(&rng, 5, 1);
         sac_params_init(model->params, &rng);
-        sac_assert_ok(
-            pretrain(model, &samples, (sac_pretrain_kind)k, name, -1, false, &r, &error), &error);
+        sac_assert_ok(pretrain(model, &samples, (sac_pretrain_kind)k, name, -1, false, &r, &error),
+                      &error);
         // One value for all three would leave 0.17: red is 0.98, blue 0.02.
         cr_assert(r.train_loss > 0 && r.train_loss < 0.12, "%g", r.train_loss);
         sac_model_close(&model);
     }
     sac_samples_close(&samples);
+}
+
+// Of one head the trunk reaches up to its one channel; of two it is what they share.
+Test(distill_pretrain, students_with_fewer_maps) {
+    static const char *const archs[] = {"tiny-s:16", "tiny-s:1", "tiny-s:16,1"};
+    for (int a = 0; a < 3; a++) {
+        sac_preprocess p = sac_preprocess_default();
+        sac_model *model = NULL;
+        sac_net *net = NULL;
+        sac_error error = {0};
+        p.width = TOY_WIDTH;
+        p.height = TOY_HEIGHT;
+        sac_assert_ok(sac_model_create(&model, archs[a], &p, &error), &error);
+        sac_assert_ok(sac_pretrain_net(&net, model->net, &error), &error);
+        cr_assert(sac_net_find(net, "body1b.relu") > 0);
+        cr_assert_eq(sac_net_find(net, "head16.relu") > 0, a == 0);
+        cr_assert_eq(sac_net_find(net, "head1.relu") > 0, a == 1);
+        cr_assert_lt(sac_net_find(net, "head16.logit"), 0);
+        sac_net_close(&net);
+        sac_model_close(&model);
+    }
 }
 
 Test(distill_pretrain, outputs_without_a_common_trunk_are_refused) {
@@ -93,7 +114,7 @@ Test(distill_pretrain, outputs_without_a_common_trunk_are_refused) {
     sac_assert_ok(sac_net_create(&net), NULL);
     const int input = sac_net_input(net, "frames", 3, (const int64_t[]){3, 16, 16});
     for (int k = 0; k < 3; k++)
-        sac_net_output(net, sac_net_conv2d(net, sac_batch_outputs[k], input, 1, 3, 1, 1, 1, true));
+        sac_net_output(net, sac_net_conv2d(net, sac_heads[k].output, input, 1, 3, 1, 1, 1, true));
     sac_assert_error(sac_pretrain_net(&made, net, &error), SAC_ERROR_UNSUPPORTED, &error, "trunk",
                      NULL);
     cr_assert_null(made);

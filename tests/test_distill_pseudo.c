@@ -145,8 +145,9 @@ Test(distill_pseudo, colour_is_cut_out_and_painted) {
             foreign += abs(at[2] - 60) > 20;
         }
         cr_assert(p.altered.count > 50);
-        if (k == 0) cr_assert(red > was_red + 1000 && foreign == 0, "%lld of %lld, %lld",
-                              (long long)red, (long long)was_red, (long long)foreign);
+        if (k == 0)
+            cr_assert(red > was_red + 1000 && foreign == 0, "%lld of %lld, %lld", (long long)red,
+                      (long long)was_red, (long long)foreign);
         if (k == 1) cr_assert(foreign > 1000, "%lld", (long long)foreign);
         sac_pseudo_close(&p);
     }

@@ -753,3 +753,48 @@ Test(distill_trainer, out_of_memory_is_an_error) {
     cr_assert(failures > 60);
     sac_samples_close(&samples);
 }
+
+// A student with two of the maps: trained, validated and resumed with these alone; weights of scales
+// that leave it nothing to learn are refused.
+Test(distill_trainer, fewer_maps) {
+    sac_samples samples = toy_samples(4, 1, 12, true, 2);
+    sac_trainer_options o = toy_options();
+    sac_model *models[2] = {NULL, NULL};
+    sac_trainer_result result;
+    sac_error error = {0};
+    for (int i = 0; i < 2; i++) {
+        sac_rng rng;
+        sac_nn_set_threads(1);
+        sac_assert_ok(sac_model_create(&models[i], "tiny-s:16,1", &samples.preprocess, &error),
+                      &error);
+        sac_rng_seed(&rng, 3, 1);
+        sac_params_init(models[i]->params, &rng);
+        const char *folder = sac_test_path(i == 0 ? "few" : "few_parts");
+        sac_assert_ok(sac_folder_create(folder, &error), &error);
+        if (i == 1)
+            cr_assert_eq(toy_run(models[i], folder, &samples, &o, 8, false, &result, &error),
+                         SAC_ERROR_INTERRUPTED);
+        sac_assert_ok(toy_run(models[i], folder, &samples, &o, -1, i == 1, &result, &error),
+                      &error);
+        cr_assert(isfinite(result.best_validation_loss) && isfinite(result.best_pseudo_auc));
+    }
+    toy_same_params(models[0], models[1], "resumed");
+    uint8_t *text = NULL;
+    size_t size = 0;
+    sac_assert_ok(sac_file_read(&text, &size, sac_test_path("few/metrics.csv"), 1 << 20, &error),
+                  &error);
+    // The columns of the 4x4 map, the second of three, are empty.
+    const char *row = strchr((const char *)text, '\n') + 1;
+    for (int column = 0; column < 15; column++, row = strchr(row, ',') + 1)
+        cr_assert_eq(*row == ',', column == 11 || column == 14, "column %d: %.20s", column, row);
+    sac_free(text);
+    const double nothing[3] = {0, 1, 0};
+    memcpy(o.scale_weights, nothing, sizeof nothing);
+    sac_assert_ok(sac_folder_create(sac_test_path("nothing"), &error), &error);
+    sac_assert_error(
+        toy_run(models[0], sac_test_path("nothing"), &samples, &o, -1, false, NULL, &error),
+        SAC_ERROR_ARGUMENT, &error, "every map", NULL);
+    sac_model_close(&models[0]);
+    sac_model_close(&models[1]);
+    sac_samples_close(&samples);
+}

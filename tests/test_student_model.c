@@ -9,6 +9,7 @@
 #include "core/safetensors.h"
 #include "helper.h"
 #include "student/arch.h"
+#include "student/heads.h"
 #include "student_make.h"
 
 Test(student_model, tiny_m_is_what_it_says) {
@@ -79,6 +80,59 @@ Test(student_model, channel_factors_are_checked) {
         sac_error error = {0};
         sac_assert_error(sac_arch_build(&net, wrong[i], &p, &error), SAC_ERROR_ARGUMENT, &error,
                          wrong[i], NULL);
+        cr_assert_null(net);
+    }
+}
+
+// The maps stand in the architecture's name; the network has these and nothing of the others.
+Test(student_model, an_architecture_may_have_fewer_maps) {
+    static const struct {
+        const char *arch, *text;
+        unsigned heads;
+    } known[] = {{"tiny-s:16,4,1", "16,4,1", 7},
+                 {"tiny-s*0.5:1,16", "16,1", 5},
+                 {"tiny-m:4", "4", 2},
+                 {"tiny-l:1", "1", 4},
+                 {"paper:4", "4", 2},
+                 {"paper:1,4", "4,1", 6},
+                 {"paper:16", "16", 1}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        sac_preprocess p = sac_preprocess_default();
+        sac_model *model = NULL, *read = NULL;
+        sac_error error = {0};
+        char text[8];
+        const char *path = sac_test_path("heads.safetensors");
+        p.width = 64;
+        p.height = 48;
+        sac_assert_ok(sac_model_create(&model, known[i].arch, &p, &error), &error);
+        cr_assert_eq(sac_heads_of(model->net), known[i].heads, "%s", known[i].arch);
+        sac_heads_text(text, sizeof text, known[i].heads);
+        cr_assert_str_eq(text, known[i].text);
+        for (int k = 0; k < SAC_HEADS; k++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "head%d.", sac_heads[k].side);
+            int64_t own = 0;
+            for (int64_t n = 0; n < sac_params_count(model->params); n++)
+                own += strncmp(sac_params_at(model->params, n)->name, name, strlen(name)) == 0;
+            cr_assert_eq(own > 0, (known[i].heads >> k & 1) != 0, "%s: %s", known[i].arch, name);
+        }
+        cr_assert_eq(sac_model_format(model), known[i].heads == SAC_HEADS_ALL ? 1 : 2);
+        sac_assert_ok(sac_model_save(model, path, &error), &error);
+        sac_assert_ok(sac_model_load(&read, path, &error), &error);
+        cr_assert_str_eq(read->arch, known[i].arch);
+        cr_assert_eq(sac_heads_of(read->net), known[i].heads);
+        sac_model_close(&read);
+        sac_model_close(&model);
+    }
+    static const char *const wrong[] = {
+        "tiny-s:",  "tiny-s:8",    "tiny-s:16,16",    "tiny-s:4,",
+        "paper:,1", "tiny-s:16:4", "tiny-s:16,4,1,1", "tiny-s:00000000000016"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        sac_preprocess p = sac_preprocess_default();
+        sac_net *net = NULL;
+        sac_error error = {0};
+        sac_assert_error(sac_arch_build(&net, wrong[i], &p, &error), SAC_ERROR_ARGUMENT, &error,
+                         "one to three of 16, 4 and 1", NULL);
         cr_assert_null(net);
     }
 }
@@ -216,15 +270,10 @@ static sac_safetensors *copy_container(const sac_safetensors *st, const char *wi
 }
 
 Test(student_model, missing_metadata_or_tensor_is_named) {
-    static const char *const names[] = {"format",
-                                        "format_version",
-                                        "arch",
-                                        "network",
-                                        "preprocess",
-                                        "provenance",
-                                        "down.conv.weight",
-                                        "head4.logit.bias",
-                                        "body2b.norm.running_var"};
+    static const char *const names[] = {
+        "format",           "format_version",   "arch",
+        "network",          "preprocess",       "provenance",
+        "down.conv.weight", "head4.logit.bias", "body2b.norm.running_var"};
     sac_safetensors *st = valid_container();
     sac_error error = {0};
     sac_assert_ok(reload(st, &error), &error);
@@ -253,8 +302,7 @@ Test(student_model, a_student_in_colour_is_of_format_two) {
         sac_assert_ok(sac_model_save(model, path, &error), &error);
         sac_assert_ok(sac_model_load(&read, path, &error), &error);
         cr_assert_eq(read->preprocess.channels, p.channels);
-        const sac_shape input =
-            sac_net_node(read->net, sac_net_find(read->net, "frames"))->shape;
+        const sac_shape input = sac_net_node(read->net, sac_net_find(read->net, "frames"))->shape;
         cr_assert(input.dims[0] == 3 * p.channels && input.dims[1] == 48 && input.dims[2] == 64);
         // Its input is not that of the other kind.
         read->preprocess.channels = 4 - p.channels;
@@ -313,7 +361,9 @@ Test(student_model, contradictions) {
     sac_assert_ok(sac_safetensors_set_metadata(st, "provenance", "{}", NULL), NULL);
     sac_assert_ok(reload(st, &error), &error);
     // Parts that may be missing must be right where they are there.
-    static const char *const quants[] = {"{", "[]", "{}",
+    static const char *const quants[] = {"{",
+                                         "[]",
+                                         "{}",
                                          "{\"version\": 1, \"activations\": {\"frames\": -1}}",
                                          "{\"version\": 1, \"activations\": {\"foreign\": 0.1}}",
                                          "{\"version\": 1, \"activations\": {\"frames\": 0.1}}"};
@@ -417,8 +467,9 @@ Test(student_model, wrong_interfaces_are_refused) {
         int b = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_MAX_POOL, "pb", y, 1, 4, 4);
         int c = sac_net_adaptive_pool(net, SAC_OP_ADAPTIVE_MAX_POOL, variant == 1 ? "map1" : "pc",
                                       y, 1, 1, 1);
-        sac_net_output(net, sac_net_unary(net, SAC_OP_SIGMOID, "map16", a));
-        sac_net_output(net, sac_net_unary(net, SAC_OP_SIGMOID, variant == 0 ? "map5" : "map4", b));
+        static const char *const middle[7] = {"map5", "map4", "map4", "map4", "m4", "map4", "map4"};
+        sac_net_output(net, sac_net_unary(net, SAC_OP_SIGMOID, variant == 4 ? "m16" : "map16", a));
+        sac_net_output(net, sac_net_unary(net, SAC_OP_SIGMOID, middle[variant], b));
         if (variant == 1) sac_net_output(net, c);
         if (variant != 1 && variant != 4)
             sac_net_output(net, sac_net_unary(net, SAC_OP_SIGMOID, "map1", c));

@@ -89,8 +89,8 @@ Test(student_onnx, int8_rounds_as_our_plan_does) {
     static const char *const shared[] = {"stem0.frame", "stem1.frame", "stem2.frame"};
     for (int i = 0; i < 3; i++)
         sac_assert_ok(sac_quant_set(quant, shared[i], 1.0 / 255, &error), &error);
-    static const char *const names[] = {"stem0.relu", "stem1.relu", "stem2.relu",
-                                        "fuse.frames", "fuse.relu", "down.relu",
+    static const char *const names[] = {"stem0.relu",  "stem1.relu",  "stem2.relu",
+                                        "fuse.frames", "fuse.relu",   "down.relu",
                                         "body1a.relu", "body1b.relu", "head16.relu"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         sac_assert_ok(sac_quant_set(quant, names[i], 0.02, &error), &error);

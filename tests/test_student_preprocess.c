@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "helper.h"
+#include "student/heads.h"
 #include "student/model.h"
 
 static sac_preprocessor *make(int width, int height) {
@@ -248,13 +249,20 @@ Test(student_preprocess, json_round_trip_and_refusals) {
     json_decref(json);
 }
 
-Test(student_preprocess, frame_score_is_the_mean_of_the_three_scales) {
+Test(student_preprocess, frame_score_is_the_mean_over_the_maps_there_are) {
     float map16[256], map4[16];
+    const float map1 = 0.3f;
     for (int i = 0; i < 256; i++) map16[i] = 0.1f;
     for (int i = 0; i < 16; i++) map4[i] = 0.2f;
     map16[255] = 0.9f;
     map4[0] = 0.6f;
-    cr_assert_float_eq(sac_frame_score(map16, map4, 0.3f), 0.6f, 1e-6f);
+    static const float expected[8] = {0, 0.9f, 0.6f, 0.75f, 0.3f, 0.6f, 0.45f, 0.6f};
+    for (unsigned heads = 1; heads <= SAC_HEADS_ALL; heads++) {
+        const float *const maps[SAC_HEADS] = {(heads & 1) != 0 ? map16 : NULL,
+                                              (heads & 2) != 0 ? map4 : NULL,
+                                              (heads & 4) != 0 ? &map1 : NULL};
+        cr_assert_float_eq(sac_heads_score(maps), expected[heads], 1e-6f, "%u", heads);
+    }
 }
 
 // One pass over a plane with room around it equals the packed picture; limited range lands on the

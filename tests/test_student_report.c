@@ -387,6 +387,42 @@ Test(student_report, tables_and_maps_hold_what_was_scored) {
     sac_npy_close(&maps);
 }
 
+// Without the finest map the next one is written, of any size.
+Test(student_report, maps_of_students_with_fewer) {
+    static uint8_t pixels[W * H];
+    const sac_video_info info = {.source_width = W,
+                                 .source_height = H,
+                                 .width = W,
+                                 .height = H,
+                                 .channels = 1,
+                                 .frame_rate = 10};
+    for (int side = 1; side <= 4; side += 3) {
+        sac_outputs *o = NULL;
+        sac_error error = {0};
+        const sac_output_notes notes = {.frames_per_second = 1};
+        sac_output_settings settings = {.source = "clip", .moments = 2, .overlay_high = 1};
+        settings.paths[SAC_OUTPUT_MAPS] = sac_test_path("few.npy");
+        settings.paths[SAC_OUTPUT_REPORT] = sac_test_path("few.html");
+        sac_assert_ok(sac_outputs_open(&o, &settings, &info, &error), &error);
+        for (int t = 0; t < 3; t++) {
+            sac_result r = fake_result(t);
+            for (int i = 0; i < 16; i++) map4[i] = (float)(i + t) / 20.0f;
+            r.map16 = NULL;
+            if (side == 1) r.map4 = NULL;
+            r.map1 = 0.1f * (float)t;
+            sac_assert_ok(sac_outputs_frame(o, &r, pixels, &error), &error);
+        }
+        sac_assert_ok(sac_outputs_commit(&o, &notes, &error), &error);
+        sac_npy maps;
+        sac_assert_ok(sac_npy_read(&maps, settings.paths[SAC_OUTPUT_MAPS], &error), &error);
+        cr_assert(maps.ndims == 3 && maps.dims[0] == 3 && maps.dims[1] == side &&
+                  maps.dims[2] == side);
+        cr_assert_float_eq(maps.data[3 * side * side - 1], side == 4 ? 17.0f / 20.0f : 0.2f, 1e-6f);
+        sac_npy_close(&maps);
+        cr_assert(sac_is_file(settings.paths[SAC_OUTPUT_REPORT]));
+    }
+}
+
 Test(student_report, page_is_self_contained_and_escaped) {
     const char *paths[SAC_OUTPUT_COUNT] = {[SAC_OUTPUT_REPORT] = sac_test_path("r.html")};
     sac_events events = SAC_EVENTS(0.5f);

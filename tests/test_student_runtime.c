@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "helper.h"
 #include "nn/infer.h"
+#include "student/heads.h"
 #include "student/runtime.h"
 #include "student_make.h"
 
@@ -192,6 +193,74 @@ Test(student_runtime, reference_backend_and_odd_network_sizes) {
     }
 }
 
+// A student with fewer maps: those it has are the same as of the whole one with the same weights, the
+// score is their mean, the peak that of the finest.
+Test(student_runtime, fewer_maps) {
+    static const char *const archs[] = {"tiny-m:16", "tiny-m:4",    "tiny-m:16,4",
+                                        "tiny-m:1",  "tiny-m:16,1", "tiny-m:4,1"};
+    static const unsigned heads[] = {1, 2, 3, 4, 5, 6};
+    enum { W = 48, H = 32, FRAMES = 6 };
+    static uint8_t pixels[W * H];
+    const sac_student_options one = {.threads = 1};
+    sac_student *whole = open_student(W, H, NULL);
+    stream(whole, expected, FRAMES, W, H);
+    for (int a = 0; a < 6; a++) {
+        sac_preprocess p = sac_preprocess_default();
+        sac_model *model = NULL;
+        sac_student *s = NULL;
+        sac_student_info info;
+        sac_error error = {0};
+        sac_result r;
+        p.width = W;
+        p.height = H;
+        sac_assert_ok(sac_model_create(&model, archs[a], &p, &error), &error);
+        for (int64_t i = 0; i < sac_params_count(model->params); i++) {
+            sac_param *to = sac_params_at(model->params, i);
+            const sac_param *from = sac_params_find(sac_student_model(whole)->params, to->name);
+            cr_assert(from != NULL && from->count == to->count);
+            memcpy(to->data, from->data, (size_t)to->count * sizeof *to->data);
+        }
+        sac_assert_ok(sac_student_create(&s, &model, &one, &error), &error);
+        sac_student_get_info(s, &info);
+        cr_assert(info.has_map16 == ((heads[a] & 1) != 0) &&
+                  info.has_map4 == ((heads[a] & 2) != 0) && info.has_map1 == ((heads[a] & 4) != 0));
+        int got = 0;
+        for (int t = 0; t <= FRAMES; t++) {
+            draw(pixels, W, H, t);
+            sac_assert_ok(t < FRAMES ? sac_student_push(s, pixels, W, H, 1, t, &error)
+                                     : sac_student_finish(s, &error),
+                          &error);
+            for (; sac_student_pull(s, &r, &error) == SAC_OK; got++) {
+                const scored *e = &expected[got];
+                float sum = 0;
+                int count = 0, side = 0;
+                cr_assert_eq(r.map16 != NULL, info.has_map16);
+                cr_assert_eq(r.map4 != NULL, info.has_map4);
+                cr_assert_eq(!isnan(r.map1), info.has_map1);
+                const float *finest = sac_result_finest(&r, &side);
+                cr_assert_eq(side, info.has_map16 ? 16 : info.has_map4 ? 4 : 1);
+                const float *const maps[3] = {r.map16, r.map4, info.has_map1 ? &r.map1 : NULL},
+                                   *const whole_maps[3] = {e->map16, e->map4, &e->map1};
+                for (int k = 0; k < 3; k++) {
+                    float most = 0;
+                    for (int i = 0; maps[k] != NULL && i < sac_heads[k].cells; i++) {
+                        cr_assert_float_eq(maps[k][i], whole_maps[k][i], 1e-5f);
+                        most = fmaxf(most, maps[k][i]);
+                    }
+                    sum += most;
+                    count += maps[k] != NULL;
+                }
+                cr_assert_float_eq(r.score, sum / (float)count, 1e-6f);
+                const int x = (int)(r.peak_x * (float)side), y = (int)(r.peak_y * (float)side);
+                for (int i = 0; i < side * side; i++) cr_assert(finest[i] <= finest[y * side + x]);
+            }
+        }
+        cr_assert_eq(got, FRAMES);
+        sac_student_close(&s);
+    }
+    sac_student_close(&whole);
+}
+
 Test(student_runtime, reset_repeats_bit_by_bit_and_threads_agree) {
     static scored second[MAX_FRAMES];
     const sac_student_options one = {.threads = 1}, two = {.threads = 2};
@@ -368,8 +437,7 @@ Test(student_runtime, options_out_of_range) {
 Test(student_runtime, a_score_that_is_not_finite_names_the_frame) {
     // Finite weights whose products overflow to infinity and then to NaN.
     sac_model *model = make_model(16, 16, 5);
-    static const char *const huge[] = {"stem0.norm.weight", "down.norm.weight",
-                                       "fuse.norm.weight"};
+    static const char *const huge[] = {"stem0.norm.weight", "down.norm.weight", "fuse.norm.weight"};
     for (int i = 0; i < 3; i++) {
         sac_param *p = sac_params_find(model->params, huge[i]);
         for (int64_t k = 0; k < p->count; k++) p->data[k] = 3e38f;

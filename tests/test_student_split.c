@@ -148,7 +148,8 @@ Test(student_split, networks_built_otherwise_stay_whole) {
 Test(student_split, slices_that_are_no_frames_leave_the_network_whole) {
     static const struct {
         int channels, begin, length, step;
-    } cases[] = {{9, 0, 1, 1}, {9, 1, 3, 1}, {9, 0, 9, 1}, {9, 0, 3, 2}, {8, 0, 3, 1}, {2, 0, 1, 1}};
+    } cases[] = {{9, 0, 1, 1}, {9, 1, 3, 1}, {9, 0, 9, 1},
+                 {9, 0, 3, 2}, {8, 0, 3, 1}, {2, 0, 1, 1}};
     sac_split *split = NULL;
     sac_error error = {0};
     char reason[128];

@@ -94,7 +94,8 @@ static void frame(uint8_t *pixels, int64_t size, int64_t t) {
 enum { KINDS = 4 };
 
 static sac_model *model_of(int kind) {
-    sac_model *model = make_stem_model(W, H, 1, kind % 2 == 1 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
+    sac_model *model =
+        make_stem_model(W, H, 1, kind % 2 == 1 ? STEM_OWN_PARAMETERS : STEM_SOUND, 5);
     if (kind >= 2) quantise_model(model);
     return model;
 }

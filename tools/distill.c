@@ -21,14 +21,15 @@
 #include "nn/infer.h"
 #include "saccade/version.h"
 #include "student/arch.h"
+#include "student/heads.h"
 #include "student/model.h"
 
 #define NAME "distill"
 
 typedef struct settings {
     sac_tool_settings tool;
-    const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *show,
-        *pseudo_cache;
+    const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *heads,
+        *show, *pseudo_cache;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, gamma, blur,
@@ -55,6 +56,10 @@ static const sac_option options[] = {
     {.name = "", .help = "Student"},
     {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME",
      .help = "architecture: tiny-s, tiny-m, tiny-l or paper; tiny-m*1.5 has 1.5 times the channels"},
+    {.name = "heads", .type = SAC_OPTION_TEXT, AT(heads), .text = "16,4,1", .argument = "LIST",
+     .help = "anomaly maps that the student paints: one to three of 16 (16x16), 4 (4x4) and 1 (1x1); "
+             "its frame score is the mean of their largest values. Part of the architecture's name: "
+             "tiny-m:16,4"},
     {.name = "init", .type = SAC_OPTION_TEXT, AT(init), .argument = "MODEL",
      .help = "begin with the weights of a student of the same architecture instead of random ones"},
     {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 0, .min = 0, .max = 4096,
@@ -416,7 +421,8 @@ fail:
 }
 
 // The resolved size of the run, before it begins.
-static void announce(const settings *s, const sac_samples *samples, const sac_trainer_options *o) {
+static void announce(const settings *s, const sac_model *model, const sac_samples *samples,
+                     const sac_trainer_options *o) {
     int64_t train = 0, validate = 0;
     for (int64_t i = 0; i < samples->count; i++) {
         train += samples->clips[i].validation_from;
@@ -430,7 +436,7 @@ static void announce(const settings *s, const sac_samples *samples, const sac_tr
                  " samples, %g mirrored, seed %" PRIu64 "\n",
             samples->originals, samples->count - samples->originals, samples->altered_objects,
             train, validate, samples->teacher_count, samples->teacher_count == 1 ? "" : "s",
-            s->arch, samples->preprocess.width, samples->preprocess.height,
+            model->arch, samples->preprocess.width, samples->preprocess.height,
             samples->preprocess.channels == 3 ? " in colour" : "", o->epochs, o->samples_per_epoch,
             o->augment.flip, o->seed);
 }
@@ -540,6 +546,22 @@ static sac_status preprocess_of(sac_preprocess *preprocess, const settings *s, s
                              s->offsets);
     }
     return sac_preprocess_check(preprocess, SAC_ERROR_ARGUMENT, "the student's input", error);
+}
+
+// NAME of --arch, and behind it the maps of --heads unless it has them all.
+static sac_status arch_of(char **arch, const settings *s, sac_error *error) {
+    unsigned heads = 0;
+    char text[8];
+    if (!sac_heads_parse(&heads, s->heads)) {
+        return sac_error_set(
+            error, SAC_ERROR_ARGUMENT, -1,
+            "--heads '%.40s': expected one to three of 16, 4 and 1 between commas, "
+            "each once",
+            s->heads);
+    }
+    sac_heads_text(text, sizeof text, heads);
+    *arch = heads == SAC_HEADS_ALL ? sac_strdup(s->arch) : sac_format("%s:%s", s->arch, text);
+    return *arch != NULL ? SAC_OK : SAC_ERROR_MEMORY;
 }
 
 // The int8 student of `model` into RUN/student-int8.safetensors.
@@ -669,7 +691,9 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     bool flip_auto = false, resume = s->resume;
     sac_pseudo_mix mix = {{0}};
     json_t *init = NULL;
+    char *arch = NULL;
     sac_preprocess preprocess;
+    SAC_TRY(arch_of(&arch, s, error));
     SAC_TRY(preprocess_of(&preprocess, s, error));
     SAC_TRY_ALLOC(cache);
     SAC_TRY_ALLOC(path);
@@ -678,7 +702,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     SAC_TRY(scales_read(trainer.scale_weights, s->scale_weights, error));
     sac_nn_set_threads((int)s->tool.threads);
     // Whatever can be wrong with the command is said before the teachers are put to work.
-    SAC_TRY(sac_model_create(&model, s->arch, &preprocess, error));
+    SAC_TRY(sac_model_create(&model, arch, &preprocess, error));
     sac_rng rng;
     sac_rng_seed(&rng, trainer.seed, 0x696e6974);
     sac_arch_init(model, &rng);
@@ -713,7 +737,7 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     sac_progress_close(&gathering.progress);
     const double gather_s = sac_time_s() - begun;
     if (flip_auto) trainer.augment.flip = samples.mirrors ? 0.5 : 0;
-    announce(s, &samples, &trainer);
+    announce(s, model, &samples, &trainer);
     SAC_TRY(teachers_announce(s, teachers, &samples, error));
     const sac_trainer_hooks hooks = {
         .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &training};
@@ -769,6 +793,7 @@ fail:
     json_decref(init);
     sac_free(cache);
     sac_free(path);
+    sac_free(arch);
     return status;
 }
 

@@ -79,7 +79,9 @@ static const sac_option options[] = {
         csv, 0, "FILE",
         "scores per frame; \"-\": standard output, which is the default without any output"),
     TEXT_OPTION(jsonl, 0, "FILE", "the same as JSON lines"),
-    TEXT_OPTION(maps, 0, "FILE", "anomaly maps as .npy, float32 [frames][16][16]"),
+    TEXT_OPTION(
+        maps, 0, "FILE",
+        "anomaly maps as .npy, float32 [frames][16][16], of a student without that map its finest"),
     TEXT_OPTION(overlay, 0, "FILE",
                 "video of the frames with heat map and score curve (.mp4, .mkv, .avi)"),
     TEXT_OPTION(report, 0, "FILE", "self-contained HTML page: score curve, top moments, settings"),

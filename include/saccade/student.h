@@ -27,7 +27,7 @@ typedef enum sac_precision {
 } sac_precision;
 
 typedef struct sac_student_options {
-    int threads; // of one frame, 0..1024; 0: all cores, which must be idle to gain by barriers
+    int threads;    // of one frame, 0..1024; 0: all cores, which must be idle to gain by barriers
     bool reference; // run on the plain reference instead of oneDNN (slow; for checking)
     sac_precision precision;
     double smoothing_sigma; // causal smoothing of the scores, frames; 0: the default of sac_smooth
@@ -44,11 +44,12 @@ SAC_API sac_student_options sac_student_default_options(void);   // one thread, 
 SAC_API const char *sac_precision_name(sac_precision precision); // "auto", "f32", "int8"
 
 typedef struct sac_student_info {
-    const char *arch;         // "tiny-m"
-    int width, height;        // network input, px
-    int channels;             // of a frame: 1 gray, 3 RGB
-    int offsets[3];           // frames looked at, relative to t: -3 0 3
-    int lookahead;            // frames that must follow before t can be scored
+    const char *arch;                   // "tiny-m"
+    int width, height;                  // network input, px
+    int channels;                       // of a frame: 1 gray, 3 RGB
+    int offsets[3];                     // frames looked at, relative to t: -3 0 3
+    bool has_map16, has_map4, has_map1; // the outputs of the network; one at least
+    int lookahead;                      // frames that must follow before t can be scored
     int64_t parameters, macs; // trained parameters; multiply-accumulates of the whole network
     int64_t macs_per_frame;   // the same as run in a stream: a stem per frame counts once
     bool split;               // the stem is computed once per frame, apart from the body
@@ -62,13 +63,17 @@ typedef struct sac_student_info {
 typedef struct sac_result {
     int64_t frame;        // index from 0
     double time_s;        // presentation time given at push
-    float score;          // raw: (map1 + max map4 + max map16) / 3, in [0,1]
+    float score;          // raw, in [0,1]: mean over the maps that the student has of the largest
+                          // value of each; with all three (map1 + max map4 + max map16) / 3
     float score_smoothed; // causal Gaussian over the scores so far (saccade/metrics.h)
-    float peak_x, peak_y; // centre of the strongest 16x16 cell, in [0,1] of width and height
-    const float *map16;   // [16][16] in [0,1]; valid until the next call on this student
-    const float *map4;    // [4][4]
-    float map1;
+    float peak_x, peak_y; // centre of the strongest cell of the finest map, in [0,1] of the sides
+    const float *map16;   // [16][16] in [0,1]; valid until the next call on this student; NULL: the
+                          // student has no such map
+    const float *map4;    // [4][4]; NULL alike
+    float map1;           // NaN: no such map
 } sac_result;
+// The finest map that there is, [*side][*side]; of side 1 it lies in the result itself.
+SAC_API const float *sac_result_finest(const sac_result *result, int *side);
 
 typedef struct sac_student sac_student;
 
