@@ -21,13 +21,42 @@ static int64_t row_pixels(const sac_u8_conv *c) {
 
 // Of one plane. Runs that are filled up to whole chunks reach beyond the last window.
 static int64_t row_bytes(const sac_u8_conv *c) {
-    const int64_t channels = sac_u8_plane_channels(c);
-    return align64(row_pixels(c) * channels + sac_u8_run(c) - c->kw * channels);
+    const int64_t reach = sac_u8_spread(c) ? 0 : sac_u8_run(c) - c->kw * c->pixel;
+    return align64(row_pixels(c) * c->pixel + reach);
+}
+
+// With ends_only: the first tile of places, then the last.
+typedef struct row_ends {
+    int64_t first_bytes, last_bytes;
+    int64_t first_pixels, last_pixels; // of the source; 0: no padding there, nothing to copy
+    int64_t last_x, last_begin;        // place of dst, pixel of the source
+} row_ends;
+
+static row_ends ends_of(const sac_u8_conv *c) {
+    row_ends e = {0};
+#if defined(__x86_64__)
+    int64_t tile[2];
+    if (!c->ends_only) return e;
+    (void)sac_u8_amx_tiles(c, tile);
+    e.last_x = c->ow - tile[1];
+    e.last_begin = e.last_x * c->sw - c->pw;
+    e.first_pixels = c->pw > 0 ? (tile[0] - 1) * c->sw + c->kw - c->pw : 0;
+    e.last_pixels = (c->ow - 1) * c->sw - c->pw + c->kw > c->iw ? c->iw - e.last_begin : 0;
+    e.first_bytes = align64(((tile[0] - 1) * c->sw + c->kw) * c->pixel);
+    e.last_bytes = align64(((tile[1] - 1) * c->sw + c->kw) * c->pixel);
+#endif
+    return e;
+}
+
+// A row of one plane in the ring.
+static int64_t slot_bytes(const sac_u8_conv *c) {
+    const row_ends e = ends_of(c);
+    return c->ends_only ? e.first_bytes + e.last_bytes : row_bytes(c);
 }
 
 // KH rows in a ring and a plane of zeros.
 static int64_t rows_bytes(const sac_u8_conv *c) {
-    return (c->kh * c->planes + 1) * row_bytes(c);
+    return c->kh * c->planes * slot_bytes(c) + row_bytes(c);
 }
 
 static int64_t band_bytes(const sac_u8_conv *c) {
@@ -38,44 +67,22 @@ static int64_t band_bytes(const sac_u8_conv *c) {
     return bytes;
 }
 
-#if defined(__x86_64__)
-enum { AMX_CHUNK = 64 };
-
-static int64_t chunks(int64_t bytes) {
-    return (bytes + AMX_CHUNK - 1) / AMX_CHUNK;
-}
-
-// Parts stay apart when that takes no more steps than runs over all channels.
-static bool parts_apart(const sac_u8_conv *c) {
-    for (int p = 1; p < c->parts; p++) {
-        if (c->part[p].channels != c->part[0].channels) return false;
-    }
-    return c->parts * chunks(c->kw * c->ic / c->parts) <= chunks(c->kw * c->ic);
-}
-#endif
-
 void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     const int cores = omp_get_num_procs();
     c->bands = cores > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : cores;
     c->isa = isa;
     c->planes = 1;
     c->chunk = 4;
+    c->pixel = c->ic;
+    c->ends_only = false;
 #if defined(__x86_64__)
-    if (isa < SAC_U8_AMX) return;
-    if (!sac_u8_amx_fits(c)) {
-        c->isa = SAC_U8_VNNI;
-        return;
-    }
-    if (parts_apart(c)) c->planes = c->parts;
-    // Equal chunks, of whole groups of four bytes.
-    const int64_t run = c->kw * sac_u8_plane_channels(c), count = chunks(run);
-    c->chunk = ((run + count - 1) / count + 3) / 4 * 4;
+    if (isa == SAC_U8_AMX && !sac_u8_amx_prepare(c)) c->isa = SAC_U8_VNNI;
 #endif
 }
 
 bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
     return a->ic == b->ic && a->oc == b->oc && a->kh == b->kh && a->kw == b->kw &&
-           a->planes == b->planes && a->chunk == b->chunk;
+           a->planes == b->planes && a->chunk == b->chunk && sac_u8_spread(a) == sac_u8_spread(b);
 }
 
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
@@ -92,6 +99,7 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
                       double s_src, double s_dst) {
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), taps = c->ic * c->kh * c->kw;
     const int64_t channels = sac_u8_plane_channels(c);
+    const int64_t tap = sac_u8_spread(c) ? c->chunk : channels;
     float *mul = packed, *add = mul + ocp;
     memset(packed, 0, sac_u8_conv_packed_bytes(c));
     int8_t *w = (int8_t *)(uintptr_t)sac_u8_weights(c, packed);
@@ -105,7 +113,7 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
             for (int64_t ky = 0; ky < c->kh; ky++) {
                 const int64_t row = (oc / 16 * c->kh + ky) * c->planes + ic / channels;
                 for (int64_t kx = 0; kx < c->kw; kx++) {
-                    const int64_t at = kx * channels + ic % channels;
+                    const int64_t at = kx * tap + ic % channels;
                     w[(row * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] =
                         sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
                 }
@@ -148,20 +156,20 @@ static bool threes(const sac_u8_conv *c) {
 }
 #endif
 
-// `plane`: bytes from one plane of the row to the next.
+// Where row y of a part begins.
+static const uint8_t *part_row(const sac_u8_conv *c, const uint8_t *const *src, int p, int64_t n,
+                               int64_t y) {
+    return src[p] + c->part[p].offset + n * c->part[p].batch + y * c->part[p].row;
+}
+
+// All but the padding, which stays zero. `plane`: bytes from one plane of the row to the next.
 static void row_fill(const sac_u8_conv *c, uint8_t *row, int64_t plane, const uint8_t *const *src,
                      int64_t n, int64_t y) {
-    const int64_t channels = sac_u8_plane_channels(c);
-    const int64_t left = c->pw * channels, right = left + c->iw * channels;
-    const uint8_t *from[SAC_U8_MAX_PARTS];
-    for (int p = 0; p < c->planes; p++) {
-        memset(row + p * plane, 0, (size_t)left);
-        memset(row + p * plane + right, 0, (size_t)(row_bytes(c) - right));
-    }
-    for (int p = 0; p < c->parts; p++)
-        from[p] = src[p] + c->part[p].offset + n * c->part[p].batch + y * c->part[p].row;
+    const int64_t left = c->pw * c->pixel;
 #if defined(__x86_64__)
-    if (c->planes == 1 && threes(c)) {
+    if (c->planes == 1 && !sac_u8_spread(c) && threes(c)) {
+        const uint8_t *const from[3] = {part_row(c, src, 0, n, y), part_row(c, src, 1, n, y),
+                                        part_row(c, src, 2, n, y)};
         sac_u8_interleave3(row + left, from, c->iw, c->part[0].channels);
         return;
     }
@@ -169,20 +177,31 @@ static void row_fill(const sac_u8_conv *c, uint8_t *row, int64_t plane, const ui
     int64_t first = 0;
     for (int p = 0; p < c->parts; p++) {
         const sac_u8_part *part = &c->part[p];
+        const uint8_t *from = part_row(c, src, p, n, y);
         uint8_t *to = row + left + (c->planes == 1 ? first : p * plane);
-        if (part->channels == channels && part->pixel == channels) {
-            memcpy(to, from[p], (size_t)(c->iw * channels));
+        if (part->channels == c->pixel && part->pixel == c->pixel) {
+            memcpy(to, from, (size_t)(c->iw * c->pixel));
         } else {
-            part_copy(to, from[p], c->iw, channels, part->pixel, part->channels);
+            part_copy(to, from, c->iw, c->pixel, part->pixel, part->channels);
         }
         first += part->channels;
     }
 }
 
+static void ends_fill(const sac_u8_conv *c, const row_ends *e, uint8_t *row, int64_t plane,
+                      const uint8_t *const *src, int64_t n, int64_t y) {
+    for (int p = 0; p < c->planes; p++, row += plane) {
+        const uint8_t *from = part_row(c, src, p, n, y);
+        memcpy(row + c->pw * c->pixel, from, (size_t)(e->first_pixels * c->pixel));
+        memcpy(row + e->first_bytes, from + e->last_begin * c->pixel,
+               (size_t)(e->last_pixels * c->pixel));
+    }
+}
+
 // The rows can be read where they lie: nothing to pad, to interleave or to fill up.
 static bool reads_in_place(const sac_u8_conv *c) {
-    return c->ph == 0 && c->pw == 0 && c->parts == 1 && c->part[0].pixel == c->ic &&
-           c->kw * c->ic == sac_u8_run(c) && row_pixels(c) == c->iw &&
+    return c->ph == 0 && c->pw == 0 && c->parts == 1 && c->part[0].pixel == c->pixel &&
+           !sac_u8_spread(c) && c->kw * c->ic == sac_u8_run(c) && row_pixels(c) == c->iw &&
            (c->oh - 1) * c->sh + c->kh <= c->ih;
 }
 
@@ -190,11 +209,12 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
                      const uint8_t *const *src, const uint8_t *residual, int64_t begin,
                      int64_t end) {
     const bool direct = reads_in_place(c);
-    const int64_t bytes = row_bytes(c);
+    const int64_t bytes = slot_bytes(c);
+    const row_ends ends = ends_of(c);
     uint8_t *zero = band_data + c->kh * c->planes * bytes;
     int64_t held[SAC_U8_MAX_KERNEL]; // which row lies in each place of the ring
     for (int64_t k = 0; k < c->kh; k++) held[k] = -1;
-    if (!direct) memset(zero, 0, (size_t)bytes);
+    if (!direct) memset(band_data, 0, (size_t)rows_bytes(c));
 #if defined(__x86_64__)
     sac_u8_amx amx;
     if (c->isa == SAC_U8_AMX) sac_u8_amx_begin(&amx, c, packed, band_data + rows_bytes(c));
@@ -204,18 +224,32 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
         sac_u8_band band;
         for (int64_t ky = 0; ky < c->kh; ky++) {
             const int64_t y = oy * c->sh - c->ph + ky, place = y < 0 ? 0 : y % c->kh;
-            const bool outside = y < 0 || y >= c->ih;
-            uint8_t *row = outside ? zero : band_data + place * c->planes * bytes;
-            if (direct) {
-                band.rows[ky][0] =
-                    src[0] + c->part[0].offset + n * c->part[0].batch + y * c->part[0].row;
+            uint8_t *row = band_data + place * c->planes * bytes;
+            if (y < 0 || y >= c->ih) {
+                for (int p = 0; p < c->planes; p++)
+                    band.rows[ky][p] = band.first[ky][p] = band.last[ky][p] = zero;
                 continue;
             }
-            if (!outside && held[place] != n * c->ih + y) {
-                row_fill(c, row, bytes, src, n, y);
-                held[place] = n * c->ih + y;
+            if (direct) {
+                band.rows[ky][0] = part_row(c, src, 0, n, y);
+                continue;
             }
-            for (int p = 0; p < c->planes; p++) band.rows[ky][p] = row + (outside ? 0 : p * bytes);
+            const bool filled = held[place] == n * c->ih + y;
+            held[place] = n * c->ih + y;
+            if (!c->ends_only) {
+                if (!filled) row_fill(c, row, bytes, src, n, y);
+                for (int p = 0; p < c->planes; p++) band.rows[ky][p] = row + p * bytes;
+                continue;
+            }
+            if (!filled) ends_fill(c, &ends, row, bytes, src, n, y);
+            for (int p = 0; p < c->planes; p++, row += bytes) {
+                const uint8_t *whole = part_row(c, src, p, n, y) - c->pw * c->pixel;
+                band.rows[ky][p] = whole;
+                band.first[ky][p] = ends.first_pixels > 0 ? row : whole;
+                band.last[ky][p] = ends.last_pixels > 0
+                                       ? row + ends.first_bytes - ends.last_x * c->sw * c->pixel
+                                       : whole;
+            }
         }
         band.residual = c->residual.channels > 0 ? residual + c->residual.offset +
                                                        n * c->residual.batch + oy * c->residual.row

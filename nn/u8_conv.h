@@ -7,8 +7,9 @@
 // In channels-last order the taps of one row of the kernel are KW * C bytes in a row, whatever C
 // is. Work is a sum over KH such runs, in chunks of a few bytes; nothing depends on C being a
 // multiple of anything. Sources are gathered row by row into a band with its padding, which is where
-// a concatenation or a change from planes to pixels happens. Where the parts of a source fill the
-// chunks by themselves they stay apart, each with runs of its own, and a row is copied whole.
+// a concatenation or a change from planes to pixels happens. AMX, to which a chunk is 64 bytes and
+// costs the same when it is not full, has two more ways: the parts of a source may stay apart, each
+// with runs of its own, and rows may be read where they lie but for their ends.
 #ifndef SAC_NN_U8_CONV_H
 #define SAC_NN_U8_CONV_H
 
@@ -38,8 +39,11 @@ typedef struct sac_u8_conv {
     // Of sac_u8_conv_prepare.
     sac_u8_isa isa;
     int planes; // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
-    int64_t chunk; // bytes of a run that one step multiplies; runs are padded to whole chunks
-    int bands;     // scratch holds so many; no more threads take part
+    int64_t chunk;  // bytes of a run that one step multiplies; runs are padded to whole chunks
+    int64_t pixel;  // bytes from one pixel of a plane's row to the next: all channels or, so that
+                    // pixels do not straddle cache lines, 64; then each tap is a chunk
+    bool ends_only; // the band holds the first and last places of a row alone
+    int bands;      // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
 // Chooses the kernel, at best for `isa`, which this process must be able to run: a lower one where
@@ -59,9 +63,12 @@ void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, voi
 
 // What the versions share. The packed block: mul [ocp], add [ocp], weights
 // [ocp / 16][kh][planes][run / 4][16][4].
+// Row ky of the window in each plane.
+typedef const uint8_t *sac_u8_rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
 typedef struct sac_u8_band {
-    // Row ky of the window in each plane, from its left padding on.
-    const uint8_t *rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
+    // From the left padding on. With ends_only `rows` is not for the first and the last tile of
+    // places, which have their own.
+    sac_u8_rows rows, first, last;
     const uint8_t *residual; // of this row of dst, or NULL
     void *dst;               // this row
 } sac_u8_band;
@@ -73,6 +80,9 @@ static inline int64_t sac_u8_plane_channels(const sac_u8_conv *c) {
 }
 static inline int64_t sac_u8_run(const sac_u8_conv *c) { // bytes of one row of taps in one plane
     return (c->kw * sac_u8_plane_channels(c) + c->chunk - 1) / c->chunk * c->chunk;
+}
+static inline bool sac_u8_spread(const sac_u8_conv *c) { // pixels lie apart
+    return c->pixel != sac_u8_plane_channels(c);
 }
 static inline const int8_t *sac_u8_weights(const sac_u8_conv *c, const void *packed) {
     return (const int8_t *)packed + (2 * sac_u8_ocp(c) * (int64_t)sizeof(float) + 63) / 64 * 64;
@@ -106,7 +116,10 @@ typedef struct sac_u8_amx {
     float factors[128]; // mul [64], add [64], of whole periods
     sac_u8_amx_pending pending;
 } sac_u8_amx;
-bool sac_u8_amx_fits(const sac_u8_conv *c);
+// Fills planes, chunk, pixel and ends_only. False: no work for AMX.
+bool sac_u8_amx_prepare(sac_u8_conv *c);
+// Places of the tiles of a block, and their number.
+int sac_u8_amx_tiles(const sac_u8_conv *c, int64_t rows[2]);
 void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *packed, void *sums);
 void sac_u8_amx_row(sac_u8_amx *s, const sac_u8_band *band);
 void sac_u8_amx_end(sac_u8_amx *s);

@@ -18,6 +18,7 @@
 #    define TILE static inline __attribute__((always_inline)) TARGET
 
 #    define PLACES 16 // of a tile
+#    define CHUNK  64 // bytes of a row of a tile
 #    define GROUP  64 // channels of a block at most: four tiles, in passes of two
 
 // Registers: sums 0 and 1 of the first tile of places, 2 and 3 of the second; places 4 and 5;
@@ -50,9 +51,64 @@ static int period_of(const sac_u8_conv *c) {
     }
 }
 
-// A step costs the same whether its chunk is full or not: with few products a place vectors win.
-bool sac_u8_amx_fits(const sac_u8_conv *c) {
-    return c->ow >= 4 && c->kh * c->kw * c->ic > 32;
+// --- shapes ------------------------------------------------------------------------------------
+
+static int64_t chunks(int64_t bytes) {
+    return (bytes + CHUNK - 1) / CHUNK;
+}
+
+int sac_u8_amx_tiles(const sac_u8_conv *c, int64_t rows[2]) {
+    if (c->ow <= PLACES) {
+        rows[0] = c->ow;
+        rows[1] = 0;
+        return 1;
+    }
+    // Of equal size, as far as that goes: one pair, or several that may overlap at the end.
+    const int64_t count = 2 * ((c->ow + 2 * PLACES - 1) / (2 * PLACES));
+    rows[0] = (c->ow + count - 1) / count;
+    rows[1] = count == 2 ? c->ow - rows[0] : rows[0];
+    return 2;
+}
+
+// Rows that are long enough for tiles between the first and the last, in dense parts, and padding
+// that only these two see.
+static bool ends_suffice(const sac_u8_conv *c) {
+    const int64_t beyond = (c->ow - 1) * c->sw - c->pw + c->kw - c->iw;
+    for (int p = 0; p < c->parts; p++) {
+        if (c->part[p].pixel != c->part[p].channels) return false;
+    }
+    return c->ow > 2 * PLACES && c->pw <= c->sw && beyond <= c->sw;
+}
+
+static bool parts_equal(const sac_u8_conv *c) {
+    for (int p = 1; p < c->parts; p++) {
+        if (c->part[p].channels != c->part[0].channels) return false;
+    }
+    return true;
+}
+
+bool sac_u8_amx_prepare(sac_u8_conv *c) {
+    // A step costs the same whether its chunk is full or not: with few products a place vectors win.
+    if (c->ow < 4 || c->kh * c->kw * c->ic <= 32) return false;
+    // Parts stay apart when that takes no more steps, or a few more but no interleaving.
+    const int64_t part_run = c->kw * (c->ic / c->parts);
+    const int64_t apart = c->parts * chunks(part_run), together = chunks(c->kw * c->ic);
+    if (parts_equal(c) &&
+        (apart <= together || (ends_suffice(c) && part_run % 4 == 0 && 2 * apart <= 3 * together)))
+        c->planes = c->parts;
+    const int64_t channels = sac_u8_plane_channels(c), run = c->kw * channels, count = chunks(run);
+    c->pixel = channels;
+    // Equal chunks, of whole groups of four bytes.
+    c->chunk = ((run + count - 1) / count + 3) / 4 * 4;
+    c->ends_only = c->planes == c->parts && c->chunk * count == run && ends_suffice(c);
+    if (c->ends_only) return true;
+    if (c->kw > 1 && count == c->kw) {
+        c->pixel = CHUNK;
+        c->chunk = (channels + 3) / 4 * 4;
+    } else if (c->kw > 1 && c->sw * channels % CHUNK == 0) {
+        c->chunk = CHUNK;
+    }
+    return true;
 }
 
 TARGET void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *packed, void *sums) {
@@ -61,11 +117,7 @@ TARGET void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *pa
     s->packed = packed;
     s->sums = sums;
     s->half = 0;
-    s->tiles = c->ow <= PLACES ? 1 : 2;
-    // Of equal size, as far as that goes: one pair, or several that may overlap at the end.
-    const int64_t count = s->tiles == 1 ? 1 : 2 * ((c->ow + 2 * PLACES - 1) / (2 * PLACES));
-    s->rows[0] = (c->ow + count - 1) / count;
-    s->rows[1] = s->tiles == 1 ? 0 : count == 2 ? c->ow - s->rows[0] : s->rows[0];
+    s->tiles = sac_u8_amx_tiles(c, s->rows);
     s->period = period_of(c);
     s->pending = (sac_u8_amx_pending){0};
     for (int i = 0; i < 64 && s->period > 0; i++) {
@@ -190,8 +242,12 @@ typedef struct block_place {
 // `period` 0: none waits, and this one is put out at once.
 TILE void block(sac_u8_amx *s, const block_place *at, int tiles, int n, int period, bool residual) {
     const sac_u8_conv *c = s->c;
-    const int64_t plane_channels = sac_u8_plane_channels(c), run = sac_u8_run(c), chunk = c->chunk;
-    const int64_t step = c->sw * plane_channels, apart = s->rows[0] * step;
+    const int64_t run = sac_u8_run(c), chunk = c->chunk, hop = sac_u8_spread(c) ? c->pixel : chunk;
+    const int64_t step = c->sw * c->pixel, x0 = at->x * step, x1 = x0 + s->rows[0] * step;
+    const sac_u8_band *band = at->band;
+    const bool last = at->x + s->rows[0] + s->rows[1] == c->ow;
+    const sac_u8_rows *rows0 = c->ends_only && at->x == 0 ? &band->first : &band->rows,
+                      *rows1 = c->ends_only && last ? &band->last : &band->rows;
     const int64_t weights_block = c->kh * c->planes * run * 16;
     const int64_t width = period > 0 && c->oc < GROUP ? c->oc : 16 * n; // sums of a place
     const int64_t dst_step = period == 4 ? c->oc : unit_bytes(period);
@@ -218,9 +274,9 @@ TILE void block(sac_u8_amx *s, const block_place *at, int tiles, int n, int peri
         }
         for (int64_t ky = 0; ky < c->kh; ky++) {
             for (int plane = 0; plane < c->planes; plane++) {
-                const uint8_t *a = at->band->rows[ky][plane] + at->x * step;
-                for (int64_t k = 0; k < run; k += chunk, a += chunk) {
-                    _tile_loadd(4, a, step);
+                const uint8_t *a0 = (*rows0)[ky][plane] + x0, *a1 = (*rows1)[ky][plane] + x1;
+                for (int64_t k = 0; k < run; k += chunk, a0 += hop, a1 += hop) {
+                    _tile_loadd(4, a0, step);
                     _tile_loadd(6, w0, 64);
                     _tile_dpbusd(0, 4, 6);
                     if (two) {
@@ -228,7 +284,7 @@ TILE void block(sac_u8_amx *s, const block_place *at, int tiles, int n, int peri
                         _tile_dpbusd(1, 4, 7);
                     }
                     if (tiles == 2) {
-                        _tile_loadd(5, a + apart, step);
+                        _tile_loadd(5, a1, step);
                         _tile_dpbusd(2, 5, 6);
                         if (two) _tile_dpbusd(3, 5, 7);
                     }
@@ -250,16 +306,16 @@ TILE void block(sac_u8_amx *s, const block_place *at, int tiles, int n, int peri
         }
     }
     if (period == 0) {
-        out_any(s, at->band, sums, n, at->x, at->oc);
+        out_any(s, band, sums, n, at->x, at->oc);
         return;
     }
     if (p.left > 0) unit_last(&p, period, c->residual_mul);
-    const int64_t first = at->x * c->oc + at->oc;
+    const int64_t begin = at->x * c->oc + at->oc;
     s->half ^= 1;
     s->pending = (sac_u8_amx_pending){
         .sums = sums,
-        .dst = (uint8_t *)at->band->dst + first,
-        .residual = residual ? at->band->residual + first : NULL,
+        .dst = (uint8_t *)band->dst + begin,
+        .residual = residual ? band->residual + begin : NULL,
         .mul = c->oc <= GROUP ? s->factors : (const float *)s->packed + at->oc,
         .add = c->oc <= GROUP ? s->factors + 64 : (const float *)s->packed + sac_u8_ocp(c) + at->oc,
         .left = (s->rows[0] + s->rows[1]) * width};
