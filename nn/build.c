@@ -599,6 +599,25 @@ float *sac_build_data(const sac_build *build, sac_buffer id) {
     return build->buffers[id].data;
 }
 
+sac_status sac_build_bind(sac_build *build, sac_buffer id, void *data, sac_error *error) {
+    const int root = build->buffers[id].root;
+    if (build->buffers[id].data == data) return SAC_OK;
+    for (int i = 0; i < build->buffer_count; i++) {
+        buffer *b = &build->buffers[i];
+        if (b->root != root || b->data == NULL) continue;
+        b->data = data;
+        const dnnl_status_t result = dnnl_memory_set_data_handle(b->memory, data);
+        if (result != dnnl_success) return sac_dnnl_status(result, "memory", error);
+    }
+    for (int i = 0; i < build->step_count; i++) {
+        step *s = &build->steps[i];
+        for (int k = 0; k < s->count; k++) {
+            if (s->ids[k] >= 0 && build->buffers[s->ids[k]].root == root) s->pointers[k] = data;
+        }
+    }
+    return SAC_OK;
+}
+
 int64_t sac_build_arena_bytes(const sac_build *build) {
     return (int64_t)(build->arena_bytes + build->scratchpad_bytes +
                      (build->clone ? 0 : build->weights_bytes));

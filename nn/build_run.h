@@ -43,6 +43,10 @@ SAC_NODISCARD sac_status sac_build_time(sac_build *build, sac_build_timing *timi
                                         int *count, sac_error *error);
 int sac_build_steps(const sac_build *build, sac_phase phase);
 float *sac_build_data(const sac_build *build, sac_buffer buffer);
+// A persistent buffer, and what views it, lies at `data` from now on, which must hold until the
+// last run that touches it. Allocates nothing.
+SAC_NODISCARD sac_status sac_build_bind(sac_build *build, sac_buffer buffer, void *data,
+                                        sac_error *error);
 sac_rng *sac_build_rng(sac_build *build);
 // Its own memory: of a clone without the weights.
 int64_t sac_build_arena_bytes(const sac_build *build);

@@ -101,6 +101,17 @@ uint8_t *sac_infer_input_u8(sac_infer *infer, const char *name) {
     return (uint8_t *)sac_plan_port_data(infer->plan, SAC_PORT_INPUT_U8, name);
 }
 
+sac_status sac_infer_bind_input_u8(sac_infer *infer, const char *name, int part,
+                                   const uint8_t *data, bool *bound, sac_error *error) {
+    // Steps read their sources only.
+    return sac_plan_bind(infer->plan, false, name, part, (void *)(uintptr_t)data, bound, error);
+}
+
+sac_status sac_infer_bind_output_u8(sac_infer *infer, const char *name, uint8_t *data, bool *bound,
+                                    sac_error *error) {
+    return sac_plan_bind(infer->plan, true, name, 0, data, bound, error);
+}
+
 const uint8_t *sac_infer_output_u8(const sac_infer *infer, const char *name) {
     return (const uint8_t *)sac_plan_port_data(infer->plan, SAC_PORT_OUTPUT_U8, name);
 }

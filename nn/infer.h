@@ -28,6 +28,15 @@ uint8_t *sac_infer_input_u8(sac_infer *infer, const char *name);
 // With options.outputs_u8, an output that the table quantises: u8 [N][H][W][C] (channels-last
 // always; [N][..] as it is for fewer axes), NULL for any other. Such an output has no f32 form.
 const uint8_t *sac_infer_output_u8(const sac_infer *infer, const char *name);
+// An input or output as u8 without a copy: from now on part `part` of it (0 unless planned with
+// input_parts) lies at `data`, in the layout above, which must hold until the last run that touches
+// it. *bound false: nothing of the kind here (the reference backend, a name that is not u8), copy
+// instead. Allocates nothing. SAC_ERROR_BACKEND.
+SAC_NODISCARD sac_status sac_infer_bind_input_u8(sac_infer *infer, const char *name, int part,
+                                                 const uint8_t *data, bool *bound,
+                                                 sac_error *error);
+SAC_NODISCARD sac_status sac_infer_bind_output_u8(sac_infer *infer, const char *name, uint8_t *data,
+                                                  bool *bound, sac_error *error);
 // Dense; channels-first unless planned with channels_last_outputs.
 const float *sac_infer_output(const sac_infer *infer, const char *name);
 sac_shape sac_infer_output_shape(const sac_infer *infer, const char *name);

@@ -342,7 +342,9 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
     SAC_TRY_ALLOC(plan->shapes);
     SAC_TRY_ALLOC(plan->ports);
     SAC_TRY_ALLOC(plan->nodes);
-    for (int i = 0; i < plan->count; i++) plan->ports[i] = (sac_ports){-1, -1, -1, -1, -1, -1};
+    for (int i = 0; i < plan->count; i++) {
+        plan->ports[i] = (sac_ports){-1, -1, -1, -1, -1, -1, {-1, -1, -1, -1, -1, -1, -1, -1}};
+    }
     SAC_TRY(sac_net_shapes(net, options->batch, plan->shapes, error));
     if (options->backend == SAC_BACKEND_REF) {
         SAC_TRY(sac_ref_plan_create(&plan->ref, net, params, options, training, error));
@@ -422,6 +424,19 @@ float *sac_plan_port_data(const sac_plan *plan, sac_plan_port port, const char *
                               [SAC_PORT_OUTPUT_U8] = p->output_u8};
     const sac_buffer id = ids[port];
     return id >= 0 ? sac_build_data(plan->build, id) : NULL;
+}
+
+sac_status sac_plan_bind(sac_plan *plan, bool output, const char *name, int part, void *data,
+                         bool *bound, sac_error *error) {
+    const int i = sac_net_find(plan->net, name);
+    sac_buffer id = -1;
+    if (i >= 0 && plan->ref == NULL && part >= 0 && part < SAC_U8_MAX_PARTS) {
+        const sac_ports *p = &plan->ports[i];
+        id = p->input_parts[part];
+        if (part == 0 && id < 0) id = output ? p->output_u8 : p->input_u8;
+    }
+    *bound = id >= 0 && sac_build_data(plan->build, id) != NULL;
+    return *bound ? sac_build_bind(plan->build, id, data, error) : SAC_OK;
 }
 
 sac_shape sac_plan_shape(const sac_plan *plan, const char *name) {

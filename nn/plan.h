@@ -23,7 +23,10 @@ SAC_NODISCARD sac_status sac_plan_create(sac_plan **plan, const sac_net *net, sa
 // Second instance of an inference plan; see sac_build_clone. `donor` must outlive it.
 SAC_NODISCARD sac_status sac_plan_clone(sac_plan **plan, const sac_plan *donor, sac_error *error);
 float *sac_plan_port_data(const sac_plan *plan, sac_plan_port port,
-                          const char *name);                      // NULL: no such port
+                          const char *name); // NULL: no such port
+// See sac_infer_bind_input_u8.
+SAC_NODISCARD sac_status sac_plan_bind(sac_plan *plan, bool output, const char *name, int part,
+                                       void *data, bool *bound, sac_error *error);
 sac_shape sac_plan_shape(const sac_plan *plan, const char *name); // ndims 0: unknown
 SAC_NODISCARD sac_status sac_plan_load(sac_plan *plan,
                                        sac_error *error); // inference: reorders the weights again

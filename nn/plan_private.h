@@ -6,10 +6,12 @@
 #include "nn/op.h"
 #include "nn/plan.h"
 #include "nn/quant.h"
+#include "nn/u8_conv.h"
 
 typedef struct sac_ports {
     sac_buffer input, output, output_grad, input_grad;
     sac_buffer input_u8, output_u8;
+    sac_buffer input_parts[SAC_U8_MAX_PARTS]; // with that option, instead of input_u8
 } sac_ports;
 
 struct sac_plan {

@@ -9,7 +9,6 @@
 #include "core/memory.h"
 #include "nn/activation.h"
 #include "nn/plan_private.h"
-#include "nn/u8_conv.h"
 #include "nn/u8_head.h"
 
 // A node's value. One of the forms exists first; the other is made when somebody needs it.
@@ -226,6 +225,25 @@ static sac_status input_build(planner *p, int i, sac_error *error) {
                                       &ports->input, error));
         sac_build_persist(p->build, ports->input);
         v->f32 = ports->input;
+        return SAC_OK;
+    }
+    const int parts = p->options->input_parts;
+    if (parts > 0) {
+        if (parts > SAC_U8_MAX_PARTS || !image(shape) || shape->dims[1] % parts != 0)
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "input '%s' cannot lie in %d parts",
+                                 node_at(p, i)->name, parts);
+        sac_shape part = *shape;
+        part.dims[1] /= parts;
+        for (int k = 0; k < parts; k++) {
+            value one = {0};
+            SAC_TRY(buffer_u8(p->build, sac_shape_count(&part), &ports->input_parts[k], error));
+            sac_build_persist(p->build, ports->input_parts[k]);
+            value_dense(&one, &part, ports->input_parts[k]);
+            v->buffer[k] = one.buffer[0];
+            v->part[k] = one.part[0];
+        }
+        v->u8 = true;
+        v->parts = parts;
         return SAC_OK;
     }
     SAC_TRY(buffer_u8(p->build, sac_shape_count(shape), &ports->input_u8, error));

@@ -24,6 +24,10 @@ typedef struct sac_plan_options {
     const struct sac_quant *quant;
     // Int8 plans: outputs in the table are handed over as u8 only (sac_infer_output_u8).
     bool outputs_u8;
+    // Int8 plans: inputs in the table lie in so many equal groups of channels, each channels-last
+    // for itself, and are handed over by sac_infer_bind_input_u8 only; 0: whole. At most 8, and a
+    // divisor of the channels.
+    int input_parts;
 } sac_plan_options;
 
 typedef struct sac_train sac_train;

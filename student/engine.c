@@ -19,7 +19,7 @@ struct sac_engine {
     sac_infer *stem, *body, *whole;
     int64_t places, feature_place_bytes; // split: h * w, bytes of the C values of one place
     char *features;                      // name of the stem's output
-    bool features_u8;
+    bool features_u8, in_parts;          // the body reads three arrays of u8
     int64_t macs;
     float input_scale;  // of the network's input in an int8 plan, 0: it is f32
     bool pixels;        // with that scale a pixel is its own value
@@ -52,14 +52,16 @@ static void fill_table(sac_engine *e) {
 }
 
 static sac_status plan(sac_infer **infer, const sac_engine *e, const sac_net *net,
-                       const sac_params *params, const sac_quant *quant, sac_error *error) {
+                       const sac_params *params, const sac_quant *quant, int parts,
+                       sac_error *error) {
     const sac_plan_options options = {
         .batch = 1,
         .backend = e->options.reference ? SAC_BACKEND_REF : SAC_BACKEND_ONEDNN,
         .channels_last = true,
         .channels_last_outputs = true, // the outputs of the heads have one channel
         .quant = quant,
-        .outputs_u8 = e->features_u8 && net != e->model->net};
+        .outputs_u8 = e->features_u8 && net != e->model->net,
+        .input_parts = parts};
     // The backend splits its work when the plan is made, so the thread count is set before that.
     sac_nn_set_threads(e->options.threads);
     return sac_infer_create(infer, net, params, &options, error);
@@ -81,7 +83,7 @@ static sac_status check_outputs(const sac_engine *e, const sac_infer *infer, sac
 static sac_status plan_whole(sac_engine *e, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_quant *quant = e->options.int8 ? e->model->quant : NULL;
-    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, quant, error));
+    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, quant, 0, error));
     if (sac_infer_input(e->whole, "frames") == NULL &&
         sac_infer_input_u8(e->whole, "frames") == NULL) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'");
@@ -111,15 +113,16 @@ static sac_status plan_split(sac_engine *e, const sac_split *split, sac_error *e
     }
     e->features = sac_strdup(split->features[0]);
     SAC_TRY_ALLOC(e->features);
-    SAC_TRY(plan(&e->stem, e, split->stem, split->stem_params, stem, error));
-    SAC_TRY(plan(&e->body, e, split->body, split->body_params, body, error));
+    SAC_TRY(plan(&e->stem, e, split->stem, split->stem_params, stem, 0, error));
+    e->in_parts = e->features_u8 && !e->options.reference;
+    SAC_TRY(plan(&e->body, e, split->body, split->body_params, body, e->in_parts ? 3 : 0, error));
     SAC_TRY(check_outputs(e, e->body, error));
     e->macs = macs_of(split->stem) + macs_of(split->body);
     e->places = split->shape.dims[2] * split->shape.dims[3];
     e->feature_place_bytes = split->shape.dims[1] * (e->features_u8 ? 1 : (int64_t)sizeof(float));
     // What the plans made of the table must be what the copies between them assume.
     if ((sac_infer_output_u8(e->stem, e->features) != NULL) != e->features_u8 ||
-        (sac_infer_input_u8(e->body, "features") != NULL) != e->features_u8) {
+        (!e->in_parts && (sac_infer_input_u8(e->body, "features") != NULL) != e->features_u8)) {
         status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
                                "the features of '%s' are quantised on one side only", e->features);
     }
@@ -227,18 +230,23 @@ static void take_pixels(const sac_engine *e, uint8_t *dst, const uint8_t *src, i
 
 sac_status sac_engine_stem(sac_engine *e, void *features, const uint8_t *frame, sac_error *error) {
     sac_status status = SAC_OK;
+    bool in_place = false, out_place = false;
     if (e->stem == NULL) {
         memcpy(features, frame, (size_t)e->frame_bytes);
         return SAC_OK;
     }
     sac_nn_set_threads(e->options.threads);
+    if (e->pixels) SAC_TRY(sac_infer_bind_input_u8(e->stem, "frame", 0, frame, &in_place, error));
+    if (e->features_u8)
+        SAC_TRY(sac_infer_bind_output_u8(e->stem, e->features, features, &out_place, error));
     uint8_t *input = sac_infer_input_u8(e->stem, "frame");
-    if (input != NULL) {
-        take_pixels(e, input, frame, e->frame_bytes);
-    } else {
+    if (input == NULL) {
         sac_preprocess_normalise(sac_infer_input(e->stem, "frame"), frame, &e->model->preprocess);
+    } else if (!in_place) {
+        take_pixels(e, input, frame, e->frame_bytes);
     }
     SAC_TRY(sac_infer_run(e->stem, error));
+    if (out_place) return SAC_OK;
     const void *output = e->features_u8 ? (const void *)sac_infer_output_u8(e->stem, e->features)
                                         : (const void *)sac_infer_output(e->stem, e->features);
     memcpy(features, output, (size_t)(e->places * e->feature_place_bytes));
@@ -300,7 +308,11 @@ sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const feat
     const uint8_t *const bytes[3] = {features[0], features[1], features[2]};
     sac_infer *infer = e->body != NULL ? e->body : e->whole;
     sac_nn_set_threads(e->options.threads);
-    if (e->body != NULL) {
+    if (e->in_parts) {
+        bool bound = false; // always: the plan was made for it
+        for (int f = 0; f < 3; f++)
+            SAC_TRY(sac_infer_bind_input_u8(infer, "features", f, bytes[f], &bound, error));
+    } else if (e->body != NULL) {
         uint8_t *input = e->features_u8 ? sac_infer_input_u8(infer, "features")
                                         : (uint8_t *)sac_infer_input(infer, "features");
         interleave(input, bytes, e->places, e->feature_place_bytes);

@@ -421,6 +421,91 @@ Test(nn_int8, student_agrees_with_the_reference) {
     students_agree(3, false);
 }
 
+// The caller's memory in place of the plan's, for inputs in parts or whole and for outputs.
+Test(nn_int8, bound_memory_is_read_and_written_in_place) {
+    sac_net *net = quant_net(&small), *folded = NULL;
+    sac_params *params = quant_net_params(net, 23), *fp = NULL;
+    sac_error error = {0};
+    const int64_t plane = small.height * small.width;
+    sac_quant *quant = quant_of(net, params, 3 * plane);
+    sac_assert_ok(sac_fold_net(&folded, net, &error), &error);
+    sac_assert_ok(sac_params_create(&fp, folded, &error), &error);
+    sac_assert_ok(sac_fold_params(fp, folded, net, params, &error), &error);
+    const char *inner = NULL; // a quantised activation, as an output
+    for (int i = 0; i < sac_net_count(folded) && inner == NULL; i++) {
+        const sac_node *node = sac_net_node(folded, i);
+        if (node->kind != SAC_OP_RELU || sac_quant_scale(quant, node->name) <= 0) continue;
+        sac_net_output(folded, i);
+        inner = node->name;
+    }
+    cr_assert_not_null(inner);
+    sac_plan_options options = {.batch = 1, .quant = quant, .outputs_u8 = true};
+    sac_infer *plain = NULL, *parts = NULL, *reference = NULL;
+    sac_assert_ok(sac_infer_create(&plain, folded, fp, &options, &error), &error);
+    options.input_parts = 3;
+    sac_assert_ok(sac_infer_create(&parts, folded, fp, &options, &error), &error);
+    cr_assert_null(sac_infer_input_u8(parts, "frames"));
+    const sac_shape shape = sac_infer_output_shape(plain, inner);
+    const int64_t count = shape.dims[1] * shape.dims[2] * shape.dims[3];
+    uint8_t *frames = sac_calloc(3 * plane, 1), *out = sac_calloc(count, 1);
+    sac_rng rng;
+    sac_rng_seed(&rng, 5, 1);
+    for (int64_t i = 0; i < 3 * plane; i++) frames[i] = quant_net_pixel(&rng, i, small.width);
+    memcpy(sac_infer_input_u8(plain, "frames"), frames, (size_t)(3 * plane));
+    sac_assert_ok(sac_infer_run(plain, &error), &error);
+    bool bound = false;
+    for (int f = 0; f < 3; f++) {
+        sac_assert_ok(
+            sac_infer_bind_input_u8(parts, "frames", f, frames + f * plane, &bound, &error),
+            &error);
+        cr_assert(bound);
+    }
+    sac_assert_ok(sac_infer_bind_output_u8(parts, inner, out, &bound, &error), &error);
+    cr_assert(bound);
+    sac_assert_ok(sac_infer_run(parts, &error), &error);
+    cr_assert_eq(memcmp(out, sac_infer_output_u8(plain, inner), (size_t)count), 0);
+    cr_assert_eq(sac_infer_output_u8(parts, inner), out);
+    const sac_shape map = sac_infer_output_shape(plain, "map16");
+    cr_assert_eq(memcmp(sac_infer_output(parts, "map16"), sac_infer_output(plain, "map16"),
+                        (size_t)(map.dims[2] * map.dims[3]) * sizeof(float)),
+                 0);
+    // Whole, and other memory for the next run.
+    uint8_t *other = sac_calloc(3 * plane, 1);
+    for (int64_t i = 0; i < 3 * plane; i++) other[i] = (uint8_t)(255 - frames[i]);
+    sac_assert_ok(sac_infer_bind_input_u8(plain, "frames", 0, other, &bound, &error), &error);
+    cr_assert(bound);
+    for (int f = 0; f < 3; f++)
+        sac_assert_ok(
+            sac_infer_bind_input_u8(parts, "frames", f, other + f * plane, &bound, &error), &error);
+    sac_assert_ok(sac_infer_run(plain, &error), &error);
+    cr_assert_neq(memcmp(out, sac_infer_output_u8(plain, inner), (size_t)count), 0);
+    sac_assert_ok(sac_infer_run(parts, &error), &error);
+    cr_assert_eq(memcmp(out, sac_infer_output_u8(plain, inner), (size_t)count), 0);
+    // What cannot be bound.
+    sac_assert_ok(sac_infer_bind_input_u8(parts, "frames", 3, other, &bound, &error), &error);
+    cr_assert_not(bound);
+    sac_assert_ok(sac_infer_bind_input_u8(plain, "no such", 0, other, &bound, &error), &error);
+    cr_assert_not(bound);
+    options = (sac_plan_options){.batch = 1, .quant = quant, .backend = SAC_BACKEND_REF};
+    sac_assert_ok(sac_infer_create(&reference, folded, fp, &options, &error), &error);
+    sac_assert_ok(sac_infer_bind_input_u8(reference, "frames", 0, other, &bound, &error), &error);
+    cr_assert_not(bound);
+    sac_infer_close(&plain);
+    options = (sac_plan_options){.batch = 1, .quant = quant, .input_parts = 2};
+    cr_assert_eq(sac_infer_create(&plain, folded, fp, &options, &error), SAC_ERROR_ARGUMENT);
+    cr_assert_not_null(strstr(error.message, "parts"), "%s", error.message);
+    sac_infer_close(&parts);
+    sac_infer_close(&reference);
+    sac_free(frames);
+    sac_free(other);
+    sac_free(out);
+    sac_quant_close(&quant);
+    sac_params_close(&params);
+    sac_params_close(&fp);
+    sac_net_close(&net);
+    sac_net_close(&folded);
+}
+
 // Every activation within one step, with the reference's values as sources: the network is cut
 // after each of them.
 Test(nn_int8, each_activation_is_within_one_step) {
