@@ -201,6 +201,16 @@ static bool has_checkpoint(const char *folder) {
            file_in(folder, "quantise/checkpoint.safetensors");
 }
 
+// Whether distill makes a student in 8 bits as well: the last word counts.
+static bool wants_int8(const sac_suite_run *run) {
+    bool wanted = false;
+    for (int64_t i = 0; i < run->argument_count; i++) {
+        if (strcmp(run->arguments[i], "--quantise") == 0) wanted = true;
+        if (strcmp(run->arguments[i], "--no-quantise") == 0) wanted = false;
+    }
+    return wanted;
+}
+
 // result.json is written last, so that a run without it is recognised as unfinished.
 static sac_suite_state look(const sac_suite_run *run) {
     json_t *json = NULL;
@@ -246,6 +256,7 @@ sac_status sac_suite_open(sac_suite *suite, const sac_suite_options *options, sa
     suite->options = options;
     if (options->teacher_count < 1)
         SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "a suite needs at least one teacher"));
+    SAC_TRY(sac_suite_arguments_check(options->more, options->more_count, error));
     SAC_TRY_ALLOC(teachers = sac_calloc(options->teacher_count, sizeof *teachers));
     for (int64_t i = 0; i < options->teacher_count; i++) {
         SAC_TRY(parse_teacher(&teachers[i], options->teachers[i], error));
@@ -371,6 +382,14 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
         if (code == 2)
             SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, number, "row '%s': %s", name, line));
         tell(o, SAC_LOG_WARNING, "'%s', seed %lld failed: %s", name, run->seed, line);
+        run->state = SAC_SUITE_FAILED;
+        suite->failed++;
+        status = SAC_OK;
+        goto fail;
+    }
+    if (wants_int8(run) && !sac_is_file(run->student_int8)) {
+        tell(o, SAC_LOG_WARNING, "'%s', seed %lld is not finished: %s", name, run->seed,
+             "no time was left for its 8 bits");
         run->state = SAC_SUITE_FAILED;
         suite->failed++;
         status = SAC_OK;

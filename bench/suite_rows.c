@@ -11,10 +11,10 @@
 #include "student/arch.h"
 
 // What the suite decides itself, or what is no setting of a training.
-static const char *const reserved[] = {
-    "dataset", "teacher", "output", "resume",  "seed",     "threads",     "json",        "progress",
-    "quiet",   "config",  "help",   "version", "max-time", "max-minutes", "print-config",
-    "altered-cache"};
+static const char *const reserved[] = {"dataset",  "teacher",     "output",       "resume",
+                                       "seed",     "threads",     "json",         "progress",
+                                       "quiet",    "config",      "help",         "version",
+                                       "max-time", "max-minutes", "print-config", "altered-cache"};
 
 static void close_texts(char **texts, int64_t count) {
     for (int64_t i = 0; texts != NULL && i < count; i++) sac_free(texts[i]);
@@ -65,6 +65,25 @@ static sac_status check_key(const char *key, const char *place, sac_error *error
             return sac_error_set(error, SAC_ERROR_FORMAT, -1,
                                  "%s: '%s' is set by the suite and cannot be a row's argument",
                                  place, key);
+    return SAC_OK;
+}
+
+sac_status sac_suite_arguments_check(const char *const *arguments, int64_t count,
+                                     sac_error *error) {
+    for (int64_t i = 0; i < count; i++) {
+        const char *key = arguments[i];
+        bool set = key[0] == '-' && key[1] != '\0' && strchr("iotqh", key[1]) != NULL;
+        if (strncmp(key, "--", 2) == 0) {
+            key += strncmp(key, "--no-", 5) == 0 ? 5 : 2;
+            const size_t length = strcspn(key, "=");
+            for (size_t k = 0; k < sizeof reserved / sizeof reserved[0]; k++)
+                set |= strncmp(key, reserved[k], length) == 0;
+        }
+        if (set)
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, i,
+                                 "'%.60s' behind '--': the suite sets this itself, for every run",
+                                 arguments[i]);
+    }
     return SAC_OK;
 }
 

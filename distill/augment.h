@@ -1,5 +1,6 @@
 // What is changed about one training sample, the same for its three frames and their colours but
-// for the sensor's noise: geometry, gray levels, blur, noise, and the artefacts of a compressed video.
+// for the sensor's noise: geometry, gray levels, blur, noise, and the artefacts of a compressed
+// video.
 #ifndef SAC_DISTILL_AUGMENT_H
 #define SAC_DISTILL_AUGMENT_H
 

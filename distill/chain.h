@@ -16,14 +16,15 @@
 typedef struct sac_chain sac_chain;
 
 // Reads the model and plans it in f32 for its own input size, whatever the trained student's is.
-// SAC_ERROR_ARGUMENT: it has no 16x16 map; errors of sac_model_load and sac_infer_create. One object serves one thread at a time.
+// SAC_ERROR_ARGUMENT: it has no 16x16 map; errors of sac_model_load and sac_infer_create. One
+// object serves one thread at a time.
 SAC_NODISCARD sac_status sac_chain_open(sac_chain **chain, const char *path, sac_backend backend,
                                         sac_error *error);
-// Maps of a clip; frames that it looks at beyond the ends repeat the first and the last. A 4x4 or 1x1
-// map that the student has not is pooled from the 16x16 one.
+// Maps of a clip; frames that it looks at beyond the ends repeat the first and the last. A 4x4 or
+// 1x1 map that the student has not is pooled from the 16x16 one.
 //   maps    filled; release with sac_maps_close. Left empty on failure.
-//   pixels  u8 [frames][height][width][channels], frames >= 1, channels 1 or 3, whatever the student
-//           sees (saccade/student.h)
+//   pixels  u8 [frames][height][width][channels], frames >= 1, channels 1 or 3, whatever
+//           the student sees (saccade/student.h)
 //   stop    polled between batches, NULL: never
 // SAC_ERROR_INTERRUPTED by `stop`; SAC_ERROR_NUMERIC: a map that is not in [0,1]; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixels,

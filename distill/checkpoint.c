@@ -115,14 +115,19 @@ static json_t *state_to_json(const sac_checkpoint *s) {
                      sac_json_number(s->best_pseudo_auc), "seconds", s->seconds, "rows", s->rows);
 }
 
-static sac_status metadata_set(sac_safetensors *st, const char *key, json_t *json,
-                               sac_error *error) {
+sac_status sac_checkpoint_put(sac_safetensors *st, const char *key, const json_t *json,
+                              sac_error *error) {
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(json);
     if (text == NULL) return SAC_ERROR_MEMORY;
     const sac_status status = sac_safetensors_set_metadata(st, key, text, error);
     free(text);
     return status;
+}
+
+sac_status sac_checkpoint_put_rng(sac_safetensors *st, const sac_train *train, sac_error *error) {
+    const sac_rng rng = sac_train_rng(train);
+    const int64_t words = 4;
+    return sac_safetensors_add(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, rng.state, error);
 }
 
 static void discriminator_prefix(char *prefix, size_t size, int teacher) {
@@ -133,12 +138,13 @@ sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
                                const sac_checkpoint_parts *parts, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
+    json_t *counters = state_to_json(state);
     char *path = sac_path_join(folder, "checkpoint.safetensors");
     SAC_TRY_ALLOC(path);
     SAC_TRY(sac_safetensors_create(&st));
     SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-distillation-checkpoint", error));
-    SAC_TRY(metadata_set(st, "state", state_to_json(state), error));
-    SAC_TRY(metadata_set(st, "options", json_incref(state->options), error));
+    SAC_TRY(sac_checkpoint_put(st, "state", counters, error));
+    SAC_TRY(sac_checkpoint_put(st, "options", state->options, error));
     SAC_TRY(sac_params_store(parts->model->params, st, "model.", error));
     SAC_TRY(sac_params_store(parts->best, st, "best.", error));
     SAC_TRY(sac_adam_store(parts->adam, parts->model->params, st, "adam.", error));
@@ -147,11 +153,10 @@ sac_status sac_checkpoint_save(const sac_checkpoint *state, const char *folder,
         discriminator_prefix(prefix, sizeof prefix, m);
         SAC_TRY(sac_discriminator_store(parts->discriminators[m], st, prefix, error));
     }
-    const sac_rng rng = sac_train_rng(parts->train);
-    const int64_t words = 4;
-    SAC_TRY(sac_safetensors_add(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, rng.state, error));
+    SAC_TRY(sac_checkpoint_put_rng(st, parts->train, error));
     SAC_TRY(sac_safetensors_write(st, path, error));
 fail:
+    json_decref(counters);
     sac_safetensors_close(&st);
     sac_free(path);
     return status;
@@ -263,9 +268,9 @@ fail:
     return status;
 }
 
-// Generator state of the dropout stream. All zero is the one state that xoshiro256** cannot leave.
-static sac_status rng_load(sac_train *train, const sac_safetensors *st, const char *path,
-                           sac_error *error) {
+// All zero is the one state that xoshiro256** cannot leave.
+sac_status sac_checkpoint_get_rng(sac_train *train, const sac_safetensors *st, const char *path,
+                                  sac_error *error) {
     sac_status status = SAC_OK;
     const int64_t words = 4;
     const void *data = NULL;
@@ -319,7 +324,7 @@ sac_status sac_checkpoint_begin(sac_checkpoint *state, const char *folder,
         discriminator_prefix(prefix, sizeof prefix, m);
         SAC_TRY(sac_discriminator_load(parts->discriminators[m], st, prefix, path, error));
     }
-    SAC_TRY(rng_load(parts->train, st, path, error));
+    SAC_TRY(sac_checkpoint_get_rng(parts->train, st, path, error));
     const int64_t steps = state->epoch * parts->steps_per_epoch + state->step;
     if (sac_adam_steps(parts->adam) != steps) {
         status =

@@ -53,4 +53,13 @@ SAC_NODISCARD sac_status sac_checkpoint_write_metrics(const sac_checkpoint *stat
                                                       const char *folder, sac_error *error);
 void sac_checkpoint_close(sac_checkpoint *state);
 
+// What checkpoints of every stage hold alike: JSON as metadata (NULL: SAC_ERROR_MEMORY), and the
+// generator state of dropout, where SAC_ERROR_FORMAT says that it is missing or zero.
+SAC_NODISCARD sac_status sac_checkpoint_put(sac_safetensors *st, const char *key,
+                                            const json_t *json, sac_error *error);
+SAC_NODISCARD sac_status sac_checkpoint_put_rng(sac_safetensors *st, const sac_train *train,
+                                                sac_error *error);
+SAC_NODISCARD sac_status sac_checkpoint_get_rng(sac_train *train, const sac_safetensors *st,
+                                                const char *path, sac_error *error);
+
 #endif

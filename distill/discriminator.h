@@ -43,8 +43,8 @@ typedef struct sac_discriminator_step_result {
 // Both halves have a gradient: the published training code cuts that of the student's half, which
 // leaves the discriminator, and with it the student's term, without any information.
 //   result         may be NULL
-//   teacher,       k = 0: f32 [batch][256], 1: [batch][16], 2: [batch][1]; those of `heads` are read
-//   student
+//   teacher,       k = 0: f32 [batch][256], 1: [batch][16], 2: [batch][1]; those of `heads`
+//   student        are read
 //   learning_rate  > 0
 // SAC_ERROR_NUMERIC: a loss or gradient is not finite.
 SAC_NODISCARD sac_status sac_discriminator_step(sac_discriminator *discriminator,

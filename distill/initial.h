@@ -11,8 +11,8 @@
 // Copies every parameter of `from`, also the statistics of the batch normalisations.
 //   model  receives the values; unchanged after an error
 //   from   same network and same input: each parameter with the same name and shape, and the same
-//          colour, frame offsets, mean and scale. Width and height of the input may differ, as convolutions
-//          do not depend on them.
+//          colour, frame offsets, mean and scale. Width and height of the input may differ, as
+//          convolutions do not depend on them.
 //   name   stands for `from` in messages
 // SAC_ERROR_ARGUMENT names what differs in the input, else the first parameter of the network that
 // `from` lacks or holds in another shape, else one that only `from` has.

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "core/time.h"
+#include "distill/checkpoint.h"
 #include "distill/initial.h"
 #include "nn/infer.h"
 #include "nn/optim.h"
@@ -198,15 +199,6 @@ static double loss_of(const pretrain *p, const float *output, float *grad, int64
 
 // ---- checkpoint ---------------------------------------------------------------------------------
 
-static sac_status metadata_put(sac_safetensors *st, const char *key, const json_t *json,
-                               sac_error *error) {
-    char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    if (text == NULL) return SAC_ERROR_MEMORY;
-    const sac_status status = sac_safetensors_set_metadata(st, key, text, error);
-    free(text);
-    return status;
-}
-
 static sac_status checkpoint_write(const pretrain *p, sac_error *error) {
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
@@ -214,16 +206,14 @@ static sac_status checkpoint_write(const pretrain *p, sac_error *error) {
     json_t *state =
         json_pack("{s:I, s:I, s:f, s:f, s:O}", "epoch", (json_int_t)p->epoch, "step",
                   (json_int_t)p->step, "loss_sum", p->sum, "seconds", p->seconds, "rows", p->rows);
-    const sac_rng rng = sac_train_rng(p->train);
-    const int64_t words = 4;
     SAC_TRY_ALLOC(path);
     SAC_TRY(sac_safetensors_create(&st));
     SAC_TRY(sac_safetensors_set_metadata(st, "format", "saccade-pretraining", error));
-    SAC_TRY(metadata_put(st, "state", state, error));
-    SAC_TRY(metadata_put(st, "options", p->stamp, error));
+    SAC_TRY(sac_checkpoint_put(st, "state", state, error));
+    SAC_TRY(sac_checkpoint_put(st, "options", p->stamp, error));
     SAC_TRY(sac_params_store(p->params, st, "model.", error));
     SAC_TRY(sac_adam_store(p->adam, p->params, st, "adam.", error));
-    SAC_TRY(sac_safetensors_add(st, "dropout_rng", SAC_DTYPE_U64, 1, &words, rng.state, error));
+    SAC_TRY(sac_checkpoint_put_rng(st, p->train, error));
     SAC_TRY(sac_safetensors_write(st, path, error));
 fail:
     sac_safetensors_close(&st);
@@ -263,9 +253,6 @@ static sac_status checkpoint_read(pretrain *p, const char *path, sac_error *erro
     sac_status status = SAC_OK;
     sac_safetensors *st = NULL;
     json_t *state = NULL, *was = NULL;
-    const void *words = NULL;
-    const int64_t count = 4;
-    sac_rng rng;
     SAC_TRY(sac_safetensors_read(&st, path, error));
     const char *text = sac_safetensors_metadata(st, "state"),
                *options = sac_safetensors_metadata(st, "options");
@@ -286,14 +273,7 @@ static sac_status checkpoint_read(pretrain *p, const char *path, sac_error *erro
     SAC_TRY(state_read(p, state, path, error));
     SAC_TRY(sac_params_load(p->params, st, "model.", path, error));
     SAC_TRY(sac_adam_load(p->adam, p->params, st, "adam.", path, error));
-    SAC_TRY(sac_safetensors_expect(st, "dropout_rng", SAC_DTYPE_U64, 1, &count, &words, error));
-    memcpy(rng.state, words, sizeof rng.state);
-    if ((rng.state[0] | rng.state[1] | rng.state[2] | rng.state[3]) == 0) {
-        status = sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                               "%s: the state of the random numbers is zero", path);
-        goto fail;
-    }
-    sac_train_set_rng(p->train, &rng);
+    SAC_TRY(sac_checkpoint_get_rng(p->train, st, path, error));
 fail:
     json_decref(was);
     json_decref(state);
@@ -473,6 +453,12 @@ fail:
     return status;
 }
 
+static bool time_is_up(const pretrain *p) {
+    const double most = p->options->trainer.max_minutes;
+    return most > 0 && p->seconds > 60 * most && (p->epoch > 0 || p->step > 0);
+}
+
+// The steps of an epoch that are left, or as many as the time limit lets pass.
 static sac_status epoch_run(pretrain *p, const sac_schedule *schedule, sac_error *error) {
     sac_status status = SAC_OK;
     sac_trainer_options order = p->options->trainer;
@@ -480,7 +466,7 @@ static sac_status epoch_run(pretrain *p, const sac_schedule *schedule, sac_error
     order.seed += SEED_SHIFT;
     SAC_TRY(sac_trainer_order(p->order, p->samples, &order, p->epoch, error));
     double last = sac_time_s(), saved = last;
-    while (p->step < steps) {
+    while (p->step < steps && !time_is_up(p)) {
         double loss = 0;
         const int64_t at = p->epoch * steps + p->step;
         SAC_TRY(step_run(p, sac_schedule_rate(schedule, at), &loss, error));
@@ -505,6 +491,7 @@ static sac_status epoch_run(pretrain *p, const sac_schedule *schedule, sac_error
                                  p->epoch + 1, p->step, p->folder);
         }
     }
+    if (p->step < steps) SAC_TRY(checkpoint_write(p, error));
 fail:
     return status;
 }
@@ -563,16 +550,18 @@ sac_status sac_pretrain_run(sac_pretrain_result *result, const char *folder, sac
                                    .warmup = total / 50 < 200 ? total / 50 : 200,
                                    .total = total,
                                    .floor = 0.01 * o->learning_rate};
-    while (p.epoch < options->epochs) {
+    while (p.epoch < options->epochs && !result->out_of_time) {
         SAC_TRY(epoch_run(&p, &schedule, error));
-        SAC_TRY(epoch_finish(&p, &schedule, error));
+        if (p.step == o->samples_per_epoch / o->batch) SAC_TRY(epoch_finish(&p, &schedule, error));
+        result->out_of_time = time_is_up(&p) && p.epoch < options->epochs;
     }
-    params_share(model->params, p.params);
+    if (!result->out_of_time) params_share(model->params, p.params);
     const json_t *last = json_array_get(p.rows, json_array_size(p.rows) - 1);
     *result = (sac_pretrain_result){.epochs = p.epoch,
                                     .train_loss = json_number_value(json_array_get(last, 1)),
                                     .validation_loss = json_number_value(json_array_get(last, 2)),
-                                    .seconds = p.seconds};
+                                    .seconds = p.seconds,
+                                    .out_of_time = result->out_of_time};
     pretrain_close(&p);
     return SAC_OK;
 fail:

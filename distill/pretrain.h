@@ -17,7 +17,7 @@ typedef enum sac_pretrain_kind {
 typedef struct sac_pretrain_options {
     sac_pretrain_kind kind;
     int64_t epochs; // 5
-    // Samples, batch, rate, decay, clipping, augmentation, seed and backend are used.
+    // Samples, batch, rate, decay, clipping, augmentation, time limit, seed and backend are used.
     sac_trainer_options trainer;
 } sac_pretrain_options;
 
@@ -32,6 +32,7 @@ SAC_NODISCARD sac_status sac_pretrain_net(sac_net **net, const sac_net *student,
 typedef struct sac_pretrain_result {
     int64_t epochs;
     double train_loss, validation_loss, seconds; // of the last epoch; over all parts
+    bool out_of_time; // before the last epoch: the model is as it was, the checkpoint complete
 } sac_pretrain_result;
 
 // Trains the trunk's parameters in model->params; those of the heads stay as they are.

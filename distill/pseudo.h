@@ -69,10 +69,10 @@ static inline bool sac_pseudo_abnormal(uint16_t kinds) {
 // a time. A clip without a track of at least 12 frames gives an unaltered copy with no boxes. Same
 // clip, boxes, mix and seed give the same bytes.
 //   pseudo      filled; release with sac_pseudo_close. Left empty on failure.
-//   pixels      u8 [detections->frames][height][width][channels], channels 1 or 3. In colour an object
-//               is what differs from the background in the mean over the channels, and foreign
-//               textures are tinted; where R = G = B, and nothing is textured, the result is that
-//               of the gray clip
+//   pixels      u8 [detections->frames][height][width][channels], channels 1 or 3. In colour an
+//               object is what differs from the background in the mean over the channels, and
+//               foreign textures are tinted; where R = G = B, and nothing is textured, the result
+//               is that of the gray clip
 //   detections  objects of the clip; boxes of any size and place are accepted
 //   mix         NULL: the default
 // SAC_ERROR_MEMORY. Thread-safe.

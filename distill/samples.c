@@ -102,8 +102,9 @@ static void cache_open(source *s, const char *path, const json_t *key) {
     if (!s->cached) sac_map_store_close(&s->cache);
 }
 
-// Where the maps of a source are kept. In a shared folder the name tells keys apart: the fingerprint
-// is FNV-1a of the key's text, and the key itself is compared when the folder is opened.
+// Where the maps of a source are kept. In a shared folder the name tells keys apart: the
+// fingerprint is FNV-1a of the key's text, and the key itself is compared when the folder is
+// opened.
 static char *cache_path(const gather *g, const char *name, const json_t *key) {
     if (!g->options->cache_shared) return sac_format("%s-%s", g->options->cache, name);
     char *text = json_dumps(key, JSON_COMPACT | JSON_SORT_KEYS);

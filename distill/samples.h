@@ -37,7 +37,8 @@ typedef struct sac_samples {
     int64_t count, originals;
     int teacher_count;
     double weights[SAC_MAX_TEACHERS]; // 0 beyond teacher_count
-    // every teacher's family does, see teachers/family.h; a student: it learned from mirrored frames
+    // every teacher's family does, see teachers/family.h; a student: it learned from mirrored
+    // frames
     bool mirrors;
     int64_t altered_objects; // pasted into all altered clips
 } sac_samples;

@@ -57,10 +57,6 @@ void sac_train_set_rng(sac_train *train, const sac_rng *rng) {
     *sac_plan_rng(train->plan) = *rng;
 }
 
-int64_t sac_train_arena_bytes(const sac_train *train) {
-    return sac_plan_bytes(train->plan);
-}
-
 char *sac_train_describe(const sac_train *train) {
     return sac_plan_describe(train->plan);
 }

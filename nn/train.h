@@ -51,7 +51,6 @@ SAC_NODISCARD sac_status sac_train_backward(sac_train *train, sac_error *error);
 // Dropout generator state, to be saved and restored for exact resume.
 sac_rng sac_train_rng(const sac_train *train);
 void sac_train_set_rng(sac_train *train, const sac_rng *rng);
-int64_t sac_train_arena_bytes(const sac_train *train);
 // Implementation names of all oneDNN primitives in order, one per line "forward conv stem.conv
 // brgconv:avx512_core ..."; sac_free it.
 char *sac_train_describe(const sac_train *train);

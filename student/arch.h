@@ -1,10 +1,10 @@
 // Architectures of the student by name.
 //
 // tiny-s, tiny-m, tiny-l: made for the int8 units of one or two CPU cores.
-//   - Every frame goes through a stem of its own (a 3x3 convolution of stride 2, weights shared), so
-//     that a stream computes it once a frame; a second one of stride 2 over the three frames'
-//     features sees motion while a pixel's worth of it is still half a cell; a third, and residual
-//     blocks of two 3x3 convolutions at one eighth of the resolution, look around.
+//   - Every frame goes through a stem of its own (a 3x3 convolution of stride 2, weights shared),
+//     so that a stream computes it once a frame; a second one of stride 2 over the three frames'
+//     features sees motion while a pixel's worth of it is still half a cell; a third, and
+//     residual blocks of two 3x3 convolutions at one eighth of the resolution, look around.
 //   - Few layers and channel counts of whole vector registers; the work sits in 3x3 convolutions,
 //     which run near the machine's matmul rate. Depthwise ones do not.
 //   - Input is x / 255 in [0,1]: pixels are already the quantised input, without a zero point.

@@ -51,8 +51,8 @@ SAC_NODISCARD sac_status sac_engine_stem(sac_engine *engine, void *features, con
 // Maps of three frames' features. The maps may be anything, also not finite.
 SAC_NODISCARD sac_status sac_engine_body(sac_engine *engine, sac_maps *maps,
                                          const void *const features[3], sac_error *error);
-// Maps of a prepared f32 input [H][W][3 channels] through the whole network; int8 rounds it to the scale of
-// the input first. The first call of an engine that is split plans that network.
+// Maps of a prepared f32 input [H][W][3 channels] through the whole network; int8 rounds it to the
+// scale of the input first. The first call of an engine that is split plans that network.
 SAC_NODISCARD sac_status sac_engine_prepared(sac_engine *engine, sac_maps *maps, const float *input,
                                              sac_error *error);
 

@@ -34,9 +34,9 @@ int64_t sac_preprocess_bytes(const sac_preprocess *preprocess);
 SAC_NODISCARD sac_status sac_preprocess_check(const sac_preprocess *preprocess, sac_status code,
                                               const char *name, sac_error *error);
 
-// The network has one input "frames" [3 channels][H][W], the channels of one frame after those of the
-// frame before, and one to three of the outputs "map16" [1][16][16], "map4" [1][4][4] and "map1"
-// [1][1][1] (student/heads.h), each in [0,1].
+// The network has one input "frames" [3 channels][H][W], the channels of one frame after those of
+// the frame before, and one to three of the outputs "map16" [1][16][16], "map4" [1][4][4] and
+// "map1" [1][1][1] (student/heads.h), each in [0,1].
 typedef struct sac_model {
     char *arch; // "tiny-m"; for people, what runs is `net`
     sac_preprocess preprocess;

@@ -16,9 +16,9 @@ typedef struct sac_model_onnx_options {
 } sac_model_onnx_options;
 
 // The bytes of the file, sac_free them. Input "frames"; outputs, those that the model has, "map16"
-// [N][1][16][16], "map4" [N][1][4][4], "map1" [N][1][1][1] in [0,1]. The file's doc_string tells a person what goes in and
-// comes out; metadata_props hold "saccade.arch", "saccade.preprocess", "saccade.provenance" (the
-// model file's JSON), "saccade.input" ("f32" or "u8") and
+// [N][1][16][16], "map4" [N][1][4][4], "map1" [N][1][1][1] in [0,1]. The file's doc_string tells a
+// person what goes in and comes out; metadata_props hold "saccade.arch", "saccade.preprocess",
+// "saccade.provenance" (the model file's JSON), "saccade.input" ("f32" or "u8") and
 // "saccade.precision" ("f32" or "int8").
 // Errors as sac_onnx_export.
 SAC_NODISCARD sac_status sac_model_to_onnx(uint8_t **data, size_t *size, const sac_model *model,

@@ -26,11 +26,11 @@ void sac_timeline_close(sac_timeline **stream); // NULL-safe
 // Where the next network frame u8 [H][W][channels] goes. NULL: no room, take results first.
 uint8_t *sac_timeline_frame(sac_timeline *stream);
 // With the gate: a frame that differs from the last one that did by no more than sensor noise is
-// replaced by that one, here, before it counts. Frames are compared in blocks of 8x8 pixels by their
-// mean absolute difference d, of colour over all three channels; still means median(d) <= 3 and
-// max(d) <= 1.5 + 3 median(d), in levels of 255: noise moves all blocks alike, an object moves a few. As comparisons are with the
-// frame that was kept and not with the neighbour, slow change adds up until it counts.
-// Only the pushing thread may be in here; no lock is needed.
+// replaced by that one, here, before it counts. Frames are compared in blocks of 8x8 pixels by
+// their mean absolute difference d, of colour over all three channels; still means median(d) <= 3
+// and max(d) <= 1.5 + 3 median(d), in levels of 255: noise moves all blocks alike, an object moves
+// a few. As comparisons are with the frame that was kept and not with the neighbour, slow change
+// adds up until it counts. Only the pushing thread may be in here; no lock is needed.
 void sac_timeline_gate(sac_timeline *stream);
 // It is filled: the frame counts from here on.
 void sac_timeline_commit(sac_timeline *stream, double time_s);

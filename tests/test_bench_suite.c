@@ -109,6 +109,25 @@ Test(bench_suite, built_in_rows) {
     }
 }
 
+Test(bench_suite, arguments_that_the_suite_sets_itself) {
+    static const char *const good[] = {
+        "--arch", "tiny-s", "--offsets", "-3,0,3", "--quantise", "--no-quantise", "", "-", "x"};
+    static const char *const set[] = {
+        "--seed=3", "--see",       "--output",      "-o", "-oout",
+        "-t",       "--no-resume", "--max-time=1h", "--", "--altered-cache=x"};
+    sac_error error = {0};
+    sac_assert_ok(sac_suite_arguments_check(good, 6, &error), &error);
+    sac_assert_ok(sac_suite_arguments_check(good + 7, 2, &error), &error);
+    sac_assert_ok(sac_suite_arguments_check(NULL, 0, &error), &error);
+    for (size_t i = 0; i < sizeof set / sizeof set[0]; i++) {
+        const char *const list[] = {good[0], good[1], set[i]};
+        error = (sac_error){0};
+        sac_assert_error(sac_suite_arguments_check(list, 3, &error), SAC_ERROR_ARGUMENT, &error,
+                         set[i], "the suite sets this itself", NULL);
+        cr_assert_eq(error.position, 2);
+    }
+}
+
 static int stop_now(void *user) {
     (void)user;
     return 1;

@@ -139,7 +139,7 @@ static const sac_option options[] = {
      .max = 100000, .argument = "N",
      .help = "stop after so many epochs without a better validation loss; 0: never"},
     {.name = "max-time", .type = SAC_OPTION_DURATION, AT(max_minutes), .number = 0, .min = 0,
-     .max = 1e6, .help = "end training gracefully after so long; 0: no limit"},
+     .max = 1e6, .help = "end gracefully after so long, all stages together; 0: no limit"},
     {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .min = 0, .max = 1e6,
      .hidden = true},
     {.name = "checkpoint-seconds", .type = SAC_OPTION_REAL, AT(checkpoint_s), .number = 60,
@@ -591,8 +591,8 @@ fail:
     return status;
 }
 
-// Whether training itself has a state to go on from: a run that was stopped while it was pre-trained
-// has none yet.
+// Whether training itself has a state to go on from: a run that was stopped while it was
+// pre-trained has none yet.
 static sac_status resume_find(const settings *s, bool *resume, sac_error *error) {
     char *own = sac_path_join(s->output, "checkpoint.safetensors"),
          *first = sac_path_join(s->output, "pretrain/checkpoint.safetensors");
@@ -676,8 +676,9 @@ fail:
     return status;
 }
 
-static sac_status run(const settings *s, const sac_distill_teacher *teachers, int teacher_count,
-                      sac_error *error) {
+// *complete becomes false where the time ended before there was a student.
+static sac_status run(bool *complete, const settings *s, const sac_distill_teacher *teachers,
+                      int teacher_count, sac_error *error) {
     sac_status status = SAC_OK;
     sac_dataset *dataset = NULL;
     sac_samples samples = {0};
@@ -744,6 +745,16 @@ static sac_status run(const settings *s, const sac_distill_teacher *teachers, in
     sac_pretrain_result pretrained = {0};
     if (s->pretrain != 0 && s->epochs > 0) {
         SAC_TRY(pretrain(s, model, &samples, &trainer, &pretrained, error));
+        if (pretrained.out_of_time) {
+            fprintf(stderr,
+                    NAME ": out of time in pre-training after %" PRId64 " of %" PRId64
+                         " epochs, so there is no student yet: go on with --resume and more of "
+                         "it\n",
+                    pretrained.epochs, s->pretrain_epochs);
+            *complete = false;
+            SAC_TRY(page_write(s, teachers, &samples, &trainer, NULL, error));
+            goto fail;
+        }
         trainer.initial = sac_initial_digest(model->params);
         if (trainer.max_minutes > 0)
             trainer.max_minutes = fmax(1e-9, trainer.max_minutes - pretrained.seconds / 60);
@@ -837,9 +848,10 @@ int main(int argc, char **argv) {
     }
     sac_interrupt_install();
     sac_status status = teachers_parse(teachers, copies, &s, &error);
-    if (status == SAC_OK) status = run(&s, teachers, (int)s.teachers.count, &error);
+    bool complete = true;
+    if (status == SAC_OK) status = run(&complete, &s, teachers, (int)s.teachers.count, &error);
     for (int i = 0; i < SAC_MAX_TEACHERS; i++) sac_free(copies[i]);
-    int exit_code = SAC_EXIT_OK;
+    int exit_code = complete ? SAC_EXIT_OK : SAC_EXIT_FAILED;
     if (status != SAC_OK) {
         exit_code = sac_tool_fail(NAME, status, &error);
     } else {
