@@ -21,7 +21,7 @@
 sac_trainer_options sac_trainer_default_options(void) {
     return (sac_trainer_options){.epochs = 20,
                                  .samples_per_epoch = 6144,
-                                 .batch = 32,
+                                 .batch = 4,
                                  .learning_rate = 2e-3,
                                  .weight_decay = 1e-4,
                                  .clip_norm = 1,

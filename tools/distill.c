@@ -116,7 +116,7 @@ static const sac_option options[] = {
                               "--quantise: no training in f32"},
     {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1,
      .max = 100000000, .argument = "N", .help = "frames drawn for one epoch"},
-    {.name = "batch", .type = SAC_OPTION_INT, AT(batch), .number = 32, .min = 1, .max = 4096,
+    {.name = "batch", .type = SAC_OPTION_INT, AT(batch), .number = 4, .min = 1, .max = 4096,
      .argument = "N", .help = "samples a step"},
     {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning_rate), .number = 2e-3,
      .min = 1e-7, .max = 1, .argument = "X",
