@@ -33,7 +33,7 @@ static bool block_bytes(int64_t count, size_t size, size_t *bytes) {
     return true;
 }
 
-// Block of which the first `kept` bytes are left for the caller to fill.
+// Block of which the first `kept` bytes are left for the caller to fill, the rest zero.
 static void *allocate(size_t bytes, size_t kept) {
     if (refused()) return NULL;
     unsigned char *block = aligned_alloc(ALIGNMENT, bytes);
@@ -44,6 +44,11 @@ static void *allocate(size_t bytes, size_t kept) {
 void *sac_calloc(int64_t count, size_t size) {
     size_t bytes;
     return block_bytes(count, size, &bytes) ? allocate(bytes, 0) : NULL;
+}
+
+void *sac_reserve(int64_t count, size_t size) {
+    size_t bytes;
+    return block_bytes(count, size, &bytes) ? allocate(bytes, bytes) : NULL;
 }
 
 void *sac_recalloc(void *block, int64_t old_count, int64_t count, size_t size) {

@@ -12,6 +12,10 @@
 // it with sac_free (never with free).
 void *sac_calloc(int64_t count, size_t size);
 
+// The same with whatever lies there in place of zeros: for large blocks of which only a part may
+// ever be used, which then is all that takes memory.
+void *sac_reserve(int64_t count, size_t size);
+
 // Grows or shrinks `block` of sac_calloc (or NULL) from `old_count` to `count` elements of `size`
 // bytes; the elements that both sizes have are kept, the new tail is zeroed. NULL, with the old
 // block untouched, for the causes of sac_calloc.

@@ -2,8 +2,10 @@
 // time.
 #include "core/time.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 double sac_time_s(void) {
     struct timespec now;
@@ -22,4 +24,13 @@ double sac_peak_memory_bytes(void) {
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0) return 0.0;
     return (double)usage.ru_maxrss * 1024.0; // Linux counts kilobytes
+}
+
+double sac_resident_memory_bytes(void) {
+    long long size, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL) return 0.0;
+    if (fscanf(file, "%lld %lld", &size, &resident) != 2) resident = 0;
+    (void)fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }

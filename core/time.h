@@ -11,4 +11,7 @@ double sac_cpu_time_s(void);
 // Largest resident set of this process so far.
 double sac_peak_memory_bytes(void);
 
+// Resident set of this process now; 0 where the system does not tell.
+double sac_resident_memory_bytes(void);
+
 #endif

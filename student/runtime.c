@@ -30,8 +30,8 @@ struct sac_student_pool {
 };
 
 struct sac_student {
-    base own;         // without a pool
-    const base *base; // own, or the pool's
+    base own;         // unless the plans are another's
+    const base *base; // own, the host's or the pool's
     sac_student_pool *pool;
     sac_preprocessor *preprocessor;
     sac_timeline *stream;
@@ -178,6 +178,26 @@ sac_status sac_student_open(sac_student **student, const char *path,
     (*student)->own.info.load_ms = load_ms;
 fail:
     return status;
+}
+
+sac_status sac_student_beside(sac_student *host, sac_student **out, sac_error *error) {
+    sac_status status = SAC_OK;
+    *out = NULL;
+    if (host->base != &host->own) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "the host has no plans of its own: it belongs to %s",
+                             host->pool != NULL ? "a pool" : "another host");
+    }
+    sac_student *s = sac_calloc(1, sizeof *s);
+    SAC_TRY_ALLOC(s);
+    s->base = &host->own;
+    SAC_TRY(student_fill(s, 1, error));
+    *out = s;
+    return SAC_OK;
+fail:
+    sac_student_close(&s);
+    return sac_error_set(error, status, -1, "a student beside another cannot be prepared: %s",
+                         sac_status_name(status));
 }
 
 void sac_student_close(sac_student **student) {
@@ -447,9 +467,10 @@ sac_status sac_student_score_prepared(sac_student *s, const float *input, sac_re
     if (input == NULL || result == NULL) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "input or result is NULL");
     }
-    if (s->pool != NULL) {
+    if (s->base != &s->own) {
         return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                             "students of a pool score streams only; open one of its own");
+                             "students of a pool or beside a host score streams only; open one of "
+                             "its own");
     }
     SAC_TRY(sac_engine_prepared(s->own.engine, &s->prepared, input, error));
     SAC_TRY(sac_maps_result(result, &s->prepared, 0, error));

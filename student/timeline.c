@@ -28,11 +28,14 @@ struct sac_timeline {
     bool split;
     int history, lookahead, ahead; // frames before and after t that are looked at
 
-    uint8_t *frames; // [frame_slots][frame_bytes]
-    double *times;   // [frame_slots]
-    bool *same;      // [frame_slots]: the frame equals the one before, by the gate
-    uint8_t *anchor; // [frame_bytes], gate: the last frame that was not replaced
-    float *blocks;   // gate: mean absolute difference of each block, and as many to sort
+    uint8_t *frames;              // [frame_slots][frame_bytes], untouched until they are needed
+    int *frame_at;                // [frame_slots]: the place in `frames` that a frame has
+    int *free_frames, free_count; // [frame_slots], split: a stack, so that few are ever touched
+    bool frame_taken;             // split: frame `pushed` has its place already
+    double *times;                // [frame_slots]
+    bool *same;                   // [frame_slots]: the frame equals the one before, by the gate
+    uint8_t *anchor;              // [frame_bytes], gate: the last frame that was not replaced
+    float *blocks; // gate: mean absolute difference of each block, and as many to sort
     int64_t frame_slots, block_count;
 
     uint8_t *features; // split: [feature_slots][feature_bytes]
@@ -51,6 +54,14 @@ struct sac_timeline {
 };
 
 enum { BLOCK = 8 };
+
+// Of a network that runs whole every frame has the place of its slot, as long as results look at it;
+// where it is split, a place is free again when the stem has seen the frame.
+static void free_all_frames(sac_timeline *s) {
+    for (int i = 0; i < s->frame_slots; i++) s->frame_at[i] = s->free_frames[i] = i;
+    s->free_count = (int)s->frame_slots;
+    s->frame_taken = false;
+}
 
 sac_status sac_timeline_create(sac_timeline **out, const sac_preprocess *p,
                                const sac_engine *engine, const sac_timeline_options *options,
@@ -75,11 +86,18 @@ sac_status sac_timeline_create(sac_timeline **out, const sac_preprocess *p,
     s->history = p->offsets[0] < 0 ? -p->offsets[0] : 0;
     s->lookahead = p->offsets[2] > 0 ? p->offsets[2] : 0;
     s->ahead = options->ahead;
-    s->frame_slots = s->history + 1 + s->lookahead + SAC_STUDENT_WAITING;
+    // Frames before the first offset are in no result: results may run ahead of their stems.
+    s->frame_slots = s->history + 1 + s->lookahead +
+                     (p->offsets[0] > 0 ? 2 * SAC_STUDENT_WAITING : SAC_STUDENT_WAITING);
     s->feature_slots = s->split ? s->history + 1 + s->lookahead + s->ahead : 0;
     s->place_slots = s->ahead + 1; // the result taken last stays valid
-    s->frames = sac_calloc(s->frame_slots * s->frame_bytes, 1);
+    s->frames = sac_reserve(s->frame_slots * s->frame_bytes, 1);
     SAC_TRY_ALLOC(s->frames);
+    s->frame_at = sac_calloc(s->frame_slots, sizeof *s->frame_at);
+    SAC_TRY_ALLOC(s->frame_at);
+    s->free_frames = sac_calloc(s->frame_slots, sizeof *s->free_frames);
+    SAC_TRY_ALLOC(s->free_frames);
+    free_all_frames(s);
     s->times = sac_calloc(s->frame_slots, sizeof *s->times);
     SAC_TRY_ALLOC(s->times);
     s->same = sac_calloc(s->frame_slots, sizeof *s->same);
@@ -109,6 +127,8 @@ void sac_timeline_close(sac_timeline **stream) {
     if (stream == NULL || *stream == NULL) return;
     sac_timeline *s = *stream;
     sac_free(s->frames);
+    sac_free(s->frame_at);
+    sac_free(s->free_frames);
     sac_free(s->times);
     sac_free(s->same);
     sac_free(s->anchor);
@@ -123,7 +143,7 @@ void sac_timeline_close(sac_timeline **stream) {
 // ---- frames -------------------------------------------------------------------------------------
 
 static uint8_t *frame_of(const sac_timeline *s, int64_t frame) {
-    return s->frames + frame % s->frame_slots * s->frame_bytes;
+    return s->frames + s->frame_at[frame % s->frame_slots] * s->frame_bytes;
 }
 
 static stem *stem_of(const sac_timeline *s, int64_t frame) {
@@ -138,6 +158,10 @@ uint8_t *sac_timeline_frame(sac_timeline *s) {
     // The new frame takes the slot of an old one, which the next result may still look at.
     const int64_t old = s->pushed - s->frame_slots;
     if (old >= s->pulled - s->history || (s->split && old >= s->stems)) return NULL;
+    // Fewer than frame_slots frames wait for their stems, so one place is free.
+    if (s->split && !s->frame_taken)
+        s->frame_at[s->pushed % s->frame_slots] = s->free_frames[--s->free_count];
+    s->frame_taken = true;
     return frame_of(s, s->pushed);
 }
 
@@ -214,6 +238,7 @@ void sac_timeline_gate(sac_timeline *s) {
 void sac_timeline_commit(sac_timeline *s, double time_s) {
     s->times[s->pushed % s->frame_slots] = time_s;
     s->pushed++;
+    s->frame_taken = false;
 }
 
 void sac_timeline_finish(sac_timeline *s) {
@@ -228,6 +253,7 @@ void sac_timeline_reset(sac_timeline *s) {
     s->pushed = s->next_stem = s->next_body = s->stems = s->bodies = s->pulled = s->reused = 0;
     s->finished = false;
     s->smoother = s->fresh;
+    free_all_frames(s);
 }
 
 int sac_timeline_running(const sac_timeline *s) {
@@ -258,8 +284,12 @@ static bool body_ready(const sac_timeline *s, int64_t t) {
 
 static bool stem_ready(const sac_timeline *s, int64_t frame) {
     if (!s->split || frame >= s->pushed) return false;
-    // Its slot belongs to the frame feature_slots before, which no open body may need any more.
-    if (frame - s->feature_slots >= s->bodies - s->history) return false;
+    // Its slot belongs to the frame feature_slots before, which no open body may need any more. Where
+    // results do not look at their own frame or at earlier ones, its own stem may still run, or,
+    // with the gate, that of the frame behind it, which copies it.
+    const int64_t old = frame - s->feature_slots;
+    if (old >= s->bodies - s->history) return false;
+    if (old >= 0 && old + (s->anchor != NULL ? 1 : 0) >= s->stems) return false;
     return !s->same[frame % s->frame_slots] || stem_of(s, frame - 1)->done;
 }
 
@@ -275,7 +305,10 @@ static bool repeats(const sac_timeline *s, int64_t t) {
 
 static void count_done(sac_timeline *s) {
     while (s->bodies < s->next_body && s->places[s->bodies % s->place_slots].done) s->bodies++;
-    while (s->stems < s->next_stem && stem_of(s, s->stems)->done) s->stems++;
+    while (s->stems < s->next_stem && stem_of(s, s->stems)->done) {
+        s->free_frames[s->free_count++] = s->frame_at[s->stems % s->frame_slots];
+        s->stems++;
+    }
 }
 
 // Takes the result before over for result t.
@@ -349,15 +382,22 @@ static void run_stem(const sac_task *task, sac_engine *engine, stem *to) {
     to->status = sac_engine_stem(engine, features, frame_of(s, task->frame), &to->error);
 }
 
+// Not all of what is below tells its cause: the message of an older frame must not stand for it.
+static void forget_error(sac_error *error) {
+    error->code = SAC_OK;
+    error->position = -1;
+    error->message[0] = '\0';
+}
+
 void sac_task_run(const sac_task *task, sac_engine *engine) {
     const sac_timeline *s = task->stream;
     if (task->body) {
         place *to = &s->places[task->frame % s->place_slots];
-        to->error.code = SAC_OK;
+        forget_error(&to->error);
         to->status = run_body(task, engine, to);
     } else {
         stem *to = stem_of(s, task->frame);
-        to->error.code = SAC_OK;
+        forget_error(&to->error);
         run_stem(task, engine, to);
     }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/time.h"
 
 static bool all_zero(const unsigned char *bytes, size_t size) {
     for (size_t i = 0; i < size; i++) {
@@ -27,6 +28,29 @@ Test(core_memory, blocks_are_aligned_and_zero) {
         sac_free(block);
     }
     sac_free(NULL);
+}
+
+Test(core_memory, reserved_blocks_are_aligned_and_take_memory_when_used) {
+    for (int64_t count = 0; count < 200; count += 7) {
+        unsigned char *block = sac_reserve(count, 1);
+        cr_assert(block != NULL);
+        cr_assert_eq((uintptr_t)block % 64, 0);
+        memset(block, 1, (size_t)count);
+        sac_free(block);
+    }
+    cr_assert(sac_reserve(-1, 4) == NULL);
+    cr_assert(sac_reserve((int64_t)1 << 32, (size_t)1 << 32) == NULL);
+    sac_memory_fail_after(0);
+    cr_assert(sac_reserve(1, 1) == NULL);
+    sac_memory_fail_after(-1);
+#if !defined(__SANITIZE_ADDRESS__)
+    const size_t size = (size_t)256 << 20;
+    const double before = sac_resident_memory_bytes();
+    unsigned char *block = sac_reserve((int64_t)size, 1);
+    cr_assert(block != NULL);
+    cr_assert_lt(sac_resident_memory_bytes() - before, 0.1 * (double)size);
+    sac_free(block);
+#endif
 }
 
 Test(core_memory, impossible_sizes_give_null) {

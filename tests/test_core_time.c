@@ -43,6 +43,13 @@ Test(core_time, peak_memory_grows_with_touched_memory) {
     double after = sac_peak_memory_bytes();
     cr_assert(after - before > 0.5 * (double)size && after - before < 2.5 * (double)size,
               "%g bytes more after touching %zu", after - before, size);
+    const double held = sac_resident_memory_bytes();
+    cr_assert(held > 0.5 * (double)size && held <= 1.1 * after, "%g bytes held, peak %g", held,
+              after);
     free(block);
     cr_assert(sac_peak_memory_bytes() >= after);
+#if !defined(__SANITIZE_ADDRESS__) // which keeps what was freed for a while
+    const double freed = held - sac_resident_memory_bytes();
+    cr_assert(freed > 0.5 * (double)size, "%g bytes less after freeing %zu", freed, size);
+#endif
 }

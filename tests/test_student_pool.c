@@ -9,6 +9,7 @@
 #include "helper.h"
 #include "stem_make.h"
 #include "student/runtime.h"
+#include "student/timeline.h"
 
 enum { W = 32, H = 24, MAX_FRAMES = 64 };
 
@@ -410,6 +411,190 @@ Test(student_pool, a_score_that_is_not_finite_names_the_frame) {
         cr_assert_eq(error.position, 0);
     }
     sac_student_close(&s);
+    sac_student_pool_close(&pool);
+}
+
+// ---- time line ----------------------------------------------------------------------------------
+
+// Runs what may start, but leaves the stem of frame `held` claimed; takes the results. No stem may
+// then get the slot of frame `read`, which that one reads or fills.
+static int64_t drain(sac_timeline *s, sac_engine *engine, int64_t held, int64_t read, int64_t slots,
+                     sac_task *pending) {
+    sac_error error = {0};
+    sac_result result;
+    sac_task task;
+    int64_t taken = 0;
+    for (bool more = true; more;) {
+        more = false;
+        while (sac_timeline_claim(s, &task)) {
+            more = true;
+            if (!task.body && task.frame == held) {
+                *pending = task;
+                continue;
+            }
+            cr_assert(task.body || held < 0 || task.frame < read + slots,
+                      "frame %d takes the slot of frame %d while the stem of frame %d runs",
+                      (int)task.frame, (int)read, (int)held);
+            sac_task_run(&task, engine);
+            sac_task_done(&task);
+        }
+        while (sac_timeline_look(s) == SAC_TIMELINE_READY) {
+            more = true;
+            sac_assert_ok(sac_timeline_take(s, &result, &error), &error);
+            taken++;
+        }
+    }
+    return taken;
+}
+
+// A stream whose results are taken at once touches one or two of its planes, in memory and cache.
+Test(student_pool, planes_are_used_again_at_once) {
+    sac_model *model = model_of(SPLIT);
+    sac_engine *engine = NULL;
+    sac_timeline *s = NULL;
+    sac_error error = {0};
+    const sac_engine_options one = {.threads = 1};
+    const sac_timeline_options options = {.ahead = 1};
+    sac_assert_ok(sac_engine_create(&engine, model, &one, &error), &error);
+    sac_assert_ok(sac_timeline_create(&s, &model->preprocess, engine, &options, &error), &error);
+    const uint8_t *low = NULL, *high = NULL;
+    for (int round = 0; round < 2; round++) {
+        for (int t = 0; t < 60; t++) {
+            sac_task none;
+            uint8_t *plane = sac_timeline_frame(s);
+            cr_assert_not_null(plane);
+            cr_assert_eq(sac_timeline_frame(s), plane, "asked twice for frame %d", t);
+            draw(plane, 0, t);
+            sac_timeline_commit(s, t);
+            (void)drain(s, engine, -1, 0, 0, &none);
+            if (low == NULL || plane < low) low = plane;
+            if (high == NULL || plane > high) high = plane;
+        }
+        cr_assert_leq(high - low, 8 * W * H, "%d planes", (int)((high - low) / (W * H)) + 1);
+        // As many as ever fit after that, and after frames that were asked for and not pushed.
+        cr_assert_not_null(sac_timeline_frame(s));
+        sac_timeline_reset(s);
+    }
+    int pushed = 0;
+    while (sac_timeline_frame(s) != NULL && pushed < 100) sac_timeline_commit(s, pushed++);
+    cr_assert(pushed >= SAC_STUDENT_WAITING + 3 && pushed < 100, "%d", pushed);
+    sac_timeline_close(&s);
+    sac_engine_close(&engine);
+    sac_model_close(&model);
+}
+
+// Results that do not look at earlier frames leave slow stems behind.
+Test(student_pool, a_slot_is_not_taken_while_a_slow_stem_needs_it) {
+    enum { FRAMES = 20, AHEAD = 2 };
+    static const struct {
+        int offsets[3];
+        bool gate;
+        int64_t held, read, taken; // taken: results that do not need the held stem
+    } cases[] = {
+        {{0, 3, 6}, true, 1, 0, 1},  // frame 1 equals frame 0 and copies its features
+        {{1, 2, 3}, false, 0, 0, 3}, // frame 0 is in no result
+    };
+    for (int c = 0; c < 2; c++) {
+        sac_model *model = model_of(SPLIT);
+        sac_engine *engine = NULL;
+        sac_timeline *s = NULL;
+        sac_error error = {0};
+        sac_task pending = {.frame = -1};
+        memcpy(model->preprocess.offsets, cases[c].offsets, sizeof cases[c].offsets);
+        const sac_engine_options one = {.threads = 1};
+        const sac_timeline_options options = {.ahead = AHEAD, .gate = cases[c].gate};
+        sac_assert_ok(sac_engine_create(&engine, model, &one, &error), &error);
+        cr_assert(sac_engine_split(engine));
+        sac_assert_ok(sac_timeline_create(&s, &model->preprocess, engine, &options, &error),
+                      &error);
+        const int64_t slots = 1 + cases[c].offsets[2] + AHEAD, held = cases[c].held;
+        int64_t taken = 0;
+        for (int t = 0; t < FRAMES; t++) {
+            uint8_t *plane = sac_timeline_frame(s);
+            cr_assert_not_null(plane, "no room for frame %d", t);
+            draw(plane, 0, t == 1 ? 0 : t);
+            sac_timeline_gate(s);
+            sac_timeline_commit(s, t);
+            taken += drain(s, engine, held, cases[c].read, slots, &pending);
+        }
+        cr_assert_eq(pending.frame, held);
+        cr_assert_eq(pending.copy, cases[c].gate);
+        cr_assert_eq(taken, cases[c].taken);
+        sac_task_run(&pending, engine);
+        sac_task_done(&pending);
+        sac_timeline_finish(s);
+        taken += drain(s, engine, -1, 0, slots, &pending);
+        cr_assert_eq(taken, FRAMES);
+        cr_assert_eq(sac_timeline_look(s), SAC_TIMELINE_EOF);
+        sac_timeline_close(&s);
+        sac_engine_close(&engine);
+        sac_model_close(&model);
+    }
+}
+
+// ---- beside one another -------------------------------------------------------------------------
+
+Test(student_pool, students_beside_a_host_score_like_ones_of_their_own) {
+    enum { STREAMS = 3, FRAMES = 20 };
+    static scored out[STREAMS][FRAMES];
+    static uint8_t pixels[W * H];
+    for (int kind = 0; kind < KINDS; kind++) {
+        sac_student *streams[STREAMS] = {NULL}, *none = NULL;
+        sac_model *model = model_of(kind);
+        const sac_student_options options = options_of(kind);
+        sac_error error = {0};
+        sac_result result;
+        int64_t got[STREAMS] = {0};
+        sac_assert_ok(sac_student_create(&streams[0], &model, &options, &error), &error);
+        for (int64_t fail = 0;; fail++) {
+            error = (sac_error){0};
+            sac_memory_fail_after(fail);
+            const sac_status status = sac_student_beside(streams[0], &streams[1], &error);
+            sac_memory_fail_after(-1);
+            if (status == SAC_OK) break;
+            sac_assert_error(status, SAC_ERROR_MEMORY, &error, NULL);
+            cr_assert_null(streams[1]);
+        }
+        sac_assert_ok(sac_student_beside(streams[0], &streams[2], &error), &error);
+        cr_assert_eq(sac_student_model(streams[2]), sac_student_model(streams[0]));
+        // Frame by frame in turn, the second stream ends sooner.
+        for (int t = 0; t <= FRAMES; t++) {
+            for (int i = 0; i < STREAMS; i++) {
+                const int last = i == 1 ? FRAMES / 2 : FRAMES;
+                draw(pixels, i, t);
+                if (t < last)
+                    sac_assert_ok(sac_student_push_plane(streams[i], pixels, 0.04 * t, &error),
+                                  &error);
+                if (t == last) sac_assert_ok(sac_student_finish(streams[i], &error), &error);
+                while (sac_student_pull(streams[i], &result, &error) == SAC_OK) {
+                    keep(&out[i][got[i]], &result, got[i]);
+                    got[i]++;
+                }
+            }
+        }
+        for (int i = 0; i < STREAMS; i++) {
+            const int frames = i == 1 ? FRAMES / 2 : FRAMES;
+            score_alone(kind, i, frames, expected);
+            cr_assert_eq(got[i], frames);
+            cr_assert_eq(memcmp(out[i], expected, (size_t)frames * sizeof *expected), 0,
+                         "kind %d, stream %d", kind, i);
+        }
+        static float input[W * H * 3];
+        error = (sac_error){0};
+        sac_assert_error(sac_student_score_prepared(streams[1], input, &result, &error),
+                         SAC_ERROR_UNSUPPORTED, &error, "beside", NULL);
+        error = (sac_error){0};
+        sac_assert_error(sac_student_beside(streams[1], &none, &error), SAC_ERROR_ARGUMENT, &error,
+                         "another host", NULL);
+        cr_assert_null(none);
+        for (int i = STREAMS - 1; i >= 0; i--) sac_student_close(&streams[i]);
+    }
+    sac_student_pool *pool = open_pool(SPLIT, 1, false, NULL);
+    sac_student *seated = open_stream(pool), *none = NULL;
+    sac_error error = {0};
+    sac_assert_error(sac_student_beside(seated, &none, &error), SAC_ERROR_ARGUMENT, &error,
+                     "a pool", NULL);
+    sac_student_close(&seated);
     sac_student_pool_close(&pool);
 }
 

@@ -1,7 +1,7 @@
 // The student runtime: loads a model file, takes frames, gives anomaly scores and maps. One
-// sac_student serves one stream at a time and one thread at a time; open one per stream, or, to
-// share weights and cores, one pool and a student of it per stream. It does not decode: see
-// saccade/video.h.
+// sac_student serves one stream at a time and one thread at a time; open one per stream, or, where
+// there are many, one and others beside it (one thread) or a pool and students of it (many
+// threads), which share the plans. It does not decode: see saccade/video.h.
 #ifndef SACCADE_STUDENT_H
 #define SACCADE_STUDENT_H
 
@@ -87,6 +87,13 @@ typedef struct sac_student sac_student;
 SAC_API SAC_NODISCARD sac_status sac_student_open(sac_student **student, const char *path,
                                                   const sac_student_options *options,
                                                   sac_error *error);
+// Another stream on the plans of `host`, which was opened by sac_student_open, with its options: for
+// one thread that serves many streams. Scores are bit-identical to those of a student of its own,
+// and it costs its frames and features in memory only. The host and all students beside it belong
+// to one thread at a time, together; the host is closed last.
+// SAC_ERROR_ARGUMENT: the host has no plans of its own; SAC_ERROR_MEMORY.
+SAC_API SAC_NODISCARD sac_status sac_student_beside(sac_student *host, sac_student **student,
+                                                    sac_error *error);
 // Texts live as long as the student.
 SAC_API void sac_student_get_info(const sac_student *student, sac_student_info *info);
 
@@ -135,7 +142,8 @@ SAC_API int64_t sac_student_reused(sac_student *student);
 // sac_student_prepare interleaved): the whole network alone, for like-for-like comparison with
 // runtimes that know nothing of streams. Does not touch the stream; frame and time of the result
 // are 0 and score_smoothed is the raw score. The first call may plan the whole network. Errors as
-// sac_student_pull; SAC_ERROR_UNSUPPORTED: the student belongs to a pool.
+// sac_student_pull; SAC_ERROR_UNSUPPORTED: the student has no plans of its own (sac_student_beside,
+// pools).
 SAC_API SAC_NODISCARD sac_status sac_student_score_prepared(sac_student *student,
                                                             const float *input, sac_result *result,
                                                             sac_error *error);
