@@ -141,6 +141,16 @@ static bool take_line(sac_peer *peer, char *reply) {
     return true;
 }
 
+// What came behind the last line feed of a process that has ended. Not for answers: one that died
+// while it spoke has said something else.
+static bool take_rest(sac_peer *peer, char *reply) {
+    if (peer->length == 0) return false;
+    memcpy(reply, peer->text, peer->length);
+    reply[peer->length] = '\0';
+    peer->length = 0;
+    return true;
+}
+
 // *ended: the other side has closed (then without a line there is none to come).
 static sac_status read_line(sac_peer *peer, char *reply, double deadline_s, bool *ended,
                             int (*stop)(void *user), void *user, sac_error *error) {
@@ -251,7 +261,7 @@ sac_status sac_peer_list(sac_peer_entry *entries, int *count, const char *comman
     const double deadline_s = sac_time_s() + timeout_s;
     for (;;) {
         SAC_TRY(read_line(peer, line, deadline_s, &ended, NULL, NULL, error));
-        if (ended) break;
+        if (ended && !take_rest(peer, line)) break;
         char shown[80];
         (void)snprintf(shown, sizeof shown, "%.79s", line);
         bool fits = *count < SAC_PEERS_MOST && entry_of(&entries[*count], line);

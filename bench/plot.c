@@ -111,6 +111,7 @@ static double text_width(cairo_t *c, double size, const char *text) {
     return extents.x_advance;
 }
 
+// The text is UTF-8: what comes from outside goes through `fit` first.
 static void put_text(cairo_t *c, double x, double y, double size, uint32_t rgb, anchor at,
                      const char *text) {
     const double width = text_width(c, size, text);
@@ -208,7 +209,9 @@ static void draw_x_axis(cairo_t *c, const axis *a, const box *area, const char *
         number_text(text, sizeof text, a->ticks[i]);
         put_text(c, x, area->y + area->h + 17, 12, 0x444444, ANCHOR_MIDDLE, text);
     }
-    put_text(c, area->x + area->w / 2, area->y + area->h + 38, 13, 0x222222, ANCHOR_MIDDLE, label);
+    char text[256];
+    fit(c, text, sizeof text, 13, area->w, label);
+    put_text(c, area->x + area->w / 2, area->y + area->h + 38, 13, 0x222222, ANCHOR_MIDDLE, text);
 }
 
 static void draw_y_axis(cairo_t *c, const axis *a, const box *area, const char *label) {
@@ -224,7 +227,9 @@ static void draw_y_axis(cairo_t *c, const axis *a, const box *area, const char *
     cairo_save(c);
     cairo_translate(c, 20, area->y + area->h / 2);
     cairo_rotate(c, -M_PI / 2);
-    put_text(c, 0, 0, 13, 0x222222, ANCHOR_MIDDLE, label);
+    char text[256];
+    fit(c, text, sizeof text, 13, area->h, label);
+    put_text(c, 0, 0, 13, 0x222222, ANCHOR_MIDDLE, text);
     cairo_restore(c);
 }
 
@@ -251,23 +256,28 @@ static void draw_mark(cairo_t *c, double x, double y, uint32_t rgb, bool hollow)
 
 // Names of the colours and of the rings, in one line below the title.
 static void draw_legend(cairo_t *c, const sac_plot *plot, double x, double y) {
+    char text[256];
     for (int g = 0; g < 6; g++) {
         bool used = false;
         for (int64_t i = 0; i < plot->count; i++)
             used |= plot->points[i].group == g && !plot->points[i].hollow;
         if (plot->groups[g] == NULL || !used) continue;
         draw_mark(c, x + 5, y - 4, colours[g], false);
-        put_text(c, x + 15, y, 12, 0x222222, ANCHOR_LEFT, plot->groups[g]);
-        x += 34 + text_width(c, 12, plot->groups[g]);
+        fit(c, text, sizeof text, 12, 200, plot->groups[g]);
+        put_text(c, x + 15, y, 12, 0x222222, ANCHOR_LEFT, text);
+        x += 34 + text_width(c, 12, text);
     }
     if (plot->hollow_label == NULL) return;
     draw_mark(c, x + 5, y - 4, colours[5], true);
-    put_text(c, x + 15, y, 12, 0x222222, ANCHOR_LEFT, plot->hollow_label);
+    fit(c, text, sizeof text, 12, 300, plot->hollow_label);
+    put_text(c, x + 15, y, 12, 0x222222, ANCHOR_LEFT, text);
 }
 
 static void draw_head(cairo_t *c, const sac_plot *plot, double width, double height) {
     cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_BOLD);
-    put_text(c, 20, 24, 16, 0x111111, ANCHOR_LEFT, plot->title);
+    char title[512];
+    fit(c, title, sizeof title, 16, width - 40, plot->title);
+    put_text(c, 20, 24, 16, 0x111111, ANCHOR_LEFT, title);
     cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
     draw_legend(c, plot, 20, 45);
     if (plot->note != NULL) {

@@ -1,5 +1,6 @@
 // Pictures of results: a scatter plot with labelled points, and bars with their spread. The same
-// drawing as SVG or PNG, by the ending of the file's name. Nothing here knows what is plotted.
+// drawing as SVG or PNG, by the ending of the file's name. Texts may be any bytes: what is not UTF-8
+// is replaced, what is too long cut. Nothing here knows what is plotted.
 #ifndef SAC_BENCH_PLOT_H
 #define SAC_BENCH_PLOT_H
 
@@ -11,12 +12,12 @@
 #define SAC_PLOT_MOST 256
 
 typedef struct sac_plot_point {
-    const char *label; // foreign text, cut where it is too long
-    double x, y;       // not finite: the point is left out; y of a hollow one: a dashed line
-                       // at x
-    double low, high;  // spread of y (scatter) or of x (bars); NaN: none
-    int group;         // colour, 0..5; see sac_plot.groups
-    bool hollow;       // drawn as a ring: a figure of somebody else
+    const char *label;
+    double x, y;      // not finite: the point is left out; y of a hollow one: a dashed line
+                      // at x
+    double low, high; // spread of y (scatter) or of x (bars); NaN: none
+    int group;        // colour, 0..5; see sac_plot.groups
+    bool hollow;      // drawn as a ring: a figure of somebody else
 } sac_plot_point;
 
 typedef struct sac_plot {

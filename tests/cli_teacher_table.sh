@@ -10,6 +10,7 @@ run 0 "$table" --dataset data -o rows --list
 has out "attributes-motion: teach --dataset data --detector motion"
 has out "ssmtl-boxes: needs --boxes"
 has out "ensemble-boxes: needs --boxes"
+[ ! -e rows ] || fail "--list made a folder"
 run 0 "$table" --dataset data -o rows --boxes a.csv,b.csv --rows ssmtl-boxes --budget full --list
 has out "boxes:a.csv\\,boxes:b.csv"
 has out "--epochs 8 --samples-per-epoch 12288"

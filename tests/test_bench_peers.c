@@ -40,12 +40,23 @@ Test(bench_peers, list_is_read) {
     cr_assert_str_empty(entries[0].reason);
     cr_assert_str_eq(entries[1].reason, "no wheel for this");
     cr_assert_str_eq(entries[2].reason, "no reason given");
+    // The last line may lack its line feed.
+    listed("peer a f32\\nskip b int8 not here", "0");
+    sac_assert_ok(sac_peer_list(entries, &count, fake(), 20, &error), &error);
+    cr_assert_eq(count, 2);
+    cr_assert_str_eq(entries[1].name, "b");
+    cr_assert_str_eq(entries[1].reason, "not here");
 }
 
 Test(bench_peers, damaged_lists_are_refused) {
-    static const char *const lists[] = {
-        "",          "hello\\n", "peer a f64\\n", "peer ../a f32\\n", "peer a f32\\npeer a int8\\n",
-        "peer a\\n", "\\n"};
+    static const char *const lists[] = {"",
+                                        "hello\\n",
+                                        "peer a f64\\n",
+                                        "peer ../a f32\\n",
+                                        "peer a f32\\npeer a int8\\n",
+                                        "peer a\\n",
+                                        "\\n",
+                                        "peer a f32\\npeer b"};
     sac_peer_entry entries[SAC_PEERS_MOST];
     int count = 7;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
