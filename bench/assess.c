@@ -47,11 +47,12 @@ sac_status sac_accuracy_measure(sac_accuracy *accuracy, const char *path, sac_pr
     sac_eval_report report = {0};
     sac_score_set set = {0};
     sac_status status;
-    const bool regions = truth != NULL && truth->clips != NULL;
+    const sac_model_scoring how = {.precision = precision,
+                                   .threads = threads,
+                                   .regions = truth != NULL && truth->clips != NULL};
     for (int i = 0; i < SAC_ASSESS_SMOOTHINGS; i++)
         conventions[i] = (sac_eval_options){.smoothing = {.kind = (sac_smoothing)i}};
-    SAC_TRY(sac_score_set_model(&set, path, precision, threads, regions, NULL, selection, logger,
-                                progress, error));
+    SAC_TRY(sac_score_set_model(&set, path, &how, selection, logger, progress, error));
     SAC_TRY(sac_eval_report_make(&report, dataset, selection, truth, &set, 1, conventions,
                                  SAC_ASSESS_SMOOTHINGS, error));
     for (int i = 0; i < SAC_ASSESS_SMOOTHINGS; i++) {

@@ -409,50 +409,61 @@ fail:
     return status;
 }
 
-// "model a.safetensors", its precision unless f32, and what decoding left out.
-static char *model_name(const char *path, sac_precision precision,
-                        const sac_video_options *decode) {
+// "model a.safetensors", its precision unless f32, what decoding left out and the gate did.
+//   reused  share of results that the gate took over, negative: there was none
+static char *model_name(const char *path, sac_precision precision, const sac_video_options *decode,
+                        double reused) {
     static const char *const filter[] = {"", ", loop filter skipped in non-reference frames",
                                          ", loop filter skipped"};
     static const char *const lowres[] = {"", ", decoded at 1/2", ", decoded at 1/4",
                                          ", decoded at 1/8"};
+    char gate[64] = "";
+    if (reused >= 0)
+        (void)snprintf(gate, sizeof gate, ", gate (%.1f %% of frames taken over)", 100 * reused);
     return sac_format(
-        "model %s%s%s%s%s", last_component(path), precision == SAC_PRECISION_INT8 ? " (int8)" : "",
-        filter[decode->skip_loop_filter],
+        "model %s%s%s%s%s%s", last_component(path),
+        precision == SAC_PRECISION_INT8 ? " (int8)" : "", filter[decode->skip_loop_filter],
         decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped" : "",
-        lowres[decode->lowres]);
+        lowres[decode->lowres], gate);
 }
 
-sac_status sac_score_set_model(sac_score_set *set, const char *path, sac_precision precision,
-                               int threads, bool regions, const sac_video_options *decode,
+sac_status sac_score_set_model(sac_score_set *set, const char *path, const sac_model_scoring *how,
                                const sac_clip_selection *selection, const sac_logger *logger,
                                const sac_score_progress *progress, sac_error *error) {
     const sac_video_options standard = sac_video_default_options();
     sac_student_pool *pool = NULL;
     sac_student *student = NULL;
     sac_student_options options = sac_student_default_options();
-    const sac_student_pool_options workers = {.workers = threads};
+    const sac_student_pool_options workers = {.workers = how->threads};
+    const sac_video_options *decode = how->decode != NULL ? how->decode : &standard;
     sac_student_info info;
     sac_status status;
     memset(set, 0, sizeof *set);
-    if (decode == NULL) decode = &standard;
-    options.precision = precision;
+    options.precision = how->precision;
+    options.gate = how->gate;
     if (logger != NULL) options.logger = *logger;
     SAC_TRY(sac_student_pool_open(&pool, path, &options, &workers, error));
     SAC_TRY(sac_student_pool_stream(pool, &student, error));
     sac_student_pool_get_info(pool, &info);
-    SAC_TRY(sac_score_set_create(set, model_name(path, info.precision, decode), selection, error));
-    if (regions) {
+    SAC_TRY(
+        sac_score_set_create(set, model_name(path, info.precision, decode, -1), selection, error));
+    if (how->regions) {
         SAC_TRY_ALLOC(set->regions = sac_calloc(selection->count, sizeof *set->regions));
         set->region_kind = info.has_map16  ? SAC_REGIONS_MAP
                            : info.has_map4 ? SAC_REGIONS_COARSE
                                            : SAC_REGIONS_FRAME;
     }
-    int64_t before = 0;
+    int64_t before = 0, reused = 0;
     for (int64_t c = 0; c < selection->count; c++) {
-        SAC_TRY(run_clip(set->scores[c], regions ? &set->regions[c] : NULL, student, decode,
+        SAC_TRY(run_clip(set->scores[c], how->regions ? &set->regions[c] : NULL, student, decode,
                          selection->clips[c], before, selection->frames, progress, error));
         before += selection->clips[c]->frames;
+        reused += sac_student_reused(student);
+    }
+    if (how->gate) {
+        sac_free(set->name);
+        set->name = model_name(path, info.precision, decode, (double)reused / (double)before);
+        SAC_TRY_ALLOC(set->name);
     }
     sac_student_close(&student);
     sac_student_pool_close(&pool);

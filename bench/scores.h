@@ -73,14 +73,19 @@ SAC_NODISCARD sac_status sac_score_set_read(sac_score_set *set, const char *path
                                             const char *column, const sac_clip_selection *selection,
                                             sac_error *error);
 
-// Runs a student model over the clips, in the precision asked for (the set's name tells which it
-// was when it was not f32). threads: workers, each on frames of its own, 0: one per core; scores do
-// not depend on them. `regions`: keep those of its finest maps too. `decode`: threads of the decoder
-// and what it leaves out (skip_loop_filter, skip_frames, lowres; named in the set's name), NULL:
-// nothing. SAC_ERROR_UNSUPPORTED also where a clip's codec cannot leave that out.
+// How a student model is run over the clips. What is not the usual way stands in the set's name.
+typedef struct sac_model_scoring {
+    sac_precision precision;
+    int threads;  // workers, each on frames of its own, 0: one per core; scores do not depend on it
+    bool regions; // keep those of its finest maps too
+    bool gate;    // take results over while nothing moves (saccade/student.h)
+    const sac_video_options *decode; // threads of the decoder and what it leaves out
+                                     // (skip_loop_filter, skip_frames, lowres); NULL: nothing
+} sac_model_scoring;
+// The scores of one model. SAC_ERROR_UNSUPPORTED: a clip's codec cannot leave out what `decode`
+// says; what the student and the video source return.
 SAC_NODISCARD sac_status sac_score_set_model(sac_score_set *set, const char *path,
-                                             sac_precision precision, int threads, bool regions,
-                                             const sac_video_options *decode,
+                                             const sac_model_scoring *how,
                                              const sac_clip_selection *selection,
                                              const sac_logger *logger,
                                              const sac_score_progress *progress, sac_error *error);

@@ -153,6 +153,7 @@ expect 0 '| model m.safetensors[^|]*, loop filter skipped | ' \
     "$bench" eval --dataset videos -m m.safetensors -t 1 --skip-loop-filter all
 expect 0 '| model m.safetensors[^|]*, non-reference frames skipped | ' \
     "$bench" eval --dataset videos -m m.safetensors -t 1 --savings
+expect 0 '| model m.safetensors, gate (' "$bench" eval --dataset videos -m m.safetensors -t 1 --gate
 expect 0 'h264 cannot be decoded at 1/2' "$bench" eval --dataset videos -m m.safetensors -t 1 --savings
 expect 1 'h264 cannot be decoded at 1/4' "$bench" eval --dataset videos -m m.safetensors -t 1 --lowres 2
 expect 1 'PNG pictures cannot be decoded at 1/2' "$bench" eval --dataset set -m m.safetensors -t 1 --lowres 1

@@ -151,9 +151,8 @@ Test(bench_speed, model_scores_of_a_clip) {
     sac_error error = {0};
     char model[600];
     snprintf(model, sizeof model, "%s", model_path());
-    sac_assert_ok(sac_score_set_model(&set, model, SAC_PRECISION_F32, 1, true, NULL, &selection,
-                                      NULL, NULL, &error),
-                  &error);
+    sac_model_scoring how = {.precision = SAC_PRECISION_F32, .threads = 1, .regions = true};
+    sac_assert_ok(sac_score_set_model(&set, model, &how, &selection, NULL, NULL, &error), &error);
     // A student's map is positive everywhere: at the lowest threshold one region holds every cell.
     cr_assert_eq(set.region_kind, SAC_REGIONS_MAP);
     cr_assert_geq(set.regions[0].count, 12);
@@ -163,11 +162,20 @@ Test(bench_speed, model_scores_of_a_clip) {
     cr_assert_str_eq(set.name, "model model.safetensors");
     sac_score_set_close(&set);
 
+    // The gate changes no number of scores, and the name tells what it did.
+    how.regions = false;
+    how.gate = true;
+    sac_assert_ok(sac_score_set_model(&set, model, &how, &selection, NULL, NULL, &error), &error);
+    cr_assert(isfinite(set.scores[0][11]));
+    cr_assert_not_null(strstr(set.name, "model model.safetensors, gate ("));
+    cr_assert_not_null(strstr(set.name, " % of frames taken over)"));
+    sac_score_set_close(&set);
+    how.gate = false;
+
     sac_clip longer = clip;
     longer.frames = 13;
     chosen[0] = &longer;
-    sac_assert_error(sac_score_set_model(&set, model, SAC_PRECISION_F32, 1, false, NULL, &selection,
-                                         NULL, NULL, &error),
+    sac_assert_error(sac_score_set_model(&set, model, &how, &selection, NULL, NULL, &error),
                      SAC_ERROR_FORMAT, &error, "Test001", "12 scores", "expected 13", NULL);
 }
 

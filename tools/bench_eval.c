@@ -22,7 +22,7 @@ typedef struct eval_settings {
     sac_text_list models, scores, maps;
     const char *column;
     int map_score, regions, precision;
-    bool baseline, per_task, ensembles, savings;
+    bool baseline, per_task, ensembles, savings, gate;
     decode_settings decode;
     bench_truth truth;
     int smoothing, one_class;
@@ -102,6 +102,11 @@ static const sac_option eval_options[] = {
      .offset = offsetof(eval_settings, savings),
      .help = "add each model with each thing that decoding can leave out, where the clips' codec "
              "allows it: what a saving costs in AUC"},
+    {.name = "gate",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(eval_settings, gate),
+     .help = "add each model with the gate, which takes results over while nothing moves: what it "
+             "costs in AUC and how many it takes over"},
     {.name = "", .help = "Regions (RBDC, TBDC), measured where the clips have masks or tracks"},
     BENCH_TRUTH_OPTIONS(eval_settings),
     {.name = "regions",
@@ -170,7 +175,7 @@ static const sac_command eval_command = {
         "where\n"
         "things are. Tables go to standard output.\n\n"
         "  student-bench eval --dataset scene -m run/student.safetensors --baseline\n"
-        "  student-bench eval --dataset videos -m run/student.safetensors --savings\n"
+        "  student-bench eval --dataset videos -m run/student.safetensors --gate --savings\n"
         "  student-bench eval --dataset scene --maps maps/ssmtl --smoothing causal -o "
         "teacher.json\n"
         "  student-bench eval --dataset scene --maps a=maps/ssmtl --maps b=maps/motion --per-task "
@@ -284,7 +289,7 @@ fail:
     return status;
 }
 
-// A model over the clips as asked for, then with one saving after the other.
+// A model over the clips as asked for, then with the gate, then with one saving after the other.
 static sac_status collect_model(eval_work *w, const char *model, bench_display *shown,
                                 sac_error *error) {
     static const decode_settings savings[SAVINGS] = {{.skip_loop_filter = SAC_VIDEO_SKIP_NONREF},
@@ -294,17 +299,22 @@ static sac_status collect_model(eval_work *w, const char *model, bench_display *
     sac_status status = SAC_OK;
     const eval_settings *settings = w->settings;
     const sac_score_progress progress = {.report = bench_show, .user = shown};
-    for (int i = 0; i <= (settings->savings ? SAVINGS : 0); i++) {
-        decode_settings decode = i == 0 ? settings->decode : savings[i - 1];
+    enum { PLAIN, GATE, FIRST_SAVING };
+    for (int i = PLAIN; i < FIRST_SAVING + SAVINGS; i++) {
+        if ((i == GATE && !settings->gate) || (i >= FIRST_SAVING && !settings->savings)) continue;
+        decode_settings decode = i < FIRST_SAVING ? settings->decode : savings[i - FIRST_SAVING];
         decode.threads = settings->decode.threads;
         sac_video_options video = sac_video_default_options();
         decode_options_apply(&video, &decode);
-        status = sac_score_set_model(&w->sets[w->set_count], model,
-                                     (sac_precision)w->settings->precision,
-                                     (int)settings->tool.threads, w->truth.clips != NULL, &video,
-                                     &w->selection, w->logger, &progress, error);
+        const sac_model_scoring how = {.precision = (sac_precision)settings->precision,
+                                       .threads = (int)settings->tool.threads,
+                                       .regions = w->truth.clips != NULL,
+                                       .gate = i == GATE,
+                                       .decode = &video};
+        status = sac_score_set_model(&w->sets[w->set_count], model, &how, &w->selection, w->logger,
+                                     &progress, error);
         sac_progress_close(&shown->progress);
-        if (i > 0 && status == SAC_ERROR_UNSUPPORTED) {
+        if (i >= FIRST_SAVING && status == SAC_ERROR_UNSUPPORTED) {
             bench_warn(w->logger, error->message);
             *error = (sac_error){0};
             continue;
@@ -349,7 +359,7 @@ static sac_status open_sources(eval_work *w, sac_error *error) {
     sac_status status = SAC_OK;
     const eval_settings *settings = w->settings;
     const int64_t stores = settings->maps.count;
-    int64_t room = settings->models.count * (settings->savings ? 1 + SAVINGS : 1) +
+    int64_t room = settings->models.count * (2 + (settings->savings ? SAVINGS : 0)) +
                    settings->scores.count + stores + 2;
     if (stores > MAX_STORES)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d map stores at once",
