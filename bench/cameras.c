@@ -1,4 +1,5 @@
-// Paced streams on a few workers, and the search for the largest number that holds.
+// Paced streams on a few workers: how a given number of them runs, and the search for the largest
+// number that holds.
 #include "bench/cameras.h"
 
 #include <errno.h>
@@ -29,18 +30,19 @@ typedef struct stream {
 typedef struct cluster {
     const sac_cameras_options *options;
     sac_raw_frames raw;
-    stream *streams; // [options->most], the first `open` are ready
-    int open;
+    stream *streams; // [room], the first `open` are ready
+    int room, open;
     atomic_bool cut; // a trial is decided, or a worker failed
 } cluster;
 
 typedef struct worker {
     cluster *site;
     int index, streams;
-    int64_t rounds; // frames of each stream
+    int64_t rounds;  // frames of each stream
+    bool to_the_end; // whatever is late
     double start;
     sac_timing_samples delays;
-    int64_t late, allowed;
+    int64_t frames, late, allowed;
     sac_status status;
     sac_error error;
 } worker;
@@ -98,15 +100,24 @@ fail:
     return status;
 }
 
-static sac_status open_streams(cluster *site, int count, sac_error *error) {
-    sac_status status = SAC_OK;
+// The first stream of each worker opens the model, the others are students beside that one.
+static sac_status open_student(cluster *site, int index, sac_error *error) {
+    const int workers = site->options->workers;
     sac_student_options options = sac_student_default_options();
     options.threads = 1;
     options.logger = site->options->logger;
     options.precision = site->options->precision;
+    sac_student **student = &site->streams[index].student;
+    return index < workers
+               ? sac_student_open(student, site->options->model, &options, error)
+               : sac_student_beside(site->streams[index % workers].student, student, error);
+}
+
+static sac_status open_streams(cluster *site, int count, sac_error *error) {
+    sac_status status = SAC_OK;
     while (site->open < count) {
         stream *s = &site->streams[site->open];
-        SAC_TRY(sac_student_open(&s->student, site->options->model, &options, error));
+        SAC_TRY(open_student(site, site->open, error));
         site->open++;
         sac_student_info info;
         sac_student_get_info(s->student, &info);
@@ -147,8 +158,10 @@ static sac_status work(worker *w) {
             SAC_TRY(stream_step(&site->streams[s], site, &w->error));
             const double delay = sac_time_s() - due;
             SAC_TRY(sac_timing_add(&w->delays, delay));
+            w->frames++;
             w->late += delay > period;
-            if (w->late > w->allowed || delay > HOPELESS_S) atomic_store(&site->cut, true);
+            if (!w->to_the_end && (w->late > w->allowed || delay > HOPELESS_S))
+                atomic_store(&site->cut, true);
         }
 fail:
     return status;
@@ -161,21 +174,25 @@ static void *run_worker(void *user) {
     return NULL;
 }
 
-static sac_status summarise(sac_cameras_trial *trial, worker *workers, int count, double share,
-                            sac_error *error) {
+// elapsed: seconds from the arrival of the first frame until everything was done
+static sac_status summarise(sac_cameras_trial *trial, worker *workers, const sac_cameras_options *o,
+                            double elapsed, sac_error *error) {
     sac_timing_samples all = {0};
     sac_status status = SAC_OK;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < o->workers; i++) {
         if (workers[i].status < 0)
             SAC_TRY(sac_error_set(error, workers[i].status, workers[i].error.position, "%s",
                                   workers[i].error.message));
         trial->late += workers[i].late;
+        trial->frames += workers[i].frames;
         for (int64_t k = 0; k < workers[i].delays.count; k++)
             SAC_TRY(sac_timing_add(&all, workers[i].delays.values[k]));
     }
-    trial->frames = all.count;
-    trial->held =
-        !atomic_load(&workers[0].site->cut) && (double)trial->late <= share * (double)trial->frames;
+    trial->held = !atomic_load(&workers[0].site->cut) &&
+                  (double)trial->late <= o->late_share * (double)trial->frames;
+    // The last frame arrives before the time that all of them take has passed.
+    const double each = (double)trial->frames / trial->streams;
+    trial->fps = fmin(o->frame_rate, each / elapsed);
     sac_stats_sort(all.values, all.count);
     trial->p50_ms = 1e3 * sac_stats_quantile(all.values, all.count, 0.5);
     trial->p99_ms = 1e3 * sac_stats_quantile(all.values, all.count, 0.99);
@@ -195,15 +212,21 @@ static void say(const sac_cameras_options *o, const sac_cameras_trial *t) {
     o->logger.write(o->logger.user, SAC_LOG_INFO, message);
 }
 
+typedef enum trial_kind {
+    SEARCHING, // short
+    VERIFYING, // long; these two end when it is clear that they do not hold
+    RUNNING    // long and to the end
+} trial_kind;
+
 static sac_status run_trial(bool *held, cluster *site, sac_cameras_result *result, int streams,
-                            bool verification, sac_error *error) {
+                            trial_kind kind, sac_error *error) {
     const sac_cameras_options *o = site->options;
     worker *workers = NULL;
     pthread_t threads[SAC_TIMING_WORKERS];
     int started = 0;
     sac_status status;
     const int64_t rounds =
-        (int64_t)ceil((verification ? o->verify_s : o->search_s) * o->frame_rate);
+        (int64_t)ceil((kind == SEARCHING ? o->search_s : o->verify_s) * o->frame_rate);
     if (result->trial_count == SAC_CAMERAS_TRIALS)
         return sac_error_set(error, SAC_ERROR_NUMERIC, -1,
                              "no number of cameras was found in %d trials: the machine is too "
@@ -221,6 +244,7 @@ static sac_status run_trial(bool *held, cluster *site, sac_cameras_result *resul
                               .index = i,
                               .streams = streams,
                               .rounds = rounds,
+                              .to_the_end = kind == RUNNING,
                               .start = start,
                               .allowed = (int64_t)(o->late_share * (double)(rounds * streams))};
     for (int i = 1; i < o->workers; i++) {
@@ -236,8 +260,8 @@ static sac_status run_trial(bool *held, cluster *site, sac_cameras_result *resul
         SAC_TRY(sac_error_set(error, SAC_ERROR_BACKEND, -1, "%d threads could not be started",
                               o->workers));
     sac_cameras_trial *trial = &result->trials[result->trial_count];
-    *trial = (sac_cameras_trial){.streams = streams, .verification = verification};
-    SAC_TRY(summarise(trial, workers, o->workers, o->late_share, error));
+    *trial = (sac_cameras_trial){.streams = streams, .verification = kind != SEARCHING};
+    SAC_TRY(summarise(trial, workers, o, sac_time_s() - start, error));
     result->trial_count++;
     say(o, trial);
     *held = trial->held;
@@ -282,7 +306,7 @@ static sac_status search(int *found, cluster *site, sac_cameras_result *result, 
     SAC_TRY(estimate(&next, site, error));
     next = between((int)(0.75 * next), 1, most);
     while (high - low > 1 && (low == 0 || high > most || high - low > low / 40)) {
-        SAC_TRY(run_trial(&held, site, result, next, false, error));
+        SAC_TRY(run_trial(&held, site, result, next, SEARCHING, error));
         if (held)
             low = next;
         else
@@ -326,18 +350,37 @@ static sac_status check(const sac_cameras_options *o, sac_error *error) {
     return SAC_OK;
 }
 
+static sac_status site_open(cluster *site, const sac_cameras_options *options, int room) {
+    sac_status status = SAC_OK;
+    *site = (cluster){.options = options, .room = room};
+    SAC_TRY_ALLOC(site->streams = sac_calloc(room, sizeof *site->streams));
+    if (!options->decoding) SAC_TRY(sac_raw_frames_load(&site->raw, &options->source, 256, error));
+fail:
+    return status;
+}
+
+static void site_close(cluster *site) {
+    // The students of the first streams are the hosts of the others.
+    for (int i = site->room - 1; site->streams != NULL && i >= 0; i--) {
+        sac_student_close(&site->streams[i].student);
+        sac_video_close(&site->streams[i].video);
+    }
+    sac_free(site->streams);
+    sac_raw_frames_close(&site->raw);
+}
+
 sac_status sac_cameras_search(sac_cameras_result *result, const sac_cameras_options *options,
                               sac_error *error) {
-    cluster site = {.options = options};
+    cluster site = {0};
     int streams = 0;
     bool held = false;
     sac_status status;
     memset(result, 0, sizeof *result);
     SAC_TRY(check(options, error));
-    SAC_TRY_ALLOC(site.streams = sac_calloc(options->most, sizeof *site.streams));
+    SAC_TRY(site_open(&site, options, options->most));
     SAC_TRY(search(&streams, &site, result, error));
     while (streams > 0) {
-        SAC_TRY(run_trial(&held, &site, result, streams, true, error));
+        SAC_TRY(run_trial(&held, &site, result, streams, VERIFYING, error));
         if (held) break;
         streams -= 1 + streams / 20;
     }
@@ -347,12 +390,25 @@ sac_status sac_cameras_search(sac_cameras_result *result, const sac_cameras_opti
     status = SAC_OK;
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "no memory for the cameras");
-    for (int i = 0; site.streams != NULL && i < options->most; i++) {
-        sac_student_close(&site.streams[i].student);
-        sac_video_close(&site.streams[i].video);
-    }
-    sac_free(site.streams);
-    sac_raw_frames_close(&site.raw);
+    site_close(&site);
+    return status;
+}
+
+sac_status sac_cameras_run(sac_cameras_result *result, const sac_cameras_options *options,
+                           sac_error *error) {
+    cluster site = {0};
+    bool held = false;
+    sac_status status;
+    memset(result, 0, sizeof *result);
+    SAC_TRY(check(options, error));
+    SAC_TRY(site_open(&site, options, options->most));
+    SAC_TRY(run_trial(&held, &site, result, options->most, RUNNING, error));
+    result->streams = held ? options->most : 0;
+    result->at_limit = held;
+    result->peak_memory_bytes = sac_peak_memory_bytes();
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "no memory for the streams");
+    site_close(&site);
     return status;
 }
 
@@ -360,11 +416,11 @@ json_t *sac_cameras_json(const sac_cameras_result *result, const sac_cameras_opt
     json_t *trials = json_array();
     for (int i = 0; trials != NULL && i < result->trial_count; i++) {
         const sac_cameras_trial *t = &result->trials[i];
-        json_t *item = json_pack("{s:i, s:I, s:I, s:b, s:b, s:o, s:o, s:o}", "streams", t->streams,
-                                 "frames", (json_int_t)t->frames, "late", (json_int_t)t->late,
-                                 "held", t->held, "verification", t->verification, "p50_ms",
-                                 sac_json_number(t->p50_ms), "p99_ms", sac_json_number(t->p99_ms),
-                                 "worst_ms", sac_json_number(t->worst_ms));
+        json_t *item = json_pack(
+            "{s:i, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o}", "streams", t->streams, "frames",
+            (json_int_t)t->frames, "late", (json_int_t)t->late, "held", t->held, "verification",
+            t->verification, "fps", sac_json_number(t->fps), "p50_ms", sac_json_number(t->p50_ms),
+            "p99_ms", sac_json_number(t->p99_ms), "worst_ms", sac_json_number(t->worst_ms));
         if (json_array_append_new(trials, item) < 0) {
             json_decref(trials);
             return NULL;

@@ -1,5 +1,6 @@
-// How many cameras one machine holds: paced streams, each with a student of its own, spread over
-// workers of one thread; found by search over the number of streams and verified in a longer run.
+// How many cameras one machine holds: paced streams spread over workers of one thread, the students
+// of a worker on one set of plans; found by search over the number of streams and verified in a
+// longer run. Or how a given number of streams runs, and in how much memory.
 #ifndef SAC_BENCH_CAMERAS_H
 #define SAC_BENCH_CAMERAS_H
 
@@ -20,7 +21,7 @@ typedef struct sac_cameras_options {
     int workers;        // 1..SAC_TIMING_WORKERS
     double frame_rate;  // of each camera, 25
     double late_share;  // a number of streams holds with at most this share of late frames, 0.01
-    int most;           // streams tried at most, 1..4096; memory grows with them
+    int most;           // streams tried at most, or that are run, 1..4096
     double search_s;    // length of a trial while searching, 2
     double verify_s;    // and of the verification, 10
     sac_logger logger;  // says each trial
@@ -32,6 +33,7 @@ typedef struct sac_cameras_trial {
     int streams;
     int64_t frames, late; // a trial that cannot hold any more is cut short
     bool held, verification;
+    double fps;                      // scored frames a second of each stream, at most frame_rate
     double p50_ms, p99_ms, worst_ms; // from a frame's arrival to its score
 } sac_cameras_trial;
 
@@ -52,6 +54,10 @@ typedef struct sac_cameras_result {
 // SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_cameras_search(sac_cameras_result *result,
                                             const sac_cameras_options *options, sac_error *error);
+// The same streams once: `most` of them for verify_s, to the end however many frames are late. The
+// only trial of the result is this run. Errors as above.
+SAC_NODISCARD sac_status sac_cameras_run(sac_cameras_result *result,
+                                         const sac_cameras_options *options, sac_error *error);
 json_t *sac_cameras_json(const sac_cameras_result *result, const sac_cameras_options *options);
 
 #endif

@@ -1,25 +1,41 @@
-// student-bench scenarios: a student in use. Latency of one stream, offline throughput, how many
-// cameras the machine holds, a training step; with the machine's limits, in one result file.
+// student-bench scenarios: a student in use. Many paced streams and their memory, the time to start,
+// latency of one stream, offline throughput, how many cameras the machine holds, a training step, a day's frames;
+// with the machine's limits, in one result file.
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/cameras.h"
+#include "bench/endurance.h"
 #include "bench/latency.h"
 #include "bench/speed.h"
+#include "bench/startup.h"
 #include "bench/training.h"
 #include "core/check.h"
 #include "core/memory.h"
 #include "tools/bench_tool.h"
 
-enum { LATENCY = 1, OFFLINE = 2, CAMERAS = 4, TRAINING = 8 };
-static const char *const scenario_names[] = {"latency", "offline", "cameras", "training"};
+enum {
+    STREAMS = 1,
+    STARTUP = 2,
+    LATENCY = 4,
+    OFFLINE = 8,
+    CAMERAS = 16,
+    TRAINING = 32,
+    ENDURANCE = 64
+};
+static const char *const scenario_names[] = {"streams", "startup",  "latency",  "offline",
+                                             "cameras", "training", "endurance"};
+enum { SCENARIOS = sizeof scenario_names / sizeof scenario_names[0] };
 
 typedef struct scenarios_settings {
     sac_tool_settings tool;
     const char *model, *format, *only;
-    int64_t threads, repeats, decode_threads, most;
+    int64_t threads, repeats, decode_threads, streams, most;
     int precision;
-    double seconds, frame_rate, late, search_s, verify_s;
+    double seconds, frame_rate, late, search_s, verify_s, hours, growth;
     bench_clip_settings clip;
     bench_outputs outputs;
 } scenarios_settings;
@@ -31,7 +47,7 @@ static const sac_option scenarios_options[] = {
     {.name = "model", .letter = 'm', .type = SAC_OPTION_TEXT, AT(model), .argument = "MODEL",
      .help = "student model file"},
     {.name = "only", .type = SAC_OPTION_TEXT, AT(only),
-     .text = "latency,offline,cameras,training", .argument = "A,B",
+     .text = "streams,startup,latency,offline,cameras,training", .argument = "A,B",
      .help = "scenarios to run"},
     {.name = "threads", .letter = 't', .type = SAC_OPTION_INT, AT(threads), .min = 0, .max = 64,
      .argument = "N", .help = "compute threads, and workers of the cameras; 0: every core"},
@@ -45,9 +61,11 @@ static const sac_option scenarios_options[] = {
      .max = 64, .argument = "N", .help = "threads of the video decoder; 0: its own choice"},
     {.name = "format", .type = SAC_OPTION_TEXT, AT(format), .argument = "NAME",
      .help = "FFmpeg input format of the source"},
-    {.name = "", .help = "Cameras"},
+    {.name = "", .help = "Streams and cameras"},
+    {.name = "streams", .type = SAC_OPTION_INT, AT(streams), .number = 64, .min = 1, .max = 4096,
+     .argument = "N", .help = "paced streams of the scenario of that name"},
     {.name = "camera-fps", .type = SAC_OPTION_REAL, AT(frame_rate), .number = 25, .min = 0.1,
-     .max = 1000, .argument = "FPS", .help = "frame rate of each camera"},
+     .max = 1000, .argument = "FPS", .help = "frame rate of each stream"},
     {.name = "late", .type = SAC_OPTION_REAL, AT(late), .number = 1, .min = 0, .max = 99,
      .argument = "PERCENT", .help = "frames that may be late: scored more than a frame interval "
                                     "after they came"},
@@ -56,7 +74,12 @@ static const sac_option scenarios_options[] = {
     {.name = "search-seconds", .type = SAC_OPTION_REAL, AT(search_s), .number = 2, .min = 0.05,
      .max = 600, .argument = "S", .help = "length of a trial while searching"},
     {.name = "verify-seconds", .type = SAC_OPTION_REAL, AT(verify_s), .number = 10, .min = 0.05,
-     .max = 86400, .argument = "S", .help = "length of the run that verifies what was found"},
+     .max = 86400, .argument = "S", .help = "length of the run that verifies what was found, and of the streams"},
+    {.name = "", .help = "Endurance"},
+    {.name = "hours", .type = SAC_OPTION_REAL, AT(hours), .number = 24, .min = 0.01,
+     .max = 10000, .argument = "H", .help = "length of the stream, at --camera-fps"},
+    {.name = "growth", .type = SAC_OPTION_REAL, AT(growth), .number = 2, .min = 0, .max = 1e6,
+     .argument = "MIB", .help = "that resident memory may grow after the warm-up"},
     BENCH_CLIP_OPTIONS(scenarios_settings),
     BENCH_OUTPUT_OPTIONS(scenarios_settings, "what share of its limit each figure reaches"),
     BENCH_QUIET_OPTIONS(scenarios_settings),
@@ -69,6 +92,11 @@ static const sac_command scenarios_command = {
     .usage = "-m MODEL [SOURCE] [-t N] [options]",
     .description =
         "A student in use, each scenario with the machine's limits from the same run:\n\n"
+        "  streams   --streams paced streams with decoding: frames a second of each, late frames, "
+        "and the\n"
+        "            peak memory of the process (it is run first)\n"
+        "  startup   from the start of student-run to its first row of scores, and where the time "
+        "goes\n"
         "  latency   one stream without waiting: p50, p90, p99 and p99.9 of the time from a frame "
         "in\n"
         "            memory, or in the file, to its score\n"
@@ -76,9 +104,15 @@ static const sac_command scenarios_command = {
         "  cameras   how many paced streams hold with few late frames, found by search and "
         "verified in\n"
         "            a longer run: with decoding, and with decoded frames from memory\n"
-        "  training  samples per second of a training step, as `student-bench train`\n\n"
+        "  training  samples per second of a training step, as `student-bench train`\n"
+        "  endurance the frames of --hours of video as fast as they go, decoded frames from "
+        "memory on a\n"
+        "            pool: memory after the warm-up and at 24 places up to the end; exit code 1 "
+        "where it\n"
+        "            grew by more than --growth. Only when asked for: a day takes minutes\n\n"
         "SOURCE is whatever FFmpeg opens; without it a synthetic clip is encoded as H.264.\n\n"
-        "  student-bench scenarios -m models/ped2.safetensors clip.mp4 -t 2 --json scenarios.json",
+        "  student-bench scenarios -m models/ped2.safetensors clip.mp4 -t 2 --json scenarios.json\n"
+        "  student-bench scenarios -m models/ped2.safetensors -t 2 --only endurance --hours 24",
     .options = scenarios_options,
     .max_positional = 1,
 };
@@ -100,14 +134,14 @@ static sac_status parse_only(int *wanted, const char *text, sac_error *error) {
     for (const char *item = text; item != NULL;) {
         const size_t length = strcspn(item, ",");
         int found = 0;
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < SCENARIOS; i++)
             if (strlen(scenario_names[i]) == length &&
                 strncmp(item, scenario_names[i], length) == 0)
                 found = 1 << i;
         if (found == 0)
             return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                                 "--only '%.100s': expected a comma-separated list of latency, "
-                                 "offline, cameras and training",
+                                 "--only '%.100s': expected a comma-separated list of streams, "
+                                 "startup, latency, offline, cameras, training and endurance",
                                  text);
         *wanted |= found;
         item = item[length] == ',' ? item + length + 1 : NULL;
@@ -122,6 +156,38 @@ static sac_status keep(scenarios_work *w, const char *name, json_t *result) {
 static void begin(scenarios_work *w, const char *label, const char *unit) {
     sac_progress_close(&w->shown.progress);
     w->shown = (bench_display){.settings = &w->settings->tool, .label = label, .unit = unit};
+}
+
+static sac_status run_startup(scenarios_work *w, sac_error *error) {
+    sac_startup_options options = sac_startup_default_options();
+    sac_startup_result *result = sac_calloc(1, sizeof *result);
+    char *program = bench_program_beside("student-run");
+    sac_status status = SAC_OK;
+    char message[512];
+    SAC_TRY_ALLOC(result);
+    SAC_TRY_ALLOC(program);
+    if (access(program, X_OK) != 0) {
+        snprintf(message, sizeof message, "the start is SKIPPED: %.400s: %s", program,
+                 strerror(errno));
+        bench_warn(w->logger, message);
+        goto fail;
+    }
+    options.program = program;
+    options.model = w->settings->model;
+    options.source = w->source.path;
+    options.format = w->source.format;
+    options.precision = (sac_precision)w->settings->precision;
+    options.threads = w->threads;
+    options.rounds = (int)w->settings->repeats;
+    options.stop = sac_interrupted;
+    sac_progress_close(&w->shown.progress);
+    SAC_TRY(sac_startup_measure(result, &options, error));
+    SAC_TRY(sac_startup_figures(&w->figures, result, error));
+    SAC_TRY(keep(w, "startup", sac_startup_json(result)));
+fail:
+    sac_free(program);
+    sac_free(result);
+    return status;
 }
 
 static sac_status run_latency(scenarios_work *w, sac_error *error) {
@@ -172,12 +238,8 @@ fail:
     return status;
 }
 
-static sac_status run_cameras(scenarios_work *w, bool decoding, json_t *list, sac_error *error) {
+static sac_cameras_options cameras_of(const scenarios_work *w, bool decoding, int64_t most) {
     sac_cameras_options options = sac_cameras_default_options();
-    sac_cameras_result *result = sac_calloc(1, sizeof *result);
-    sac_status status;
-    char name[128];
-    SAC_TRY_ALLOC(result);
     options.model = w->settings->model;
     options.precision = (sac_precision)w->settings->precision;
     options.source = w->source;
@@ -185,11 +247,54 @@ static sac_status run_cameras(scenarios_work *w, bool decoding, json_t *list, sa
     options.workers = w->threads;
     options.frame_rate = w->settings->frame_rate;
     options.late_share = w->settings->late / 100;
-    options.most = (int)w->settings->most;
+    options.most = (int)most;
     options.search_s = w->settings->search_s;
     options.verify_s = w->settings->verify_s;
     options.logger = *w->logger;
     options.stop = sac_interrupted;
+    return options;
+}
+
+static sac_status run_streams(scenarios_work *w, sac_error *error) {
+    const sac_cameras_options options = cameras_of(w, true, w->settings->streams);
+    sac_cameras_result *result = sac_calloc(1, sizeof *result);
+    sac_status status;
+    SAC_TRY_ALLOC(result);
+    sac_progress_close(&w->shown.progress);
+    SAC_TRY(sac_cameras_run(result, &options, error));
+    const sac_cameras_trial *run = &result->trials[0];
+    const struct {
+        const char *what, *unit;
+        bool lower;
+        double value;
+    } found[] = {
+        {"frames a second of each", "FPS", false, run->fps},
+        {"late frames", "%", true, 100.0 * (double)run->late / (double)run->frames},
+        {"p99 from arrival to score", "ms", true, run->p99_ms},
+        {"peak memory", "MB", true, result->peak_memory_bytes / 1e6},
+    };
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%d streams at %g FPS with decoding; %s", options.most,
+                 options.frame_rate, found[i].what);
+        sac_figure figure =
+            sac_figure_of_value(name, found[i].unit, found[i].lower, found[i].value);
+        if (i == 0)
+            sac_figure_set_limit(&figure, "what arrives", found[i].value / options.frame_rate);
+        SAC_TRY(sac_figures_add(&w->figures, &figure, error));
+    }
+    SAC_TRY(keep(w, "streams", sac_cameras_json(result, &options)));
+fail:
+    sac_free(result);
+    return status;
+}
+
+static sac_status run_cameras(scenarios_work *w, bool decoding, json_t *list, sac_error *error) {
+    const sac_cameras_options options = cameras_of(w, decoding, w->settings->most);
+    sac_cameras_result *result = sac_calloc(1, sizeof *result);
+    sac_status status;
+    char name[128];
+    SAC_TRY_ALLOC(result);
     sac_progress_close(&w->shown.progress);
     SAC_TRY(sac_cameras_search(result, &options, error));
     snprintf(name, sizeof name, "cameras at %g FPS; %s", options.frame_rate,
@@ -214,6 +319,36 @@ static sac_status run_cameras(scenarios_work *w, bool decoding, json_t *list, sa
     SAC_TRY(sac_figures_add(&w->figures, &figure, error));
     if (json_array_append_new(list, sac_cameras_json(result, &options)) < 0)
         SAC_TRY(SAC_ERROR_MEMORY);
+fail:
+    sac_free(result);
+    return status;
+}
+
+// *grown: what is to be said when memory did not stay flat, once the figures are out.
+static sac_status run_endurance(scenarios_work *w, sac_error *grown, sac_error *error) {
+    sac_endurance_options options = sac_endurance_default_options();
+    sac_endurance_result *result = sac_calloc(1, sizeof *result);
+    sac_status status;
+    SAC_TRY_ALLOC(result);
+    options.model = w->settings->model;
+    options.precision = (sac_precision)w->settings->precision;
+    options.source = w->source;
+    options.workers = w->threads;
+    options.frame_rate = w->settings->frame_rate;
+    options.frames = llround(w->settings->hours * 3600 * options.frame_rate);
+    options.growth_bytes = w->settings->growth * (1 << 20);
+    options.logger = *w->logger;
+    options.progress = bench_show;
+    options.user = &w->shown;
+    begin(w, "endurance", "frames");
+    SAC_TRY(sac_endurance_measure(result, &options, error));
+    SAC_TRY(sac_endurance_figures(&w->figures, result, error));
+    SAC_TRY(keep(w, "endurance", sac_endurance_json(result)));
+    if (!result->flat)
+        sac_error_set(grown, SAC_ERROR_MEMORY, result->frames,
+                      "resident memory grew by %.0f kB over %lld frames, more than %.0f kB",
+                      result->resident_growth / 1e3, (long long)result->frames,
+                      options.growth_bytes / 1e3);
 fail:
     sac_free(result);
     return status;
@@ -274,6 +409,7 @@ static char *markdown_of(const scenarios_work *w) {
 static sac_status scenarios(const scenarios_settings *settings, const char *source,
                             const sac_logger *logger, sac_error *error) {
     scenarios_work w = {.settings = settings, .logger = logger};
+    sac_error grown = {0};
     char *markdown = NULL, *csv = NULL;
     json_t *cameras = NULL;
     sac_status status;
@@ -290,6 +426,9 @@ static sac_status scenarios(const scenarios_settings *settings, const char *sour
     w.source = (sac_timing_source){.path = w.clip.source,
                                    .format = settings->format,
                                    .decode_threads = (int)settings->decode_threads};
+    // First, before others have made the process grow.
+    if (w.wanted & STREAMS) SAC_TRY(run_streams(&w, error));
+    if (w.wanted & STARTUP) SAC_TRY(run_startup(&w, error));
     if (w.wanted & LATENCY) SAC_TRY(run_latency(&w, error));
     if (w.wanted & OFFLINE) SAC_TRY(run_offline(&w, error));
     if (w.wanted & CAMERAS) {
@@ -301,6 +440,7 @@ static sac_status scenarios(const scenarios_settings *settings, const char *sour
         SAC_TRY(keep(&w, "cameras", list));
     }
     if (w.wanted & TRAINING) SAC_TRY(run_training(&w, error));
+    if (w.wanted & ENDURANCE) SAC_TRY(run_endurance(&w, &grown, error));
     sac_progress_close(&w.shown.progress);
     w.machine.load_after = sac_machine_load();
     SAC_TRY(keep(&w, "machine", sac_machine_json(&w.machine)));
@@ -311,6 +451,8 @@ static sac_status scenarios(const scenarios_settings *settings, const char *sour
     SAC_TRY(bench_plot_limits(&w.figures, "A student in use: shares of the limits",
                               settings->outputs.plot, logger, error));
     SAC_TRY(bench_outputs_write(&settings->outputs, w.json, markdown, csv, error));
+    if (grown.code < 0)
+        SAC_TRY(sac_error_set(error, grown.code, grown.position, "%s", grown.message));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     sac_progress_close(&w.shown.progress);

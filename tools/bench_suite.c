@@ -130,18 +130,6 @@ static int show_suite(void *user, int64_t run, int64_t runs, const char *note) {
     return sac_interrupted() ? 1 : 0;
 }
 
-// The program beside this one.
-static char *beside(const char *name) {
-    char path[4096];
-    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0) return sac_strdup(name);
-    path[length] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash == NULL) return sac_strdup(name);
-    *slash = '\0';
-    return sac_path_join(path, name);
-}
-
 static sac_status teacher_names(char ***names, const suite_settings *s, sac_error *error) {
     sac_status status = SAC_OK;
     SAC_TRY_ALLOC(*names = sac_calloc(s->teachers.count, sizeof **names));
@@ -310,7 +298,7 @@ static sac_status run_suite(const suite_settings *s, const char **more, int64_t 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--dataset, --teacher and -o are needed; see --help");
     sac_machine_describe(&machine);
-    SAC_TRY_ALLOC(distill = s->distill != NULL ? sac_strdup(s->distill) : beside("distill"));
+    SAC_TRY_ALLOC(distill = s->distill != NULL ? sac_strdup(s->distill) : bench_program_beside("distill"));
     if (access(distill, X_OK) != 0)
         SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "%s: no such program: %s", distill,
                               strerror(errno)));

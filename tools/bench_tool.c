@@ -203,6 +203,17 @@ sac_status bench_check_model(const char *model, sac_error *error) {
     return status;
 }
 
+char *bench_program_beside(const char *name) {
+    char path[4096];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0) return sac_strdup(name);
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) return sac_strdup(name);
+    *slash = '\0';
+    return sac_path_join(path, name);
+}
+
 int bench_finish(const char *name, sac_status status, const sac_error *error, bool quiet) {
     if (status < 0) return sac_tool_fail(name, status, error);
     sac_tool_finish(name, quiet);

@@ -134,6 +134,8 @@ SAC_NODISCARD sac_status bench_clip_open(bench_clip *clip, const char *source,
 void bench_clip_close(bench_clip *clip); // removes the temporary clip; NULL-safe
 // SAC_OK when the model can be opened: a damaged one must not cost the rendering of a clip first.
 SAC_NODISCARD sac_status bench_check_model(const char *model, sac_error *error);
+// Path of a program that lies beside this one (sac_free it); NULL on lack of memory.
+char *bench_program_beside(const char *name);
 // Exit code and closing line.
 int bench_finish(const char *name, sac_status status, const sac_error *error, bool quiet);
 
