@@ -110,7 +110,7 @@ expect 1 'nowhere' "$bench" eval --dataset set -m nowhere
 expect 1 'no-folder' "$bench" eval --dataset set --scores scores -o no-folder/result.json
 
 # Regions: of a student against masks and track files. Test002 has no masks at first.
-cp "$SACCADE_SOURCE/models/ped2.safetensors" m.safetensors || fail "the shipped model is missing"
+cp "$SACCADE_SOURCE/models/ped2-f32.safetensors" m.safetensors || fail "the shipped model is missing"
 masks() { # folder frames first-abnormal last-abnormal
     mkdir -p "$1"
     ffmpeg -v error -nostdin -f lavfi -i "color=c=black:s=64x48:r=10,format=gray" -frames:v "$2" -vf \
