@@ -13,7 +13,14 @@ endfunction()
 
 sac_pkg_config(saccade_jansson jansson>=2.11)
 # The libraries of FFmpeg 5.1.
-sac_pkg_config(saccade_ffmpeg libavformat>=59.27 libavcodec>=59.37 libavutil>=57.28 libswscale>=6.7 libavdevice>=59.7)
+sac_pkg_config(saccade_ffmpeg libavformat>=59.27 libavcodec>=59.37 libavutil>=57.28 libswscale>=6.7)
+# Capture devices are loaded when one is opened, see video/ffmpeg.h: only the header is needed here.
+pkg_check_modules(saccade_avdevice libavdevice>=59.7)
+if(NOT saccade_avdevice_FOUND)
+    message(FATAL_ERROR "Not found by pkg-config: libavdevice>=59.7. Run tools/setup, which installs what the build needs.")
+endif()
+target_include_directories(saccade_ffmpeg INTERFACE ${saccade_avdevice_INCLUDE_DIRS})
+target_link_libraries(saccade_ffmpeg INTERFACE ${CMAKE_DL_LIBS})
 sac_pkg_config(saccade_cairo cairo>=1.16)
 
 # Reads .mat files; HDF5 is underneath it for format 7.3, zlib for the check of format 5.

@@ -1,23 +1,40 @@
 // Translation of FFmpeg's errors and its one-time set-up. Opens and decodes nothing.
 #include "video/ffmpeg.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <libavdevice/avdevice.h>
+#include <libavdevice/version.h>
 #include <libavutil/error.h>
 #include <libavutil/log.h>
+#include <libavutil/macros.h>
 
 static void start_once(void) {
     av_log_set_level(AV_LOG_QUIET);
-    avdevice_register_all();
 }
 
 void sac_ffmpeg_start(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, start_once);
+}
+
+// Stays loaded: FFmpeg keeps pointers into it.
+static void load_devices(void) {
+    void *library =
+        dlopen("libavdevice.so." AV_STRINGIFY(LIBAVDEVICE_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) return;
+    void (*register_all)(void) = NULL;
+    void *found = dlsym(library, "avdevice_register_all");
+    memcpy(&register_all, &found, sizeof register_all); // ISO C has no cast for this
+    if (register_all != NULL) register_all();
+}
+
+void sac_ffmpeg_load_devices(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, load_devices);
 }
 
 sac_status sac_ffmpeg_status(int code) {

@@ -8,9 +8,13 @@
 
 #define SAC_MAX_SIDE 16384 // width and height of frames and pictures, px
 
-// Silences FFmpeg's own log and registers its capture devices, once per process. FFmpeg's log level
-// is global: a program that wants FFmpeg's messages sets it again after its first sac_video_open.
+// Silences FFmpeg's own log, once per process. FFmpeg's log level is global: a program that wants
+// FFmpeg's messages sets it again after its first sac_video_open.
 void sac_ffmpeg_start(void);
+// Adds FFmpeg's capture devices (libavdevice) to its input formats, once per process. Loaded only
+// where one is wanted: it draws in half of what a program with FFmpeg loads, which takes longer than
+// everything else from the start to the first score. Without that library there are no devices.
+void sac_ffmpeg_load_devices(void);
 // IO for errno values of the system and the network, FORMAT for damaged data, UNSUPPORTED for
 // missing parts, MEMORY, INTERRUPTED; BACKEND for the rest.
 sac_status sac_ffmpeg_status(int code);

@@ -64,6 +64,14 @@ static sac_status stopped(const sac_stream *s, int64_t index, sac_error *error) 
                          s->timeout_s);
 }
 
+// NULL: FFmpeg has none of that name.
+static const AVInputFormat *find_demuxer(const char *name) {
+    const AVInputFormat *demuxer = av_find_input_format(name);
+    if (demuxer != NULL) return demuxer;
+    sac_ffmpeg_load_devices();
+    return av_find_input_format(name);
+}
+
 static sac_status open_input(sac_stream *s, const char *format, sac_error *error) {
     sac_status status = SAC_OK;
     AVDictionary *options = NULL;
@@ -71,7 +79,7 @@ static sac_status open_input(sac_stream *s, const char *format, sac_error *error
     int code;
     struct stat info;
     if (format != NULL) {
-        demuxer = av_find_input_format(format);
+        demuxer = find_demuxer(format);
         if (demuxer == NULL)
             SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
                                   "'%s': FFmpeg here has no input format '%s'", s->source, format));
@@ -82,7 +90,7 @@ static sac_status open_input(sac_stream *s, const char *format, sac_error *error
         if (s->local && access(s->source, R_OK) != 0)
             SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->source, strerror(errno)));
         if (S_ISCHR(info.st_mode) && strncmp(s->source, "/dev/video", 10) == 0)
-            demuxer = av_find_input_format("video4linux2");
+            demuxer = find_demuxer("video4linux2");
     } else if (strstr(s->source, "://") == NULL && strncmp(s->source, "pipe:", 5) != 0 &&
                strncmp(s->source, "file:", 5) != 0) {
         SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->source, strerror(errno)));
