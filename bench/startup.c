@@ -23,7 +23,7 @@ extern char **environ;
 
 static const char *const part_names[SAC_STARTUP_PARTS] = {
     "libraries until main", "reading the model", "planning", "source and first frames",
-    "in all, to the first row"};
+    "until the first row"};
 
 sac_startup_options sac_startup_default_options(void) {
     return (sac_startup_options){.rounds = 5};

@@ -9,7 +9,7 @@ small=(-t 1 --repeats 1 --seconds 0.02 --frames 12 --width 96 --height 64 --sear
 run 0 "$bench" scenarios -m "$model" "${small[@]}" --json all.json --csv all.csv --markdown all.md --plot all.svg
 has err "cameras with decoding"
 for name in "3 streams at 25 FPS with decoding; late frames" "3 streams at 25 FPS with decoding; peak memory" \
-    "start of student-run; in all, to the first row" "latency; frame in memory to score; p50" "latency; frame in file to score; p99" \
+    "start of student-run; until the first row" "latency; frame in memory to score; p50" "latency; frame in file to score; p99" \
     "student alone; one plan; 1 thread" "decode only; 1 thread" "f32 matmul; 1 thread" "memory copy" \
     "cameras at 25 FPS; with decoding" "cameras at 25 FPS; decoded frames from memory"; do
     for file in out all.json all.csv all.md; do has $file "$name"; done

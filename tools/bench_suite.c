@@ -298,7 +298,8 @@ static sac_status run_suite(const suite_settings *s, const char **more, int64_t 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--dataset, --teacher and -o are needed; see --help");
     sac_machine_describe(&machine);
-    SAC_TRY_ALLOC(distill = s->distill != NULL ? sac_strdup(s->distill) : bench_program_beside("distill"));
+    SAC_TRY_ALLOC(distill = s->distill != NULL ? sac_strdup(s->distill)
+                                               : bench_program_beside("distill"));
     if (access(distill, X_OK) != 0)
         SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "%s: no such program: %s", distill,
                               strerror(errno)));
