@@ -351,12 +351,9 @@ static sac_status check(const sac_cameras_options *o, sac_error *error) {
 }
 
 static sac_status site_open(cluster *site, const sac_cameras_options *options, int room) {
-    sac_status status = SAC_OK;
     *site = (cluster){.options = options, .room = room};
-    SAC_TRY_ALLOC(site->streams = sac_calloc(room, sizeof *site->streams));
-    if (!options->decoding) SAC_TRY(sac_raw_frames_load(&site->raw, &options->source, 256, error));
-fail:
-    return status;
+    site->streams = sac_calloc(room, sizeof *site->streams);
+    return site->streams != NULL ? SAC_OK : SAC_ERROR_MEMORY;
 }
 
 static void site_close(cluster *site) {
