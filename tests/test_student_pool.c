@@ -537,7 +537,7 @@ Test(student_pool, a_slot_is_not_taken_while_a_slow_stem_needs_it) {
 Test(student_pool, students_beside_a_host_score_like_ones_of_their_own) {
     enum { STREAMS = 3, FRAMES = 20 };
     static scored out[STREAMS][FRAMES];
-    static uint8_t pixels[W * H];
+    static uint8_t pixels[MOST];
     for (int kind = 0; kind < KINDS; kind++) {
         sac_student *streams[STREAMS] = {NULL}, *none = NULL;
         sac_model *model = model_of(kind);
@@ -561,7 +561,7 @@ Test(student_pool, students_beside_a_host_score_like_ones_of_their_own) {
         for (int t = 0; t <= FRAMES; t++) {
             for (int i = 0; i < STREAMS; i++) {
                 const int last = i == 1 ? FRAMES / 2 : FRAMES;
-                draw(pixels, i, t);
+                draw_for(kind, pixels, i, t);
                 if (t < last)
                     sac_assert_ok(sac_student_push_plane(streams[i], pixels, 0.04 * t, &error),
                                   &error);
