@@ -113,7 +113,13 @@ Test(bench_scores, selection) {
 Test(bench_scores, folder_of_tables) {
     fixture f;
     set_up(&f);
-    expect_good(&f, folder_with("tables", GOOD_1, GOOD_2));
+    const char *folder = folder_with("tables", GOOD_1, GOOD_2);
+    expect_good(&f, folder);
+    // The name in tables is the folder's, without its path.
+    sac_score_set set;
+    cr_assert_eq(sac_score_set_read(&set, folder, "score", &f.selection, NULL), SAC_OK);
+    cr_assert_str_eq(set.name, "scores tables");
+    sac_score_set_close(&set);
     tear_down(&f);
 }
 
@@ -157,6 +163,10 @@ Test(bench_scores, one_table_for_all) {
                                         "source,frame,score\na/Test001/,0,0.5\na/Test001/,1,-1\n"
                                         "a/Test001/,2,1e-3\na/Test001/,3,9\nb/Test002.mp4,0,1\n"
                                         "b/Test002.mp4,1,2\nb/Test002.mp4,2,3\nTest0011,0,1\n"));
+    // A row of another clip is no row of this one.
+    sac_score_set set;
+    const char *other = sac_test_write_text("other.csv", "clip,frame,score\nTest0011,0,0.5\n");
+    cr_assert_eq(sac_score_set_read(&set, other, "score", &f.selection, NULL), SAC_ERROR_FORMAT);
     tear_down(&f);
 }
 

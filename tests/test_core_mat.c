@@ -111,6 +111,7 @@ Test(core_mat, every_kind_of_number) {
         expect_matrix(mat, 0, k == 3 ? 3 : 1, k == 3 ? 1 : 3, expected[k], &m);
         sac_mat_close(&mat);
     }
+    cr_assert_eq(m.data[2], 0x1p53, "the last one holds the largest number");
     sac_mat_matrix_close(&m);
 }
 

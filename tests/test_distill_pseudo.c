@@ -380,6 +380,17 @@ Test(distill_pseudo, without_tracks_the_clip_is_copied) {
     unchanged(&brief, 0, 1, 17, 13);
     const mover single_frame = {.frames = 1, .x = 2, .y = 2, .width = 5, .height = 5, .level = 99};
     unchanged(&single_frame, 1, 1, 17, 13);
+    // One frame more, and there is something to alter.
+    const mover longer = {
+        .first = 3, .frames = 12, .x = 20, .y = 20, .width = 10, .height = 10, .level = 200};
+    uint8_t *pixels = movers_render(&longer, 1, 30, W, H);
+    sac_detections d = movers_detect(&longer, 1, 30);
+    sac_pseudo p = {0};
+    cr_assert_eq(sac_pseudo_make(&p, pixels, W, H, 1, &d, NULL, 1), SAC_OK);
+    cr_assert_gt(p.altered.count, 0);
+    sac_pseudo_close(&p);
+    sac_free(pixels);
+    sac_detections_close(&d);
 }
 
 // A clip that can hold one shortest track but no alteration of eight frames behind it.

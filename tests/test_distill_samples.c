@@ -530,6 +530,7 @@ Test(distill_samples, a_set_without_training_clips) {
     sac_dataset *dataset = set_make("set", 2, 8), *tests = set_make("tests", 0, 8);
     const sac_distill_teacher teacher = {"a", store_make("a", dataset, plain), 1, false};
     const sac_samples_options o = options_make(0);
+    cr_assert(tests->train_count == 0 && tests->count > 0);
     fails(tests, &teacher, 1, &o, SAC_ERROR_ARGUMENT, "no training clips", "tests");
     sac_dataset_close(&dataset);
     sac_dataset_close(&tests);

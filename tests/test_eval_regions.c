@@ -91,6 +91,10 @@ Test(eval_regions, one_box_clips) {
     // The region first.
     s.found[0].score = 0.1f;
     expect(&s, 1, 1.0, 1.0);
+    const sac_region_options options = sac_region_default_options();
+    sac_region_result r = measure_with(&options, &s, 1);
+    cr_assert(r.clips == 1 && r.frames == 1 && r.regions == 1 && r.tracks == 1);
+    sac_region_result_close(&r);
 }
 
 Test(eval_regions, curve_by_hand) {
@@ -138,6 +142,7 @@ Test(eval_regions, tracks_need_a_tenth) {
         expect(&s, 1, (needed - 1) / (double)n, 0.0);
         found(&s, needed - 1, 0, 0, 10, 10, 0.4f);
         expect(&s, 1, needed / (double)n, 1.0);
+        cr_assert(s.d.count * 10 >= n && (s.d.count - 1) * 10 < n, "%d regions", n);
     }
 }
 
@@ -157,6 +162,10 @@ Test(eval_regions, duplicates_and_sharing) {
     s.d.count = 0;
     found(&s, 1, 0, 0, 10, 10, 0.9f);
     expect(&s, 1, 0.0, 0.0);
+    const sac_region_options options = sac_region_default_options();
+    sac_region_result r = measure_with(&options, &s, 1);
+    cr_assert(r.regions == 2 && r.tracks == 2 && r.rbdc == 0.0);
+    sac_region_result_close(&r);
 }
 
 Test(eval_regions, overlap_of_exactly_a_tenth) {
