@@ -1,6 +1,6 @@
-// A day's frames through the runtime, as fast as they go: does memory stay flat? Frames come decoded
-// from memory, a pool of workers scores them, every result is taken and looked at. Decoders and
-// output files are not in it.
+// A day's frames through the runtime, as fast as they go: does memory stay flat? Frames come
+// decoded from memory, a pool of workers scores them, every result is taken and looked at. Decoders
+// and output files are not in it.
 #ifndef SAC_BENCH_ENDURANCE_H
 #define SAC_BENCH_ENDURANCE_H
 

@@ -10,7 +10,8 @@
 #include "student/model.h"
 
 // Scales of the activations from up to 16 frames; the caller closes the table.
-//   frames  u8 [count][H][W][channels] as the network sees them, more than the span of the model's offsets
+//   frames  u8 [count][H][W][channels] as the network sees them, more than the span of the
+//           model's offsets
 // SAC_ERROR_UNSUPPORTED: nothing of the network can be quantised; what planning returns.
 SAC_NODISCARD sac_status sac_peers_calibrate(sac_quant **quant, const sac_model *model,
                                              const uint8_t *frames, int64_t count,

@@ -1,6 +1,6 @@
 // Pictures of results: a scatter plot with labelled points, and bars with their spread. The same
-// drawing as SVG or PNG, by the ending of the file's name. Texts may be any bytes: what is not UTF-8
-// is replaced, what is too long cut. Nothing here knows what is plotted.
+// drawing as SVG or PNG, by the ending of the file's name. Texts may be any bytes: what is not
+// UTF-8 is replaced, what is too long cut. Nothing here knows what is plotted.
 #ifndef SAC_BENCH_PLOT_H
 #define SAC_BENCH_PLOT_H
 

@@ -24,10 +24,10 @@ typedef struct sac_startup_options {
 } sac_startup_options;
 sac_startup_options sac_startup_default_options(void);
 
-// In order of time. PROGRAM: until its main begins, libraries above all. MODEL: reading and checking
-// the file. PLAN: planning the network. FRAMES: everything else up to the first score, opening the
-// source and decoding its first frames above all. TOTAL: from the start of the process to the first
-// row on its standard output.
+// In order of time. PROGRAM: until its main begins, libraries above all. MODEL: reading and
+// checking the file. PLAN: planning the network. FRAMES: everything else up to the first score,
+// opening the source and decoding its first frames above all. TOTAL: from the start of the process
+// to the first row on its standard output.
 enum {
     SAC_STARTUP_PROGRAM,
     SAC_STARTUP_MODEL,

@@ -23,7 +23,7 @@ typedef enum sac_attribute {
     // [4] direction of motion and where the feet are, measured in people: against the stream even
     // where another one passes beside it
     SAC_ATTRIBUTE_COURSE,
-    SAC_ATTRIBUTE_STAY, // [5] as REST, where the feet are measured in people: staying where one passes
+    SAC_ATTRIBUTE_STAY, // [5] as REST, the feet measured in people: staying where one passes
     SAC_ATTRIBUTES
 } sac_attribute;
 enum { SAC_ATTRIBUTE_VALUES = 3 + 8 + 4 + 2 + 5 + 128 + 4 + 5 };

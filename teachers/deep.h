@@ -1,6 +1,6 @@
 // Deep features of objects: what an image network that somebody else trained says about each
-// object's crop, as a vector of length one. Each clip is looked at once: vectors are kept in a cache
-// folder. Knows nothing of what is usual.
+// object's crop, as a vector of length one. Each clip is looked at once: vectors are kept in a
+// cache folder. Knows nothing of what is usual.
 #ifndef SAC_TEACHERS_DEEP_H
 #define SAC_TEACHERS_DEEP_H
 
@@ -42,8 +42,8 @@ char *sac_deep_name(const char *network);
 
 // Opens the network that a description asks for: `elsewhere` (NULL: none) if that is it, else the
 // file of the description. `path` stands for the teacher in messages.
-// SAC_ERROR_FORMAT: no description; SAC_ERROR_IO: neither file can be read; SAC_ERROR_ARGUMENT: what
-// is there is another network (digests named). The message says which file is wanted.
+// SAC_ERROR_FORMAT: no description; SAC_ERROR_IO: neither file can be read; SAC_ERROR_ARGUMENT:
+// what is there is another network (digests named). The message says which file is wanted.
 SAC_NODISCARD sac_status sac_deep_open_described(sac_deep **deep, const json_t *description,
                                                  const char *elsewhere, sac_backend backend,
                                                  const char *path, sac_error *error);

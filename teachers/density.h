@@ -35,7 +35,8 @@ SAC_NODISCARD sac_status sac_density_make(sac_density *density, const float *fea
 // Mean Euclidean distance to the `neighbours` nearest vectors of the bank (1 to
 // SAC_DENSITY_MAX_NEIGHBOURS, at most as many as there are). Any thread.
 float sac_density_distance(const sac_density *density, const float *feature, int neighbours);
-// A bank of at most `rows` vectors drawn at random, which follows their density; otherwise as above.
+// A bank of at most `rows` vectors drawn at random, which follows their density; otherwise as
+// above.
 SAC_NODISCARD sac_status sac_density_sample(sac_density *density, const float *features,
                                             int64_t count, int dims, int64_t rows, uint64_t seed,
                                             sac_error *error);

@@ -51,11 +51,11 @@ typedef struct sac_detector_options {
     double motion_threshold; // gray levels above the background noise, motion detector: 14
     double flow_threshold;   // px per frame step above the noise of the flow: 0.4
     double min_area_px;      // moving pixels of the smallest blob or flow object: 40
-    // A box of a file or network is dropped when at least this part of it lies inside another one of
-    // its frame that is 3 1/3 to 20 times as large, (0, 1]: 0.8; 0: never. Such boxes are mostly
+    // A box of a file or network is dropped when at least this part of it lies inside another one
+    // of its frame that is 3 1/3 to 20 times as large, (0, 1]: 0.8; 0: never. Such boxes are mostly
     // parts of people (feet with a bit of ground, bags), which move unlike people: of the training
-    // objects of UCSD Ped2 (YOLOv3) they are 1 % of all and 25 % of those that the attribute teacher
-    // gives 0.5 or more.
+    // objects of UCSD Ped2 (YOLOv3) they are 1 % of all and 25 % of those that the attribute
+    // teacher gives 0.5 or more.
     double drop_nested;
     // Detection networks, see teachers/network_boxes.h and teachers/network_clip.h.
     // network pixels per frame pixel, [0, 16]; 0: frames are fitted into the input

@@ -36,7 +36,7 @@ void sac_ssmtl_model_close(sac_ssmtl_model **slot) {
 }
 
 // ---- file
-// --------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 // Whether scoring has to run the image network of target t.
 static bool needs_network(unsigned tasks, int64_t classes, int t) {

@@ -203,9 +203,9 @@ static json_t *metrics_json(const sac_ssmtl_report *p, unsigned tasks,
                      (json_int_t)p->samples, "training_objects", (json_int_t)p->training_objects,
                      "held_back_objects", (json_int_t)p->held_back_objects, "training_minutes",
                      p->seconds / 60, "waited_for_batches_s", p->waited, "samples_per_s",
-                     sac_json_number(rate), "cpu_ms_per_sample", 1000 * p->cpu_per_sample, "train", losses_json(&best->train, tasks), "valid",
-                     losses_json(&best->valid, tasks), "calibration",
-                     sac_calibration_tasks_json(calibration));
+                     sac_json_number(rate), "cpu_ms_per_sample", 1000 * p->cpu_per_sample, "train",
+                     losses_json(&best->train, tasks), "valid", losses_json(&best->valid, tasks),
+                     "calibration", sac_calibration_tasks_json(calibration));
 }
 
 static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {
