@@ -4,12 +4,12 @@
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 // ---- reading -----------------------------------------------------------------------------------
 
@@ -187,14 +187,6 @@ int64_t sac_comparison_below(const sac_comparison *comparison, double least, boo
 
 // ---- reporting ---------------------------------------------------------------------------------
 
-static char *finish(FILE *out, char **text) {
-    char *copy = NULL;
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(*text);
-    free(*text);
-    return copy;
-}
-
 static void put_fact(FILE *out, const char *key, const char *a, const char *b) {
     if (strcmp(a, b) != 0)
         fprintf(out, "%s: %s | %s\n", key, a[0] != '\0' ? a : "not told",
@@ -213,7 +205,7 @@ char *sac_comparison_warnings(const sac_result_origin *a, const sac_result_origi
     put_fact(out, "instructions", a->instructions, b->instructions);
     put_fact(out, "backend", a->backend, b->backend);
     put_fact(out, "version", a->version, b->version);
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 static const char *difference_name(sac_difference difference) {
@@ -252,7 +244,7 @@ char *sac_comparison_markdown(const sac_comparison *comparison) {
             "(%s).\n",
             comparison->geometric_mean, (long long)comparison->common, comparison->lowest,
             comparison->worst->a->name);
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 json_t *sac_comparison_json(const sac_comparison *comparison) {

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/stats.h"
@@ -201,14 +200,6 @@ static void put_field(FILE *out, double value) {
     if (isfinite(value)) fprintf(out, "%.9g", value);
 }
 
-static char *finish(FILE *out, char **text) {
-    char *copy = NULL;
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(*text);
-    free(*text);
-    return copy;
-}
-
 char *sac_figures_csv(const sac_figures *figures) {
     char *text = NULL;
     size_t size = 0;
@@ -225,7 +216,7 @@ char *sac_figures_csv(const sac_figures *figures) {
         put_field(out, f->of_limit);
         fputc('\n', out);
     }
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 // Four significant digits, without an exponent.
@@ -263,5 +254,5 @@ char *sac_figures_markdown(const sac_figures *figures) {
         if (isfinite(f->of_limit)) fprintf(out, "%.1f %% of %s", 100 * f->of_limit, f->limit);
         fputs(" |\n", out);
     }
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }

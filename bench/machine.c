@@ -3,12 +3,10 @@
 #include "bench/machine.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "bench/stats.h"
 #include "core/check.h"
@@ -75,7 +73,6 @@ double sac_machine_load(void) {
 
 void sac_machine_describe(sac_machine *machine) {
     struct utsname system;
-    cpu_set_t allowed;
     memset(machine, 0, sizeof *machine);
     if (uname(&system) == 0) {
         set_text(machine->cpu, sizeof machine->cpu, system.machine);
@@ -86,11 +83,7 @@ void sac_machine_describe(sac_machine *machine) {
         set_text(machine->system, sizeof machine->system, NULL);
     }
     read_cpu(machine);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
-        machine->cores = CPU_COUNT(&allowed);
-    else
-        machine->cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    if (machine->cores < 1) machine->cores = 1;
+    machine->cores = sac_core_count();
     set_text(machine->backend, sizeof machine->backend, sac_nn_backend_version());
     set_text(machine->isa, sizeof machine->isa, NULL);
 #ifdef __clang__

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/plot.h"
@@ -156,14 +155,6 @@ static void put(FILE *out, double value, int decimals) {
         fputs(" - |", out);
 }
 
-static char *finish(FILE *out, char **text) {
-    char *copy = NULL;
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(*text);
-    free(*text);
-    return copy;
-}
-
 char *sac_pareto_markdown(const sac_pareto *pareto, const char *dataset) {
     char *text = NULL;
     size_t size = 0;
@@ -206,7 +197,7 @@ char *sac_pareto_markdown(const sac_pareto *pareto, const char *dataset) {
             fprintf(out, " %s |\n", known->conditions);
         }
     }
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 static void put_field(FILE *out, double value) {
@@ -244,7 +235,7 @@ char *sac_pareto_csv(const sac_pareto *pareto) {
         put_field(out, known->fps);
         fputs(",,\n", out);
     }
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 static json_t *rounds_json(const double *rounds, int count) {

@@ -538,11 +538,6 @@ fail:
     return status;
 }
 
-static const char *last_component(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 sac_status sac_peers_measure(sac_peers_result *result, const sac_peers_options *options,
                              sac_error *error) {
     sac_status status = SAC_OK;
@@ -554,7 +549,7 @@ sac_status sac_peers_measure(sac_peers_result *result, const sac_peers_options *
     sac_machine_describe(&result->machine);
     SAC_TRY(pin(&b, error));
     SAC_TRY(sac_model_load(&b.model, options->model, error));
-    SAC_TRY_ALLOC(result->model = sac_strdup(last_component(options->model)));
+    SAC_TRY_ALLOC(result->model = sac_strdup(sac_path_last(options->model)));
     SAC_TRY_ALLOC(result->arch = sac_strdup(b.model->arch));
     result->width = b.model->preprocess.width;
     result->height = b.model->preprocess.height;

@@ -115,11 +115,6 @@ void sac_score_set_close(sac_score_set *set) {
     memset(set, 0, sizeof *set);
 }
 
-static const char *last_component(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 const char *sac_region_kind_name(sac_region_kind kind) {
     static const char *const names[] = {[SAC_REGIONS_NONE] = "-",
                                         [SAC_REGIONS_OBJECTS] = "objects",
@@ -315,7 +310,7 @@ sac_status sac_score_set_read(sac_score_set *set, const char *path, const char *
                               const sac_clip_selection *selection, sac_error *error) {
     sac_status status;
     SAC_TRY(
-        sac_score_set_create(set, sac_format("scores %s", last_component(path)), selection, error));
+        sac_score_set_create(set, sac_format("scores %s", sac_path_last(path)), selection, error));
     if (sac_is_folder(path)) {
         SAC_TRY(read_folder(set, path, column, selection, error));
     } else if (ends_with(path, ".npy")) {
@@ -421,8 +416,8 @@ static char *model_name(const char *path, sac_precision precision, const sac_vid
     if (reused >= 0)
         (void)snprintf(gate, sizeof gate, ", gate (%.1f %% of frames taken over)", 100 * reused);
     return sac_format(
-        "model %s%s%s%s%s%s", last_component(path),
-        precision == SAC_PRECISION_INT8 ? " (int8)" : "", filter[decode->skip_loop_filter],
+        "model %s%s%s%s%s%s", sac_path_last(path), precision == SAC_PRECISION_INT8 ? " (int8)" : "",
+        filter[decode->skip_loop_filter],
         decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped" : "",
         lowres[decode->lowres], gate);
 }

@@ -9,6 +9,7 @@
 #include "bench/stats.h"
 #include "bench/timing.h"
 #include "core/check.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "nn/roofline.h"
 
@@ -213,11 +214,6 @@ static sac_status check_options(const sac_speed_options *options, sac_error *err
     return SAC_OK;
 }
 
-static const char *last_component(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 static sac_status open_students(bench *b, sac_error *error) {
     sac_status status = SAC_OK;
     sac_student_options options = sac_student_default_options();
@@ -265,8 +261,8 @@ static sac_status make_room(sac_speed_result *result, const sac_speed_options *o
     sac_status status = SAC_OK;
     result->run_count = options->thread_counts;
     result->repeats = options->repeats;
-    SAC_TRY_ALLOC(result->model = sac_strdup(last_component(options->model)));
-    SAC_TRY_ALLOC(result->source = sac_strdup(last_component(options->source)));
+    SAC_TRY_ALLOC(result->model = sac_strdup(sac_path_last(options->model)));
+    SAC_TRY_ALLOC(result->source = sac_strdup(sac_path_last(options->source)));
     for (int r = 0; r < result->run_count; r++) {
         result->runs[r].threads = options->threads[r];
         result->runs[r].workers = workers_of(options->threads[r]);

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/plot.h"
@@ -11,6 +10,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 enum { LIGHT = 2 }; // of sac_smoothing
 
@@ -174,14 +174,6 @@ static void put_rate(FILE *out, double fps) {
         fputs(" - |", out);
 }
 
-static char *finish(FILE *out, char **text) {
-    char *copy = NULL;
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(*text);
-    free(*text);
-    return copy;
-}
-
 char *sac_suite_table_markdown(const sac_suite_table *table) {
     char *text = NULL;
     size_t size = 0;
@@ -225,7 +217,7 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
         put_stat(out, &line->minutes, 1, 1);
         fputc('\n', out);
     }
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 static void put_columns(FILE *out, const sac_suite_stat *stat) {
@@ -271,7 +263,7 @@ char *sac_suite_table_csv(const sac_suite_table *table) {
         if (isfinite(line->fps_int8)) fprintf(out, "%.9g", line->fps_int8);
         fputc('\n', out);
     }
-    return finish(out, &text);
+    return sac_text_take(out, &text);
 }
 
 static json_t *stat_json(const sac_suite_stat *stat) {

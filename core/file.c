@@ -430,3 +430,8 @@ char *sac_path_join(const char *folder, const char *name) {
     if (length == 0) return sac_strdup(name);
     return sac_format("%.*s%s%s", (int)length, folder, folder[length - 1] == '/' ? "" : "/", name);
 }
+
+const char *sac_path_last(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}

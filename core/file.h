@@ -74,4 +74,7 @@ int sac_natural_compare(const char *a, const char *b);
 // memory is short. The caller frees it with sac_free.
 char *sac_path_join(const char *folder, const char *name);
 
+// The name at the end of a path, within it; all of a path that ends in a slash.
+const char *sac_path_last(const char *path);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -70,4 +71,12 @@ char *sac_text_duration(char *buffer, size_t size, double seconds) {
         snprintf(buffer, size, "%s%" PRId64 ".%" PRId64 " s", sign, rest / 10, rest % 10);
     }
     return buffer;
+}
+
+char *sac_text_take(FILE *stream, char **text) {
+    char *copy = NULL;
+    const bool complete = !ferror(stream);
+    if (fclose(stream) == 0 && complete) copy = sac_strdup(*text);
+    free(*text);
+    return copy;
 }

@@ -2,10 +2,17 @@
 // time.
 #include "core/time.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+int sac_core_count(void) {
+    cpu_set_t allowed;
+    const int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+    return count > 0 ? count : 1;
+}
 
 double sac_time_s(void) {
     struct timespec now;

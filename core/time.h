@@ -2,6 +2,9 @@
 #ifndef SAC_CORE_TIME_H
 #define SAC_CORE_TIME_H
 
+// Cores that this process may use, at least 1.
+int sac_core_count(void);
+
 // Wall seconds since an arbitrary start, never running backwards (CLOCK_MONOTONIC).
 double sac_time_s(void);
 

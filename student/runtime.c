@@ -4,7 +4,6 @@
 #include "student/runtime.h"
 
 #include <math.h>
-#include <sched.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -222,12 +221,6 @@ void sac_student_get_info(const sac_student *student, sac_student_info *info) {
 
 // ---- pool ---------------------------------------------------------------------------------------
 
-static int core_count(void) {
-    cpu_set_t set;
-    const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count > 0 ? count : 1;
-}
-
 sac_status sac_student_pool_create(sac_student_pool **out, sac_model **model,
                                    const sac_student_options *options,
                                    const sac_student_pool_options *pool_options, sac_error *error) {
@@ -242,7 +235,7 @@ sac_status sac_student_pool_create(sac_student_pool **out, sac_model **model,
                                wanted.workers);
         goto fail;
     }
-    const int workers = wanted.workers > 0 ? wanted.workers : core_count();
+    const int workers = wanted.workers > 0 ? wanted.workers : sac_core_count();
     // Enough for every worker to find a result to work on while others are handed out.
     pool->ahead =
         2 * workers + 2 < SAC_STUDENT_WAITING - 1 ? 2 * workers + 2 : SAC_STUDENT_WAITING - 1;

@@ -266,6 +266,13 @@ Test(core_file, joining_paths) {
     }
 }
 
+Test(core_file, name_at_the_end_of_a_path) {
+    static const char *const cases[][2] = {{"a/b.mp4", "b.mp4"}, {"/b", "b"}, {"b", "b"},
+                                           {"a/b/", "a/b/"},     {"", ""},    {"/", "/"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_assert_str_eq(sac_path_last(cases[i][0]), cases[i][1]);
+}
+
 Test(core_file, lack_of_memory_is_reported_and_leaves_nothing) {
     const char *input = sac_test_write_text("input", "some bytes");
     const char *output = sac_test_path("output");

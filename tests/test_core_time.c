@@ -1,10 +1,25 @@
 // Clocks and memory of the process: they move the right way and by the right amount.
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/time.h"
+
+Test(core_time, cores_that_this_process_may_use) {
+    cpu_set_t before, one;
+    const int cores = sac_core_count();
+    cr_assert_geq(cores, 1);
+    cr_assert_eq(sched_getaffinity(0, sizeof before, &before), 0);
+    cr_assert_eq(cores, CPU_COUNT(&before));
+    size_t first = 0;
+    while (!CPU_ISSET(first, &before)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    cr_assert_eq(sac_core_count(), 1);
+}
 
 Test(core_time, wall_time_passes_while_sleeping_and_cpu_time_does_not) {
     double wall = sac_time_s(), cpu = sac_cpu_time_s();

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -709,23 +708,15 @@ static sac_status parse_size(run *r, const char *text, sac_error *error) {
     return SAC_OK;
 }
 
-// Cores this process may use.
-static int core_count(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count > 0 ? count : 1;
-}
-
 // One compute thread per core, although decoders run, too: workers wait for frames asleep and share
 // a core with a decoder without keeping anybody else waiting.
 static int choose_threads(const settings *s) {
-    return s->tool.threads > 0 ? (int)s->tool.threads : core_count();
+    return s->tool.threads > 0 ? (int)s->tool.threads : sac_core_count();
 }
 
 static int64_t choose_jobs(const run *r, bool on_stdout) {
     int64_t jobs = r->settings->jobs;
-    if (jobs == 0) jobs = on_stdout ? 1 : core_count();
+    if (jobs == 0) jobs = on_stdout ? 1 : sac_core_count();
     return jobs < r->source_count ? jobs : r->source_count;
 }
 
