@@ -1,6 +1,10 @@
 sac_tool(student-run student_run.c saccade_report saccade_student)
 if(TARGET tool_student-run)
-    target_sources(tool_student-run PRIVATE decode_options.c)
+    target_sources(tool_student-run PRIVATE
+        decode_options.c
+        student_run_options.c
+        student_run_source.c
+        student_run_summary.c)
 endif()
 sac_tool(student-calibrate student_calibrate.c saccade_student saccade_dataset)
 sac_tool(student-info student_info.c saccade_student_onnx)
