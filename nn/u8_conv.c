@@ -59,8 +59,13 @@ static int64_t rows_bytes(const sac_u8_conv *c) {
     return c->kh * c->planes * slot_bytes(c) + row_bytes(c);
 }
 
+// Folded: the pixels of a window's rows begin at a cache line, behind their padding.
+static int64_t folded_bytes(const sac_u8_conv *c) {
+    return 64 + align64((row_pixels(c) - c->pw) * 4) + 64;
+}
+
 static int64_t band_bytes(const sac_u8_conv *c) {
-    int64_t bytes = rows_bytes(c);
+    int64_t bytes = c->folded ? 2 * folded_bytes(c) : rows_bytes(c);
 #if defined(__x86_64__)
     if (c->isa == SAC_U8_AMX) bytes += SAC_U8_AMX_SUMS_BYTES;
 #endif
@@ -74,7 +79,7 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     c->planes = 1;
     c->chunk = 4;
     c->pixel = c->ic;
-    c->ends_only = false;
+    c->ends_only = c->folded = false;
 #if defined(__x86_64__)
     if (isa == SAC_U8_AMX && !sac_u8_amx_prepare(c)) c->isa = SAC_U8_VNNI;
 #endif
@@ -82,13 +87,14 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
 
 bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
     return a->ic == b->ic && a->oc == b->oc && a->kh == b->kh && a->kw == b->kw &&
-           a->planes == b->planes && a->chunk == b->chunk && sac_u8_spread(a) == sac_u8_spread(b);
+           a->planes == b->planes && a->chunk == b->chunk && sac_u8_spread(a) == sac_u8_spread(b) &&
+           a->folded == b->folded;
 }
 
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
     const int64_t ocp = sac_u8_ocp(c);
-    return (size_t)(align64(2 * ocp * (int64_t)sizeof(float)) +
-                    ocp * c->kh * c->planes * sac_u8_run(c));
+    return (size_t)(align64((2 * ocp + 1) * (int64_t)sizeof(float)) +
+                    ocp * (c->folded ? 1 : c->kh) * c->planes * sac_u8_run(c));
 }
 
 size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *c) {
@@ -100,7 +106,7 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), taps = c->ic * c->kh * c->kw;
     const int64_t channels = sac_u8_plane_channels(c);
     const int64_t tap = sac_u8_spread(c) ? c->chunk : channels;
-    float *mul = packed, *add = mul + ocp;
+    float *mul = packed, *add = mul + ocp, *most = add + ocp;
     memset(packed, 0, sac_u8_conv_packed_bytes(c));
     int8_t *w = (int8_t *)(uintptr_t)sac_u8_weights(c, packed);
     for (int64_t oc = 0; oc < c->oc; oc++) {
@@ -109,11 +115,14 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
         sac_quant_weights(NULL, &scale, from, 1, taps);
         mul[oc] = (float)(s_src * (double)scale / s_dst);
         add[oc] = bias != NULL ? (float)((double)bias[oc] / s_dst) : 0.0f;
+        const double reach = 255.0 * 127.0 * (double)taps * (double)mul[oc] + fabs((double)add[oc]);
+        if (!(reach <= (double)*most)) *most = (float)reach; // also when it is not a number
         for (int64_t ic = 0; ic < c->ic; ic++) {
             for (int64_t ky = 0; ky < c->kh; ky++) {
-                const int64_t row = (oc / 16 * c->kh + ky) * c->planes + ic / channels;
+                const int64_t row =
+                    c->folded ? oc / 16 : (oc / 16 * c->kh + ky) * c->planes + ic / channels;
                 for (int64_t kx = 0; kx < c->kw; kx++) {
-                    const int64_t at = kx * tap + ic % channels;
+                    const int64_t at = c->folded ? 4 * kx + ky : kx * tap + ic % channels;
                     w[(row * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] =
                         sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
                 }
@@ -205,9 +214,47 @@ static bool reads_in_place(const sac_u8_conv *c) {
            (c->oh - 1) * c->sh + c->kh <= c->ih;
 }
 
+#if defined(__x86_64__)
+// One row is folded while the one before it is multiplied.
+static void folded_fill(const sac_u8_conv *c, uint8_t *place, const uint8_t *const *src,
+                        int64_t r) {
+    const int64_t n = r / c->oh, oy = r % c->oh;
+    const uint8_t *rows[4] = {NULL, NULL, NULL, NULL};
+    for (int64_t ky = 0; ky < c->kh; ky++) {
+        const int64_t y = oy * c->sh - c->ph + ky;
+        if (y >= 0 && y < c->ih) rows[ky] = part_row(c, src, 0, n, y);
+    }
+    sac_u8_fold_rows(place + 64, rows, (int)c->kh, c->iw);
+}
+
+static void rows_folded(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
+                        const uint8_t *const *src, int64_t begin, int64_t end) {
+    const int64_t bytes = folded_bytes(c);
+    sac_u8_amx amx;
+    memset(band_data, 0, (size_t)(2 * bytes));
+    sac_u8_amx_begin(&amx, c, packed, band_data + 2 * bytes);
+    folded_fill(c, band_data + begin % 2 * bytes, src, begin);
+    for (int64_t r = begin; r < end; r++) {
+        sac_u8_band band;
+        if (r + 1 < end) folded_fill(c, band_data + (r + 1) % 2 * bytes, src, r + 1);
+        band.rows[0][0] = band_data + r % 2 * bytes + 64 - c->pw * 4;
+        band.residual = NULL;
+        band.dst = (uint8_t *)dst + r * c->ow * c->oc;
+        sac_u8_amx_row(&amx, &band);
+    }
+    sac_u8_amx_end(&amx);
+}
+#endif
+
 static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
                      const uint8_t *const *src, const uint8_t *residual, int64_t begin,
                      int64_t end) {
+#if defined(__x86_64__)
+    if (c->folded) {
+        rows_folded(c, dst, packed, band_data, src, begin, end);
+        return;
+    }
+#endif
     const bool direct = reads_in_place(c);
     const int64_t bytes = slot_bytes(c);
     const row_ends ends = ends_of(c);
@@ -231,7 +278,7 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
                 continue;
             }
             if (direct) {
-                band.rows[ky][0] = part_row(c, src, 0, n, y);
+                band.rows[ky][0] = band.first[ky][0] = band.last[ky][0] = part_row(c, src, 0, n, y);
                 continue;
             }
             const bool filled = held[place] == n * c->ih + y;

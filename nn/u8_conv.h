@@ -43,7 +43,9 @@ typedef struct sac_u8_conv {
     int64_t pixel;  // bytes from one pixel of a plane's row to the next: all channels or, so that
                     // pixels do not straddle cache lines, 64; then each tap is a chunk
     bool ends_only; // the band holds the first and last places of a row alone
-    int bands;      // scratch holds so many; no more threads take part
+    bool folded; // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
+                 // one row of taps
+    int bands;   // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
 // Chooses the kernel, at best for `isa`, which this process must be able to run: a lower one where
@@ -61,8 +63,8 @@ void sac_u8_conv_pack(const sac_u8_conv *conv, void *packed, const float *weight
 void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, void *scratch,
                      const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual);
 
-// What the versions share. The packed block: mul [ocp], add [ocp], weights
-// [ocp / 16][kh][planes][run / 4][16][4].
+// What the versions share. The packed block: mul [ocp], add [ocp], the largest value that sums can
+// become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1).
 // Row ky of the window in each plane.
 typedef const uint8_t *sac_u8_rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
 typedef struct sac_u8_band {
@@ -79,13 +81,19 @@ static inline int64_t sac_u8_plane_channels(const sac_u8_conv *c) {
     return c->ic / c->planes;
 }
 static inline int64_t sac_u8_run(const sac_u8_conv *c) { // bytes of one row of taps in one plane
+    if (c->folded) return c->chunk;
     return (c->kw * sac_u8_plane_channels(c) + c->chunk - 1) / c->chunk * c->chunk;
 }
 static inline bool sac_u8_spread(const sac_u8_conv *c) { // pixels lie apart
     return c->pixel != sac_u8_plane_channels(c);
 }
 static inline const int8_t *sac_u8_weights(const sac_u8_conv *c, const void *packed) {
-    return (const int8_t *)packed + (2 * sac_u8_ocp(c) * (int64_t)sizeof(float) + 63) / 64 * 64;
+    return (const int8_t *)packed +
+           ((2 * sac_u8_ocp(c) + 1) * (int64_t)sizeof(float) + 63) / 64 * 64;
+}
+// No value reaches 2^31, where conversion to integers ends: saturation alone does.
+static inline bool sac_u8_bounded(const sac_u8_conv *c, const void *packed) {
+    return ((const float *)packed)[2 * sac_u8_ocp(c)] + 255.0f * c->residual_mul < 2e9f;
 }
 // One row of dst.
 void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
@@ -94,6 +102,9 @@ void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band
 
 // A row of n places of three parts [n][channels] into one of [n][3 * channels], channels 8 or 16.
 void sac_u8_interleave3(uint8_t *dst, const uint8_t *const src[3], int64_t n, int64_t channels);
+
+// n pixels of up to four rows of bytes, interleaved: dst[x][k] = rows[k][x], 0 from `count` on.
+void sac_u8_fold_rows(uint8_t *dst, const uint8_t *const rows[4], int count, int64_t n);
 
 // AMX: rows of one thread between begin and end. Sums of a block of places lie in one half of
 // `sums` until the next block is multiplied, and become u8 meanwhile: dst is complete at the end.
@@ -116,7 +127,7 @@ typedef struct sac_u8_amx {
     float factors[128]; // mul [64], add [64], of whole periods
     sac_u8_amx_pending pending;
 } sac_u8_amx;
-// Fills planes, chunk, pixel and ends_only. False: no work for AMX.
+// Fills planes, chunk, pixel, ends_only and folded. False: no work for AMX.
 bool sac_u8_amx_prepare(sac_u8_conv *c);
 // Places of the tiles of a block, and their number.
 int sac_u8_amx_tiles(const sac_u8_conv *c, int64_t rows[2]);

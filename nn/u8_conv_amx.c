@@ -34,7 +34,8 @@ static bool dense_sums(const sac_u8_conv *c) {
     return c->oc == 8 || c->oc == 24;
 }
 
-// Vectors of 16 sums until the factors repeat; 0: this shape goes the general way.
+// Vectors of 16 sums until the factors repeat; 0: this shape goes the general way, as do sums that
+// are not bounded.
 static int period_of(const sac_u8_conv *c) {
     if (c->to_f32 || (c->residual.channels > 0 && c->residual.pixel != c->oc)) return 0;
     switch (c->oc) {
@@ -58,6 +59,11 @@ static int64_t chunks(int64_t bytes) {
 }
 
 int sac_u8_amx_tiles(const sac_u8_conv *c, int64_t rows[2]) {
+    if (c->folded) { // any number of them side by side
+        const int64_t count = (c->ow + PLACES - 1) / PLACES;
+        rows[0] = rows[1] = (c->ow + count - 1) / count;
+        return 2;
+    }
     if (c->ow <= PLACES) {
         rows[0] = c->ow;
         rows[1] = 0;
@@ -87,7 +93,20 @@ static bool parts_equal(const sac_u8_conv *c) {
     return true;
 }
 
+// One channel makes 3x3 taps that take three steps for nine products. Interleaved they take one. With
+// 8 channels of dst, half a vector, that beats AVX512-VNNI; with 16 both are equally fast.
+static bool folds(const sac_u8_conv *c) {
+    return c->ic == 1 && c->part[0].pixel == 1 && c->kh <= 4 && 4 * c->kw <= CHUNK &&
+           c->ow >= PLACES && c->oc == 8 && !c->to_f32 && c->residual.channels == 0;
+}
+
 bool sac_u8_amx_prepare(sac_u8_conv *c) {
+    if (folds(c)) {
+        c->folded = true;
+        c->pixel = 4;
+        c->chunk = 4 * c->kw;
+        return true;
+    }
     // A step costs the same whether its chunk is full or not: with few products a place vectors win.
     if (c->ow < 4 || c->kh * c->kw * c->ic <= 32) return false;
     // Parts stay apart when that takes no more steps, or a few more but no interleaving.
@@ -118,7 +137,7 @@ TARGET void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *pa
     s->sums = sums;
     s->half = 0;
     s->tiles = sac_u8_amx_tiles(c, s->rows);
-    s->period = period_of(c);
+    s->period = sac_u8_bounded(c, packed) ? period_of(c) : 0;
     s->pending = (sac_u8_amx_pending){0};
     for (int i = 0; i < 64 && s->period > 0; i++) {
         s->factors[i] = mul[i % c->oc];
@@ -127,7 +146,8 @@ TARGET void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *pa
     tile_config config = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         const bool places = i == 4 || i == 5, weights = i >= 6;
-        const bool half = dense_sums(c) && i % 2 == (c->oc == 24);
+        const bool half =
+            s->period > 0 && dense_sums(c) && (c->folded ? !places : i % 2 == (c->oc == 24));
         const bool second = i == 2 || i == 3 || i == 5;
         config.rows[i] = (uint8_t)(weights ? c->chunk / 4 : s->rows[second && s->tiles == 2]);
         config.bytes[i] = (uint16_t)(places ? c->chunk : half ? 32 : 64);
@@ -135,6 +155,7 @@ TARGET void sac_u8_amx_begin(sac_u8_amx *s, const sac_u8_conv *c, const void *pa
     // gcc 12 believes that the instruction reads 8 bytes; all 64 must be written before it.
     __asm__ volatile("" : : "r"(&config) : "memory");
     _tile_loadconfig(&config);
+    if (c->folded) _tile_loadd(6, sac_u8_weights(c, packed), 64);
 }
 
 // --- sums to values ----------------------------------------------------------------------------
@@ -157,7 +178,7 @@ TILE __m512 with_residual(__m512 v, __m128i residual, float mul) {
 }
 
 // Above 2^31 the conversion has no value; 255 has.
-TILE __m512i rounded(__m512 v) {
+TILE __m512i rounded_any(__m512 v) {
     return _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
 }
 
@@ -177,7 +198,7 @@ TILE void unit(sac_u8_amx_pending *p, const __m512 *mul, const __m512 *add, int 
             v = with_residual(
                 v, _mm_loadu_si128((const __m128i *)(const void *)(p->residual + 16 * i)),
                 residual_mul);
-        q[i] = rounded(v);
+        q[i] = _mm512_cvtps_epi32(v);
     }
 #    pragma GCC unroll 3
     for (int i = 0; i < vectors; i += 4) _mm512_storeu_si512(p->dst + 16 * i, pack4(q + i));
@@ -199,17 +220,17 @@ __attribute__((noinline)) TARGET static void unit_last(const sac_u8_amx_pending 
             v = with_residual(v, _mm_maskz_loadu_epi8(mask, p->residual + 16 * i), residual_mul);
         _mm_mask_storeu_epi8(
             p->dst + 16 * i, mask,
-            _mm512_cvtusepi32_epi8(_mm512_max_epi32(rounded(v), _mm512_setzero_si512())));
+            _mm512_cvtusepi32_epi8(_mm512_max_epi32(rounded_any(v), _mm512_setzero_si512())));
     }
 }
 
 // Every way of output: f32, any number of channels, residuals that lie anyhow.
 __attribute__((noinline)) TARGET static void out_any(const sac_u8_amx *s, const sac_u8_band *band,
                                                      const int32_t *sums, int tiles, int64_t x,
-                                                     int64_t first) {
+                                                     int64_t first, int64_t places) {
     const sac_u8_conv *c = s->c;
     const float *mul = (const float *)s->packed + first, *add = mul + sac_u8_ocp(c);
-    for (int64_t i = 0; i < (s->rows[0] + s->rows[1]) * tiles; i++) {
+    for (int64_t i = 0; i < places * tiles; i++) {
         const int64_t place = x + i / tiles, oc = i % tiles * 16, left = c->oc - first - oc;
         const int64_t at = place * c->oc + first + oc;
         const __mmask16 mask = (__mmask16)(left >= 16 ? 0xffff : (1 << left) - 1);
@@ -225,7 +246,7 @@ __attribute__((noinline)) TARGET static void out_any(const sac_u8_amx *s, const 
         } else {
             _mm_mask_storeu_epi8(
                 (uint8_t *)band->dst + at, mask,
-                _mm512_cvtusepi32_epi8(_mm512_max_epi32(rounded(v), _mm512_setzero_si512())));
+                _mm512_cvtusepi32_epi8(_mm512_max_epi32(rounded_any(v), _mm512_setzero_si512())));
         }
     }
 }
@@ -306,7 +327,7 @@ TILE void block(sac_u8_amx *s, const block_place *at, int tiles, int n, int peri
         }
     }
     if (period == 0) {
-        out_any(s, band, sums, n, at->x, at->oc);
+        out_any(s, band, sums, n, at->x, at->oc, s->rows[0] + s->rows[1]);
         return;
     }
     if (p.left > 0) unit_last(&p, period, c->residual_mul);
@@ -346,6 +367,65 @@ BLOCK(2, 3)
 BLOCK(3, 3)
 BLOCK(4, 4)
 
+// First place of tile t of a block at x; the last tile of a row is moved left to end with it.
+static int64_t folded_place(const sac_u8_amx *s, int64_t x, int64_t t) {
+    const int64_t at = x + t * s->rows[0];
+    return at + s->rows[0] <= s->c->ow ? at : s->c->ow - s->rows[0];
+}
+
+// Tile t, already in `places`, into `sums_of`; the next one into `next`; the sums of tile t - 2 out
+// of `ready`.
+#    define FOLDED_TILE(places, next, sums_of, ready)                                              \
+        if (t + 1 < tiles) _tile_loadd(next, src + folded_place(s, x, t + 1) * step, step);        \
+        if (t < tiles) {                                                                           \
+            _tile_zero(sums_of);                                                                   \
+            _tile_dpbusd(sums_of, places, 6);                                                      \
+        }                                                                                          \
+        if (t >= 2) _tile_stored(ready, sums + (folded_place(s, x, t - 2) - x) * width, width * 4)
+
+// Folded rows: one step, one tile of channels, up to eight tiles of places.
+__attribute__((noinline)) TARGET static void block_folded(sac_u8_amx *s, const sac_u8_band *band,
+                                                          int64_t x, int64_t tiles) {
+    const sac_u8_conv *c = s->c;
+    const int64_t step = c->sw * c->pixel, rows = s->rows[0], end = x + tiles * rows;
+    const int64_t width = s->period > 0 ? c->oc : 16;
+    const uint8_t *src = band->rows[0][0];
+    int32_t *sums = s->sums + s->half * (SAC_U8_AMX_SUMS_BYTES / 8);
+    sac_u8_amx_pending p = s->pending;
+    const __m512 mul = _mm512_loadu_ps(s->factors), add = _mm512_loadu_ps(s->factors + 64);
+    const int64_t each = (p.left / 64 + tiles - 1) / tiles;
+    // Sums are stored when the next two tiles are on their way.
+    _tile_loadd(4, src + folded_place(s, x, 0) * step, step);
+    for (int64_t t = 0; t < tiles + 2; t++) {
+        switch (t % 4) {
+        case 0:
+            FOLDED_TILE(4, 5, 0, 2);
+            break;
+        case 1:
+            FOLDED_TILE(5, 4, 1, 3);
+            break;
+        case 2:
+            FOLDED_TILE(4, 5, 2, 0);
+            break;
+        default:
+            FOLDED_TILE(5, 4, 3, 1);
+        }
+        for (int64_t i = 0; i < each && p.left >= 64; i++) unit(&p, &mul, &add, 1, false, 0.0f, 64);
+    }
+    if (p.left > 0) unit_last(&p, 1, 0.0f);
+    const int64_t places = (end < c->ow ? end : c->ow) - x;
+    if (s->period == 0) {
+        out_any(s, band, sums, 1, x, 0, places);
+        return;
+    }
+    s->half ^= 1;
+    s->pending = (sac_u8_amx_pending){.sums = sums,
+                                      .dst = (uint8_t *)band->dst + x * c->oc,
+                                      .mul = s->factors,
+                                      .add = s->factors + 64,
+                                      .left = places * c->oc};
+}
+
 typedef void (*block_fn)(sac_u8_amx *s, const block_place *at);
 
 static block_fn block_of(const sac_u8_amx *s, int64_t tiles) {
@@ -369,6 +449,14 @@ void sac_u8_amx_row(sac_u8_amx *s, const sac_u8_band *band) {
     const int64_t block = c->kh * c->planes * sac_u8_run(c) * 16, ocp = sac_u8_ocp(c);
     const int64_t places = s->rows[0] + s->rows[1];
     const int8_t *weights = sac_u8_weights(c, s->packed);
+    if (c->folded) {
+        for (int64_t x = 0; x < c->ow; x += 8 * s->rows[0]) {
+            const int64_t left = (c->ow - x + s->rows[0] - 1) / s->rows[0];
+            const int64_t begin = x + s->rows[0] <= c->ow ? x : c->ow - s->rows[0];
+            block_folded(s, band, begin, left < 8 ? left : 8);
+        }
+        return;
+    }
     for (int64_t oc = 0; oc < ocp; oc += GROUP) {
         const int64_t tiles = (ocp - oc < GROUP ? ocp - oc : GROUP) / 16;
         const block_fn run = block_of(s, tiles);

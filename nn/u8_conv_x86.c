@@ -20,6 +20,7 @@ typedef struct tile_store {
     const sac_u8_band *band;
     const float *mul, *add; // of the first channel
     int64_t oc;             // first channel
+    bool bounded;           // sac_u8_bounded
 } tile_store;
 
 // Packs four vectors of 16 sums, saturated, into 64 bytes in their order.
@@ -63,6 +64,7 @@ __attribute__((noinline)) TARGET static void store_any(const tile_store *s, cons
             if (c->relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
             _mm512_mask_storeu_ps((float *)s->band->dst + at, mask, v);
         } else {
+            // Above 2^31 the conversion has no value; 255 has.
             const __m512i q = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
             _mm_mask_storeu_epi8(
                 (uint8_t *)s->band->dst + at, mask,
@@ -78,7 +80,7 @@ TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, in
     const bool whole = c->oc == 16 * blocks && count % 4 == 0;
     const bool halves = c->oc == 8 && pixels % 4 == 0 && blocks == 1;
     const uint8_t *residual = s->band->residual;
-    if (c->to_f32 || !(whole || halves) ||
+    if (c->to_f32 || !s->bounded || !(whole || halves) ||
         (residual != NULL && !(whole && c->residual.pixel == c->oc))) {
         __m512i sums[32];
 #    pragma GCC unroll 32
@@ -97,8 +99,7 @@ TILE void tile_out(const tile_store *s, __m512i *acc, int pixels, int blocks, in
             v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(r)),
                                 _mm512_set1_ps(c->residual_mul), v);
         }
-        // Above 2^31 the conversion has no value; 255 has.
-        acc[i] = _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(255.0f)));
+        acc[i] = _mm512_cvtps_epi32(v);
     }
     uint8_t *dst = (uint8_t *)s->band->dst + x * c->oc;
     if (whole) { // the tile is one piece of memory
@@ -265,6 +266,7 @@ void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), block = c->kh * run * 16;
     const float *mul = packed;
     const int8_t *w = sac_u8_weights(c, packed);
+    const bool bounded = sac_u8_bounded(c, packed);
     for (int64_t done = 0, blocks = ocp / 16; done < blocks;) {
         const int64_t left = blocks - done;
         const int64_t now = left <= 4 ? left : left % 3 == 0 ? 3 : left == 5 ? 3 : 4;
@@ -272,7 +274,8 @@ void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band
                                   .band = band,
                                   .mul = mul + 16 * done,
                                   .add = mul + ocp + 16 * done,
-                                  .oc = 16 * done};
+                                  .oc = 16 * done,
+                                  .bounded = bounded};
         row_of(now, c->ow)(&store, w + done * block, block, run);
         done += now;
     }
@@ -312,6 +315,32 @@ TARGET void sac_u8_interleave3(uint8_t *dst, const uint8_t *const src[3], int64_
     for (; x < n; x++) {
         for (int p = 0; p < 3; p++)
             memcpy(dst + (3 * x + p) * channels, src[p] + x * channels, (size_t)channels);
+    }
+}
+
+TARGET void sac_u8_fold_rows(uint8_t *dst, const uint8_t *const rows[4], int count, int64_t n) {
+    // Unpacking works within each 16 bytes: before it, the fours of 64 pixels are dealt out to them.
+    const __m512i deal = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    for (int64_t x = 0; x < n; x += 64) {
+        const __mmask64 all = ~(__mmask64)0, mask = n - x >= 64 ? all : all >> (64 - (n - x));
+        __m512i r[4];
+#    pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            // Nothing is read under a mask of zeros.
+            const bool there = k < count && rows[k] != NULL;
+            r[k] = _mm512_permutexvar_epi32(
+                deal, _mm512_maskz_loadu_epi8(there ? mask : 0, there ? rows[k] + x : dst));
+        }
+        const __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]),
+                      high01 = _mm512_unpackhi_epi8(r[0], r[1]),
+                      low23 = _mm512_unpacklo_epi8(r[2], r[3]),
+                      high23 = _mm512_unpackhi_epi8(r[2], r[3]);
+        const __m512i out[4] = {
+            _mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
+            _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)};
+#    pragma GCC unroll 4
+        for (int k = 0; k < 4; k++)
+            _mm512_mask_storeu_epi32(dst + 4 * x + 64 * k, (__mmask16)(mask >> 16 * k), out[k]);
     }
 }
 

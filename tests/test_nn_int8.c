@@ -158,26 +158,32 @@ static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed)
 
 // A damaged table may ask for factors that no f32 holds.
 Test(nn_int8, factors_beyond_f32_saturate_alike) {
-    enum { OC = 16, PIXELS = 5 };
-    sac_u8_conv c = {.n = 1, .ih = 1, .iw = PIXELS, .ic = 4, .oh = 1, .ow = PIXELS, .oc = OC};
-    c.kh = c.kw = c.sh = c.sw = c.parts = 1;
-    c.part[0] = (sac_u8_part){.batch = 4 * PIXELS, .row = 4 * PIXELS, .pixel = 4, .channels = 4};
-    float weights[4 * OC];
-    uint8_t src[4 * PIXELS] = {0}, dst[OC * PIXELS];
-    for (int i = 0; i < 4 * OC; i++) weights[i] = 1e38f;
-    memset(src + 4, 9, 4); // the second pixel; infinity times nothing in the others
-    const uint8_t *const parts[SAC_U8_MAX_PARTS] = {src};
-    for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++) {
-        sac_u8_conv_prepare(&c, v);
-        void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
-        void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
-        sac_u8_conv_pack(&c, packed, weights, NULL, 1e3, 1e-12);
-        memset(dst, 7, sizeof dst);
-        sac_u8_conv_run(&c, dst, packed, scratch, parts, NULL);
-        for (int i = 0; i < OC * PIXELS; i++)
-            cr_assert_eq(dst[i], 255, "%s, %d", sac_u8_isa_name(v), i);
-        sac_free(packed);
-        sac_free(scratch);
+    enum { OC = 8, PIXELS = 40 };
+    static const int64_t channels[] = {4, 16, 1}; // for AMX too little, enough, and folded
+    for (int i = 0; i < 3; i++) {
+        const int64_t ic = channels[i], width = PIXELS + 2;
+        sac_u8_conv c = {.n = 1, .ih = 1, .iw = width, .ic = ic, .oh = 1, .ow = PIXELS, .oc = OC};
+        c.kh = c.sh = c.sw = c.parts = 1;
+        c.kw = 3;
+        c.part[0] =
+            (sac_u8_part){.batch = ic * width, .row = ic * width, .pixel = ic, .channels = ic};
+        float weights[3 * 16 * OC];
+        uint8_t src[16 * (PIXELS + 2)] = {0}, dst[OC * PIXELS];
+        for (int k = 0; k < 3 * 16 * OC; k++) weights[k] = 1e38f;
+        memset(src + 4, 9, 4); // infinity in some places, infinity times nothing in the others
+        const uint8_t *const parts[SAC_U8_MAX_PARTS] = {src};
+        for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++) {
+            sac_u8_conv_prepare(&c, v);
+            void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
+            void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
+            sac_u8_conv_pack(&c, packed, weights, NULL, 1e3, 1e-12);
+            memset(dst, 7, sizeof dst);
+            sac_u8_conv_run(&c, dst, packed, scratch, parts, NULL);
+            for (int k = 0; k < OC * PIXELS; k++)
+                cr_assert_eq(dst[k], 255, "%s, %d channels, %d", sac_u8_isa_name(v), (int)ic, k);
+            sac_free(packed);
+            sac_free(scratch);
+        }
     }
 }
 
@@ -283,6 +289,24 @@ Test(nn_int8, kernels_agree_in_every_bit) {
             }
             kernel_case(&c, !c.to_f32 && (o + 2 * k) % 3 == 0, (uint64_t)(o * 20 + k));
         }
+    }
+    // One channel: rows of the window interleaved.
+    static const int64_t lines[] = {16, 17, 31, 48, 96, 120, 130, 144, 257};
+    for (int i = 0; i < 18; i++) {
+        const int64_t stride = 1 + i % 2, kernel = 2 + i % 3;
+        kernel_case(&(sac_u8_conv){.n = 1 + i % 2,
+                                   .ih = 7,
+                                   .iw = lines[i / 2] * stride,
+                                   .ic = 1,
+                                   .oc = i % 4 < 2 ? 8 : 16,
+                                   .kh = kernel,
+                                   .kw = 3 + i % 3,
+                                   .sh = stride,
+                                   .sw = stride,
+                                   .ph = i % 2,
+                                   .pw = 1,
+                                   .parts = 1},
+                    false, (uint64_t)(500 + i));
     }
     for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++)
         cr_assert_geq(cases[v], v == SAC_U8_AMX ? 100 : 144, "%s", sac_u8_isa_name(v));
