@@ -2,9 +2,11 @@
 // a score is, is decided elsewhere.
 #include "student/engine.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/check.h"
+#include "core/clones.h"
 #include "core/memory.h"
 #include "nn/infer.h"
 #include "student/split.h"
@@ -24,6 +26,7 @@ struct sac_engine {
     float input_scale;  // of the network's input in an int8 plan, 0: it is f32
     bool pixels;        // with that scale a pixel is its own value
     uint8_t table[256]; // value of every pixel otherwise
+    uint8_t *steps;     // whole, int8: the three frames as values of the input
 };
 
 static int64_t macs_of(const sac_net *net) {
@@ -83,9 +86,13 @@ static sac_status check_outputs(const sac_engine *e, const sac_infer *infer, sac
 static sac_status plan_whole(sac_engine *e, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_quant *quant = e->options.int8 ? e->model->quant : NULL;
-    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, quant, 0, error));
-    if (sac_infer_input(e->whole, "frames") == NULL &&
-        sac_infer_input_u8(e->whole, "frames") == NULL) {
+    const bool parts = quant != NULL && e->input_scale > 0.0f && !e->options.reference;
+    SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, quant, parts ? 3 : 0, error));
+    if (parts) {
+        e->steps = sac_calloc(3 * e->frame_bytes, 1);
+        SAC_TRY_ALLOC(e->steps);
+    } else if (sac_infer_input(e->whole, "frames") == NULL &&
+               sac_infer_input_u8(e->whole, "frames") == NULL) {
         return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'");
     }
     SAC_TRY(check_outputs(e, e->whole, error));
@@ -177,9 +184,14 @@ sac_status sac_engine_clone(sac_engine **out, const sac_engine *donor, sac_error
     *e = *donor;
     e->donor = donor;
     e->stem = e->body = e->whole = NULL;
+    e->steps = NULL;
     if (donor->stem != NULL) SAC_TRY(sac_infer_clone(&e->stem, donor->stem, error));
     if (donor->body != NULL) SAC_TRY(sac_infer_clone(&e->body, donor->body, error));
     if (donor->body == NULL) SAC_TRY(sac_infer_clone(&e->whole, donor->whole, error));
+    if (donor->body == NULL && donor->steps != NULL) {
+        e->steps = sac_calloc(3 * e->frame_bytes, 1);
+        SAC_TRY_ALLOC(e->steps);
+    }
     *out = e;
     e = NULL;
 fail:
@@ -193,6 +205,7 @@ void sac_engine_close(sac_engine **engine) {
     sac_infer_close(&e->stem);
     sac_infer_close(&e->body);
     sac_infer_close(&e->whole);
+    sac_free(e->steps);
     if (e->donor == NULL) sac_free(e->features);
     sac_free(e);
     *engine = NULL;
@@ -302,6 +315,12 @@ static void take_maps(const sac_engine *e, sac_maps *maps, const sac_infer *infe
     }
 }
 
+// Frame f of the whole network, whose plan was made for that.
+static sac_status frame_bind(sac_engine *e, int f, const uint8_t *frame, sac_error *error) {
+    bool bound = false;
+    return sac_infer_bind_input_u8(e->whole, "frames", f, frame, &bound, error);
+}
+
 sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const features[3],
                            sac_error *error) {
     sac_status status = SAC_OK;
@@ -316,6 +335,12 @@ sac_status sac_engine_body(sac_engine *e, sac_maps *maps, const void *const feat
         uint8_t *input = e->features_u8 ? sac_infer_input_u8(infer, "features")
                                         : (uint8_t *)sac_infer_input(infer, "features");
         interleave(input, bytes, e->places, e->feature_place_bytes);
+    } else if (e->steps != NULL) {
+        for (int f = 0; f < 3; f++) {
+            uint8_t *own = e->steps + f * e->frame_bytes;
+            if (!e->pixels) take_pixels(e, own, bytes[f], e->frame_bytes);
+            SAC_TRY(frame_bind(e, f, e->pixels ? bytes[f] : own, error));
+        }
     } else if (sac_infer_input_u8(infer, "frames") != NULL) {
         uint8_t *input = sac_infer_input_u8(infer, "frames");
         const int64_t channels = e->model->preprocess.channels;
@@ -330,6 +355,45 @@ fail:
     return status;
 }
 
+// The same as `quantise`, but for products with the inverse, n values at a time.
+SAC_CLONES static void quantise_all(uint8_t *restrict dst, const float *restrict src, int64_t n,
+                                    float inverse) {
+    for (int64_t i = 0; i < n; i++) {
+        float q = src[i] * inverse;
+        q = q > 0.0f ? q : 0.0f;
+        q = q < 255.0f ? q : 255.0f;
+        dst[i] = (uint8_t)(int32_t)rintf(q);
+    }
+}
+
+SAC_CLONES_INTEGER static void deal3(uint8_t *restrict a, uint8_t *restrict b, uint8_t *restrict c,
+                                     const uint8_t *restrict src, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        a[i] = src[3 * i];
+        b[i] = src[3 * i + 1];
+        c[i] = src[3 * i + 2];
+    }
+}
+
+// f32 [H][W][3][C] into three frames of u8 [H][W][C].
+static void frames_quantise(const sac_engine *e, const float *input) {
+    enum { BLOCK = 256 };
+    const int64_t channels = e->model->preprocess.channels, places = e->frame_bytes / channels;
+    uint8_t block[BLOCK * 3 * 3];
+    for (int64_t x = 0; x < places; x += BLOCK) {
+        const int64_t n = places - x < BLOCK ? places - x : BLOCK;
+        uint8_t *to[3];
+        for (int f = 0; f < 3; f++) to[f] = e->steps + f * e->frame_bytes + x * channels;
+        quantise_all(block, input + x * 3 * channels, n * 3 * channels, 1.0f / e->input_scale);
+        if (channels == 1) {
+            deal3(to[0], to[1], to[2], block, n);
+            continue;
+        }
+        for (int64_t i = 0; i < 3 * n; i++)
+            memcpy(to[i % 3] + i / 3 * channels, block + i * channels, (size_t)channels);
+    }
+}
+
 sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input,
                                sac_error *error) {
     sac_status status = SAC_OK;
@@ -337,7 +401,10 @@ sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input
     if (e->whole == NULL) SAC_TRY(plan_whole(e, error));
     uint8_t *u8 = sac_infer_input_u8(e->whole, "frames");
     const int64_t count = e->frame_bytes * 3;
-    if (u8 != NULL) {
+    if (e->steps != NULL) {
+        frames_quantise(e, input);
+        for (int f = 0; f < 3; f++) SAC_TRY(frame_bind(e, f, e->steps + f * e->frame_bytes, error));
+    } else if (u8 != NULL) {
         for (int64_t i = 0; i < count; i++) u8[i] = quantise(input[i], e->input_scale);
     } else {
         memcpy(sac_infer_input(e->whole, "frames"), input, (size_t)count * sizeof *input);
