@@ -28,7 +28,7 @@ sac_trainer_options sac_trainer_default_options(void) {
                                  .patience = 12,
                                  .pseudo_fraction = 0.5,
                                  .emphasis = 4,
-                                 .scale_weights = {1, 1, 1},
+                                 .scale_weights = {10, 3, 1},
                                  .augment = {.jitter = 0.1},
                                  .adversarial = 0,
                                  .adversarial_warmup = 2,

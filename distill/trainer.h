@@ -20,8 +20,9 @@ typedef struct sac_trainer_options {
     int64_t patience;
     double pseudo_fraction; // of the samples of an epoch that come from altered clips, 0.5
     double emphasis;        // of the loss, see distill/loss.h, 4
-    // of the loss terms of the maps 16x16, 4x4, 1x1: 1 each; at least one that the student has
-    // above 0
+    // of the loss terms of the maps 16x16, 4x4, 1x1: 10, 3, 1; at least one that the student has
+    // above 0. Few cells of a 16x16 map are high, so that its mean is the smallest by far; weighted
+    // alike, the 1x1 map alone leads and training may stay for long where every map is its mean.
     double scale_weights[3];
     sac_augment_options augment;
     // weight of the adversarial term of each teacher (distill/discriminator.h), 0: none, and no

@@ -77,7 +77,10 @@ Test(distill_quantise, int8_keeps_the_loss_and_survives_its_file) {
     sac_validation *v = NULL;
     sac_validation_result measured;
     const sac_validation_options how = {
-        .emphasis = t.options.emphasis, .scale_weights = {1, 1, 1}, .quant = again->quant};
+        .emphasis = t.options.emphasis,
+        .scale_weights = {t.options.scale_weights[0], t.options.scale_weights[1],
+                          t.options.scale_weights[2]},
+        .quant = again->quant};
     sac_assert_ok(sac_validation_create(&v, &t.samples, again->net, again->params, &how, &error),
                   &error);
     sac_assert_ok(sac_validation_run(v, &measured, again->params, &error), &error);

@@ -126,7 +126,7 @@ static const sac_option options[] = {
     {.name = "emphasis", .type = SAC_OPTION_REAL, AT(emphasis), .number = 4, .min = 0, .max = 1000,
      .argument = "X",
      .help = "extra weight of map cells with a high target; 0: plain mean squared error"},
-    {.name = "scale-weights", .type = SAC_OPTION_TEXT, AT(scale_weights), .text = "1,1,1",
+    {.name = "scale-weights", .type = SAC_OPTION_TEXT, AT(scale_weights), .text = "10,3,1",
      .argument = "A,B,C", .help = "weights of the loss terms of the maps 16x16, 4x4 and 1x1"},
     {.name = "adversarial", .type = SAC_OPTION_REAL, AT(adversarial), .number = 0, .min = 0,
      .max = 100, .argument = "X",
