@@ -488,7 +488,10 @@ Test(distill_trainer, two_equal_teachers_of_half_weight_are_one) {
     sac_model_close(&model);
     // Another opinion of the second teacher matters.
     for (int64_t c = 0; c < two.count; c++) {
-        memset(two.clips[c].maps[1].map1, 0, (size_t)two.clips[c].frames * sizeof(float));
+        const sac_maps *maps = &two.clips[c].maps[1];
+        memset(maps->map16, 0, (size_t)maps->frames * 256 * sizeof(float));
+        memset(maps->map4, 0, (size_t)maps->frames * 16 * sizeof(float));
+        memset(maps->map1, 0, (size_t)maps->frames * sizeof(float));
     }
     model = toy_model(5);
     sac_assert_ok(toy_run(model, folder_make("odd"), &two, &options, -1, false, &result, &error),
