@@ -507,7 +507,7 @@ Test(distill_trainer, two_equal_teachers_of_half_weight_are_one) {
 
 // The lowest loss that any three constants, one a scale, reach on what is held back: what a student
 // gets that has learned how bright maps are and nothing of the frames.
-static double constant_loss(const sac_samples *s, double emphasis) {
+static double constant_loss(const sac_samples *s, const sac_trainer_options *options) {
     static const int64_t cells[3] = {256, 16, 1};
     double total = 0;
     for (int k = 0; k < 3; k++) {
@@ -517,14 +517,15 @@ static double constant_loss(const sac_samples *s, double emphasis) {
             const sac_sample_clip *clip = &s->clips[c];
             const float *maps[3] = {clip->maps[0].map16, clip->maps[0].map4, clip->maps[0].map1};
             for (int64_t i = clip->validation_from * cells[k]; i < clip->frames * cells[k]; i++) {
-                const double t = (double)maps[k][i], w = 1 + emphasis * t;
+                const double t = (double)maps[k][i], w = 1 + options->emphasis * t;
                 weights += w;
                 weighted += w * t;
                 squares += w * t * t;
                 count++;
             }
         }
-        total += (squares - weighted * weighted / weights) / (double)count;
+        total += options->scale_weights[k] * (squares - weighted * weighted / weights) /
+                 (double)count;
     }
     return total;
 }
@@ -544,7 +545,7 @@ Test(distill_trainer, a_student_learns_what_hurries) {
     int64_t count = 0;
     metrics_read(rows, &count, folder);
     cr_assert_eq(count, 8);
-    const double constant = constant_loss(&samples, options.emphasis);
+    const double constant = constant_loss(&samples, &options);
     cr_assert(result.best_validation_loss < 0.5 * constant,
               "validation loss %g, constants reach %g", result.best_validation_loss, constant);
     cr_assert(rows[7][1] < 0.5 * rows[0][1], "training loss %g, then %g", rows[0][1], rows[7][1]);
