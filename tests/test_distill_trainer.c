@@ -534,7 +534,7 @@ Test(distill_trainer, a_student_learns_what_hurries) {
     sac_samples samples = toy_samples(32, 6, 20, true, 1);
     sac_trainer_options options = toy_options();
     options.epochs = 8;
-    options.batch = 16;
+    options.batch = 8;
     options.samples_per_epoch = 480;
     sac_trainer_result result;
     sac_error error = {0};
