@@ -80,16 +80,14 @@ typedef struct onnx_import {
     sac_error *error;
 } onnx_import;
 
-// ---- messages: "FILE: Conv node 'NAME': ..."
-// -------------------------------------------------------------------
+// ---- messages: "FILE: Conv node 'NAME': ..." ---------------------------------------------------
 
 sac_status onnx_fail(onnx_import *im, sac_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #define onnx_refuse(im, ...)  onnx_fail(im, SAC_ERROR_UNSUPPORTED, __VA_ARGS__)
 #define onnx_damaged(im, ...) onnx_fail(im, SAC_ERROR_FORMAT, __VA_ARGS__)
 
-// ---- attributes of im->at: absent ones leave the value
-// ---------------------------------------------------------
+// ---- attributes of im->at: absent ones leave the value -----------------------------------------
 
 SAC_NODISCARD sac_status onnx_int(onnx_import *im, const char *name, int64_t *value);
 SAC_NODISCARD sac_status onnx_real(onnx_import *im, const char *name, double *value);
@@ -102,8 +100,7 @@ SAC_NODISCARD sac_status onnx_choice(onnx_import *im, const char *name,
 bool onnx_has(const onnx_import *im, const char *name);
 const Sac__Onnx__Attribute *onnx_attribute(const onnx_import *im, const char *name);
 
-// ---- inputs and outputs of im->at
-// --------------------------------------------------------------------------------
+// ---- inputs and outputs of im->at --------------------------------------------------------------
 
 bool onnx_given(const onnx_import *im, int input);
 bool onnx_is_constant(onnx_import *im, int input);
@@ -125,8 +122,7 @@ SAC_NODISCARD sac_status onnx_output_late(onnx_import *im, onnx_late late, sac_o
                                           const sac_attrs *attrs, int node);
 SAC_NODISCARD sac_status onnx_output_constant(onnx_import *im, onnx_tensor *tensor);
 
-// ---- nodes
-// -------------------------------------------------------------------------------------------------------
+// ---- nodes -------------------------------------------------------------------------------------
 
 // Adds a node named like output `output` of im->at (-1 - k: like its input k), plus `.suffix`
 // (NULL: none), and checks its shape.
@@ -152,8 +148,7 @@ SAC_NODISCARD sac_status onnx_param_constant(onnx_import *im, int node, const ch
 SAC_NODISCARD sac_status onnx_emit_affine(onnx_import *im, int src, float *scale, float *shift,
                                           int output, const char *suffix, int *node);
 
-// ---- constants (nn/onnx_tensor.c)
-// ---------------------------------------------------------------------------------
+// ---- constants (nn/onnx_tensor.c) --------------------------------------------------------------
 
 // A fresh zeroed constant owned by the importer. FORMAT when a size is negative or the product is
 // above `limit`.
@@ -164,8 +159,7 @@ SAC_NODISCARD sac_status onnx_tensor_load(onnx_import *im, const Sac__Onnx__Tens
 // "[2][3]" into a buffer of at least 96 bytes; returns it.
 char *onnx_dims_text(int ndims, const int64_t *dims, char *buffer);
 
-// ---- operators
-// -----------------------------------------------------------------------------------------------------
+// ---- operators ---------------------------------------------------------------------------------
 
 typedef sac_status (*onnx_handler)(onnx_import *im);
 typedef struct onnx_operator {

@@ -55,23 +55,26 @@ static const sac_option options[] = {
      .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
     {.name = "", .help = "Student"},
     {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME",
-     .help = "architecture: tiny-s, tiny-m, tiny-l or paper; tiny-m*1.5 has 1.5 times the channels"},
+     .help = "architecture: tiny-s, tiny-m, tiny-l or paper; tiny-m*1.5 has 1.5 times the "
+             "channels"},
     {.name = "heads", .type = SAC_OPTION_TEXT, AT(heads), .text = "16,4,1", .argument = "LIST",
-     .help = "anomaly maps that the student paints: one to three of 16 (16x16), 4 (4x4) and 1 (1x1); "
-             "its frame score is the mean of their largest values. Part of the architecture's name: "
-             "tiny-m:16,4"},
+     .help = "anomaly maps that the student paints: one to three of 16 (16x16), 4 (4x4) and 1 "
+             "(1x1); its frame score is the mean of their largest values. Part of the "
+             "architecture's name: tiny-m:16,4"},
     {.name = "init", .type = SAC_OPTION_TEXT, AT(init), .argument = "MODEL",
      .help = "begin with the weights of a student of the same architecture instead of random ones"},
     {.name = "width", .type = SAC_OPTION_INT, AT(width), .number = 0, .min = 0, .max = 4096,
-     .argument = "PX", .help = "width of the network input, at least 16; 0: the architecture's own"},
+     .argument = "PX",
+     .help = "width of the network input, at least 16; 0: the architecture's own"},
     {.name = "height", .type = SAC_OPTION_INT, AT(height), .number = 0, .min = 0, .max = 4096,
-     .argument = "PX", .help = "height of the network input, at least 16; 0: the architecture's own"},
+     .argument = "PX",
+     .help = "height of the network input, at least 16; 0: the architecture's own"},
     {.name = "offsets", .type = SAC_OPTION_TEXT, AT(offsets), .text = "-3,0,3", .argument = "A,B,C",
      .help = "frames looked at, relative to the scored one, ascending; -6,-3,0 is causal: no frame "
              "has to be waited for"},
     {.name = "colour", .type = SAC_OPTION_BOOL, AT(colour),
-     .help = "the student sees red, green and blue of each frame instead of gray, which is faster to "
-             "read from video"},
+     .help = "the student sees red, green and blue of each frame instead of gray, which is faster "
+             "to read from video"},
     {.name = "", .help = "Training data"},
     {.name = "pseudo", .type = SAC_OPTION_INT, AT(variants), .number = 3, .min = 0, .max = 64,
      .argument = "N",
@@ -98,15 +101,16 @@ static const sac_option options[] = {
      .help = "part of the samples mirrored left to right, 0 to 1; auto: 0.5, or 0 when a teacher "
              "knows directions or places (attributes, ensemble)"},
     {.name = "shift", .type = SAC_OPTION_INT, AT(shift), .number = 0, .min = 0, .max = 64,
-     .argument = "PX", .help = "a sample's frames are moved together by up to so many pixels of the "
-                               "network input"},
+     .argument = "PX",
+     .help = "a sample's frames are moved together by up to so many pixels of the network input"},
     {.name = "gamma", .type = SAC_OPTION_REAL, AT(gamma), .number = 0, .min = 0, .max = 1,
      .argument = "X", .help = "gray levels to a random power between exp(-X) and exp(X)"},
     {.name = "blur", .type = SAC_OPTION_REAL, AT(blur), .number = 0, .min = 0, .max = 1,
      .argument = "X", .help = "random share of a 3x3 blur, up to X"},
     {.name = "noise", .type = SAC_OPTION_REAL, AT(noise), .number = 0, .min = 0, .max = 64,
-     .argument = "X", .help = "sensor noise, its standard deviation up to so many gray levels; anew "
-                              "in each of a sample's frames"},
+     .argument = "X",
+     .help = "sensor noise, its standard deviation up to so many gray levels; anew in each of a "
+             "sample's frames"},
     {.name = "compression", .type = SAC_OPTION_REAL, AT(compression), .number = 0, .min = 0,
      .max = 1, .argument = "X",
      .help = "part of the samples with block artefacts of a compressed video, of random strength"},

@@ -22,15 +22,16 @@ typedef struct sac_stream_info {
     bool local;        // a regular file
 } sac_stream_info;
 
-// Of the options: format, threads, timeout_s, skip_loop_filter, skip_frames, lowres. `stop` is polled while opening and reading, also inside FFmpeg's input; true gives
-// SAC_ERROR_INTERRUPTED. Borrowed.
+// Of the options: format, threads, timeout_s, skip_loop_filter, skip_frames, lowres. `stop` is
+// polled while opening and reading, also inside FFmpeg's input; true gives SAC_ERROR_INTERRUPTED.
+// Borrowed.
 SAC_NODISCARD sac_status sac_stream_open(sac_stream **stream, const char *source,
                                          const sac_video_options *options, const atomic_bool *stop,
                                          sac_error *error);
 void sac_stream_get_info(const sac_stream *stream, sac_stream_info *info);
 // Next picture, `index` from 0 used in messages. *time_s: presentation time, NaN when the input has
-// none. *repeated: it stands for a frame that was not decoded (skip_frames). SAC_EOF; SAC_ERROR_FORMAT (damaged; local file cut), SAC_ERROR_IO (read error, no data for
-// timeout_s), ...
+// none. *repeated: it stands for a frame that was not decoded (skip_frames). SAC_EOF;
+// SAC_ERROR_FORMAT (damaged; local file cut), SAC_ERROR_IO (read error, no data for timeout_s), ...
 SAC_NODISCARD sac_status sac_stream_read(sac_stream *stream, AVFrame *frame, double *time_s,
                                          bool *repeated, int64_t index, sac_error *error);
 void sac_stream_close(sac_stream **stream);
