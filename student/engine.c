@@ -8,7 +8,6 @@
 #include "core/check.h"
 #include "core/clones.h"
 #include "core/memory.h"
-#include "nn/infer.h"
 #include "student/split.h"
 
 struct sac_engine {
@@ -412,5 +411,31 @@ sac_status sac_engine_prepared(sac_engine *e, sac_maps *maps, const float *input
     SAC_TRY(sac_infer_run(e->whole, error));
     take_maps(e, maps, e->whole);
 fail:
+    return status;
+}
+
+sac_status sac_engine_profile(sac_engine *e, int repeats, sac_profile_step **out, int *count,
+                              sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_infer *const plans[2] = {e->stem, e->body != NULL ? e->body : e->whole};
+    sac_profile_step *of[2] = {NULL, NULL}, *steps = NULL;
+    int counts[2] = {0, 0}, n = 0;
+    *out = NULL;
+    *count = 0;
+    sac_nn_set_threads(e->options.threads);
+    for (int k = 0; k < 2; k++) {
+        if (plans[k] != NULL)
+            SAC_TRY(sac_infer_profile(plans[k], repeats, &of[k], &counts[k], error));
+    }
+    steps = sac_calloc(counts[0] + counts[1], sizeof *steps);
+    SAC_TRY_ALLOC(steps);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < counts[k]; i++) steps[n++] = of[k][i];
+    }
+    *out = steps;
+    *count = n;
+fail:
+    sac_free(of[0]);
+    sac_free(of[1]);
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "nn/infer.h"
 #include "saccade/student.h"
 #include "student/heads.h"
 #include "student/model.h"
@@ -55,5 +56,15 @@ SAC_NODISCARD sac_status sac_engine_body(sac_engine *engine, sac_maps *maps,
 // scale of the input first. The first call of an engine that is split plans that network.
 SAC_NODISCARD sac_status sac_engine_prepared(sac_engine *engine, sac_maps *maps, const float *input,
                                              sac_error *error);
+
+// Time of each step that a frame of a stream costs, in order, as sac_infer_profile: of a split
+// network the stem's and then the body's, once each. They run on what the last sac_engine_stem
+// (split only) and sac_engine_body, at least one of each, were given; frame and features must still
+// lie there, and the features of that stem are written again. The caller frees `*steps` [*count]
+// with sac_free.
+// SAC_ERROR_ARGUMENT: repeats; SAC_ERROR_UNSUPPORTED: the reference; SAC_ERROR_MEMORY; errors of
+// running.
+SAC_NODISCARD sac_status sac_engine_profile(sac_engine *engine, int repeats,
+                                            sac_profile_step **steps, int *count, sac_error *error);
 
 #endif

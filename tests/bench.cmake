@@ -13,7 +13,7 @@ sac_test(bench_scenarios LIBS saccade_bench saccade_student saccade_video LABELS
 sac_cli_test(bench_scenarios TOOLS student-bench student-run LABELS slow TIMEOUT 300)
 sac_cli_test(bench_suite TOOLS student-bench distill teach synth student-run LABELS slow TIMEOUT 600)
 sac_cli_test(bench_train TOOLS student-bench LABELS slow)
-sac_cli_test(bench_layers TOOLS student-bench)
+sac_test(bench_layers LIBS saccade_bench saccade_student saccade_video)
 sac_cli_test(bench_eval TOOLS student-bench TIMEOUT 600)
 sac_test(teachers_report LIBS saccade_bench saccade_teachers saccade_video)
 sac_test(bench_peers LIBS saccade_bench saccade_video TIMEOUT 120)

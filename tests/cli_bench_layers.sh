@@ -10,6 +10,17 @@ has out "| head1.logit | u8-convolution-head"
 for key in matmul_gops run_us of_matmul; do
     grep -Eq "\"$key\": [0-9.e-]*[1-9]" result.json || fail "$key is not a positive number: $(cat result.json)"
 done
+grep -q '"split": true' result.json || fail "a preset does not run as stem and body"
+! grep -q '"stem1.conv"' result.json || fail "a frame of a stream costs one stem"
+# The network of three frames: a stem each, on the kernel of the one.
+for colour in "" --colour; do
+    "$SACCADE_BIN/make-model" model.safetensors --arch tiny-s --scales $colour || fail "make-model"
+    run 0 "$bench" layers $small -m model.safetensors
+    grep -o '| stem0.conv | [^|]*' out > split.txt || fail "no stem"
+    run 0 "$bench" layers $small -m model.safetensors --whole
+    has out "| stem2.conv | u8-convolution"
+    grep -o '| stem0.conv | [^|]*' out | cmp -s - split.txt || fail "another kernel: $(cat out split.txt)"
+done
 run 0 "$bench" layers $small --precision f32 -t 2 --json -
 grep -q '"precision": "f32"' out || fail "no JSON on standard output"
 

@@ -19,5 +19,6 @@ sac_cli_test(student_run TOOLS student-run make-model LABELS student TIMEOUT 300
 sac_cli_test(student_run_bad TOOLS student-run make-model LABELS student TIMEOUT 300)
 sac_cli_test(student_info TOOLS student-info make-model LABELS student)
 sac_cli_test(bench_peers TOOLS student-bench make-model TIMEOUT 600)
+sac_cli_test(bench_layers TOOLS student-bench make-model)
 sac_cli_test(student_ped2 TOOLS student-run student-bench LABELS slow)
 sac_cli_test(student_calibrate TOOLS student-calibrate student-run student-info make-model LABELS student TIMEOUT 300)

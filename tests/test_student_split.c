@@ -7,6 +7,7 @@
 #include "helper.h"
 #include "nn/infer.h"
 #include "stem_make.h"
+#include "student/engine.h"
 #include "student/split.h"
 
 static sac_infer *plan_on_reference(const sac_net *net, const sac_params *params) {
@@ -167,6 +168,77 @@ Test(student_split, slices_that_are_no_frames_leave_the_network_whole) {
                   reason);
         sac_params_close(&params);
         sac_net_close(&net);
+    }
+}
+
+static sac_engine *engine_of(const sac_model *model, bool reference) {
+    const sac_engine_options options = {.threads = 1, .reference = reference, .int8 = true};
+    sac_engine *engine = NULL;
+    sac_error error = {0};
+    sac_assert_ok(sac_engine_create(&engine, model, &options, &error), &error);
+    cr_assert(sac_engine_split(engine));
+    return engine;
+}
+
+// A profile runs what a stream runs where a stream runs it: on the caller's frame and features.
+Test(student_split, a_profile_reads_the_frame_and_writes_the_features_in_place) {
+    enum { FRAME = 48 * 32, FEATURES = 8 * 24 * 16 };
+    for (int channels = 1; channels <= 3; channels += 2) {
+        sac_error error = {0};
+        static uint8_t frames[3][FRAME * 3], features[3][FEATURES], first[FEATURES];
+        const void *const seen[3] = {features[0], features[1], features[2]};
+        sac_model *model = make_stem_model(48, 32, channels, STEM_SOUND, 7);
+        quantise_model(model);
+        sac_engine *engine = engine_of(model, false);
+        cr_assert_eq(sac_engine_feature_bytes(engine), FEATURES);
+        sac_rng rng;
+        sac_rng_seed(&rng, 4, 0);
+        for (int f = 0; f < 3; f++) {
+            for (int i = 0; i < FRAME * channels; i++)
+                frames[f][i] = (uint8_t)sac_rng_below(&rng, 256);
+            sac_assert_ok(sac_engine_stem(engine, features[f], frames[f], &error), &error);
+        }
+        sac_maps maps;
+        sac_assert_ok(sac_engine_body(engine, &maps, seen, &error), &error);
+        memcpy(first, features[2], sizeof first);
+        memset(features[2], 0xaa, FEATURES);
+        sac_profile_step *steps = NULL;
+        int count = 0, stems = 0;
+        int64_t macs = 0;
+        sac_assert_ok(sac_engine_profile(engine, 2, &steps, &count, &error), &error);
+        cr_assert_eq(memcmp(features[2], first, FEATURES), 0, "%d channels", channels);
+        for (int i = 0; i < count; i++) {
+            macs += steps[i].macs;
+            stems += strcmp(steps[i].node, "stem0.conv1") == 0;
+            cr_assert(strncmp(steps[i].node, "stem1", 5) != 0 &&
+                          strncmp(steps[i].node, "stem2", 5) != 0,
+                      "%s", steps[i].node);
+        }
+        cr_assert_eq(stems, 1);
+        cr_assert_eq(macs, sac_engine_macs(engine));
+        sac_free(steps);
+        for (int i = 0; i < FRAME * channels; i++) frames[2][i] = (uint8_t)~frames[2][i];
+        sac_assert_ok(sac_engine_profile(engine, 1, &steps, &count, &error), &error);
+        cr_assert_neq(memcmp(features[2], first, FEATURES), 0, "%d channels", channels);
+        sac_free(steps);
+        sac_assert_error(sac_engine_profile(engine, 0, &steps, &count, &error), SAC_ERROR_ARGUMENT,
+                         &error, "repeats", NULL);
+        cr_assert(steps == NULL && count == 0);
+        for (int64_t fail = 0;; fail++) {
+            sac_memory_fail_after(fail);
+            const sac_status status = sac_engine_profile(engine, 1, &steps, &count, &error);
+            sac_memory_fail_after(-1);
+            if (status == SAC_OK) break;
+            cr_assert(status == SAC_ERROR_MEMORY && steps == NULL && count == 0);
+        }
+        sac_free(steps);
+        sac_engine_close(&engine);
+        engine = engine_of(model, true);
+        error = (sac_error){0};
+        sac_assert_error(sac_engine_profile(engine, 1, &steps, &count, &error),
+                         SAC_ERROR_UNSUPPORTED, &error, "reference", NULL);
+        sac_engine_close(&engine);
+        sac_model_close(&model);
     }
 }
 

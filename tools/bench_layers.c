@@ -12,6 +12,7 @@ typedef struct layers_settings {
     const char *model, *arch, *json, *markdown;
     int64_t threads, repeats;
     int precision;
+    bool whole;
     double seconds;
 } layers_settings;
 
@@ -32,7 +33,12 @@ static const sac_option layers_options[] = {
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(layers_settings, precision),
      .choices = "int8|f32",
-     .help = "int8 takes scales from random frames: only times mean something"},
+     .help = "int8 takes scales from random frames where the model has none"},
+    {.name = "whole",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(layers_settings, whole),
+     .help = "the network of three frames at once instead of the stem of one and the body, into "
+             "which streams cut it"},
     {.name = "threads",
      .letter = 't',
      .type = SAC_OPTION_INT,
@@ -75,8 +81,8 @@ static const sac_option layers_options[] = {
 static const sac_command layers_command = {
     .name = BENCH_NAME " layers",
     .usage = "[-m MODEL | --arch NAME] [options]",
-    .description = "Time of each step of one inference, what ran it, and its share of the\n"
-                   "machine's matrix multiplication rate, measured in the same run.",
+    .description = "Time of each step that one frame of a stream costs, what ran it, and its\n"
+                   "share of the machine's matrix multiplication rate, measured in the same run.",
     .options = layers_options,
 };
 
@@ -104,6 +110,7 @@ static sac_status layers(const layers_settings *s, const sac_logger *logger, sac
     const sac_layers_options options = {.threads = (int)s->threads,
                                         .repeats = (int)s->repeats,
                                         .int8 = s->precision == 0,
+                                        .whole = s->whole,
                                         .seconds = s->seconds};
     SAC_TRY(sac_layers_measure(&result, model, &options, error));
     bench_warn_load(&result.machine, logger);
