@@ -260,7 +260,7 @@ static sac_status run_trial(bool *held, cluster *site, sac_cameras_result *resul
         SAC_TRY(sac_error_set(error, SAC_ERROR_BACKEND, -1, "%d threads could not be started",
                               o->workers));
     sac_cameras_trial *trial = &result->trials[result->trial_count];
-    *trial = (sac_cameras_trial){.streams = streams, .verification = kind != SEARCHING};
+    *trial = (sac_cameras_trial){.streams = streams, .verification = kind == VERIFYING};
     SAC_TRY(summarise(trial, workers, o, sac_time_s() - start, error));
     result->trial_count++;
     say(o, trial);
@@ -401,7 +401,6 @@ sac_status sac_cameras_run(sac_cameras_result *result, const sac_cameras_options
     SAC_TRY(site_open(&site, options, options->most));
     SAC_TRY(run_trial(&held, &site, result, options->most, RUNNING, error));
     result->streams = held ? options->most : 0;
-    result->at_limit = held;
     result->peak_memory_bytes = sac_peak_memory_bytes();
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "no memory for the streams");

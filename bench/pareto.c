@@ -9,14 +9,14 @@
 #include "bench/published.h"
 #include "bench/stats.h"
 #include "core/check.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/text.h"
 
 // "models/ped2.safetensors" -> "ped2", fit for tables and CSV.
 static char *name_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *name = sac_text_utf8(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
+    char *name = sac_text_utf8(sac_path_last(path));
     if (name == NULL) return NULL;
     char *dot = strrchr(name, '.');
     if (dot != NULL && dot != name) *dot = '\0';

@@ -137,9 +137,8 @@ static sac_status make_settings(sac_suite_run *run, const sac_suite *suite,
     for (int64_t i = 0; i < row->argument_count; i++)
         json_array_append_new(arguments, json_string(row->arguments[i]));
     run->settings =
-        json_pack("{s:s, s:o, s:o, s:I, s:s}", "dataset", suite->dataset->fingerprint, "teachers",
-                  list, "arguments", arguments, "seed", (json_int_t)run->seed, "max_time",
-                  o->max_time != NULL ? o->max_time : "");
+        json_pack("{s:s, s:o, s:o, s:I}", "dataset", suite->dataset->fingerprint, "teachers", list,
+                  "arguments", arguments, "seed", (json_int_t)run->seed);
     SAC_TRY_ALLOC(run->settings);
 fail:
     return status;
@@ -389,7 +388,7 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
     }
     if (wants_int8(run) && !sac_is_file(run->student_int8)) {
         tell(o, SAC_LOG_WARNING, "'%s', seed %lld is not finished: %s", name, run->seed,
-             "no time was left for its 8 bits");
+             "no time was left for its 8 bits; go on with --resume and more of it");
         run->state = SAC_SUITE_FAILED;
         suite->failed++;
         status = SAC_OK;

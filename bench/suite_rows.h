@@ -30,8 +30,7 @@ typedef struct sac_suite_rows {
 void sac_suite_rows_close(sac_suite_rows *rows); // NULL-safe
 
 // Arguments of distill from elsewhere: SAC_ERROR_ARGUMENT names the first that the suite sets
-// itself
-// (`--seed`, `-o`, abbreviations ...). Values of options stand between them unread.
+// itself (`--seed`, `-o`, abbreviations ...). Values of options stand between them unread.
 SAC_NODISCARD sac_status sac_suite_arguments_check(const char *const *arguments, int64_t count,
                                                    sac_error *error);
 

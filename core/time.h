@@ -11,7 +11,8 @@ double sac_time_s(void);
 // CPU seconds of all threads of this process so far, user and system.
 double sac_cpu_time_s(void);
 
-// Largest resident set of this process so far.
+// Largest resident set of this process so far. Linux counts on from what the same process held
+// before it became this program: behind a large one that called exec the figure is too high.
 double sac_peak_memory_bytes(void);
 
 // Resident set of this process now; 0 where the system does not tell.

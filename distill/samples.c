@@ -87,9 +87,10 @@ static json_t *cache_key(const gather *g, const source *s) {
         (void)json_object_set_new(kinds, sac_pseudo_kind_name((sac_pseudo_kind)k),
                                   json_real(g->options->mix.weights[k]));
     }
-    return json_pack("{s:s, s:i, s:s*, s:o, s:I, s:I, s:o, s:o}", "fingerprint",
-                     g->dataset->fingerprint, "rendering", RENDERING, "pixels", rendered, "kinds",
-                     kinds, "variants", (json_int_t)g->options->variants, "seed",
+    const char *const backend = g->options->backend == SAC_BACKEND_REF ? "ref" : NULL;
+    return json_pack("{s:s, s:i, s:s*, s:s*, s:o, s:I, s:I, s:o, s:o}", "fingerprint",
+                     g->dataset->fingerprint, "rendering", RENDERING, "pixels", rendered, "backend",
+                     backend, "kinds", kinds, "variants", (json_int_t)g->options->variants, "seed",
                      (json_int_t)g->options->seed, "objects",
                      g->objects != NULL ? store_origin(g->objects) : json_null(), "teacher",
                      s->chain != NULL ? sac_chain_origin(s->chain) : store_origin(s->store));
@@ -102,16 +103,25 @@ static void cache_open(source *s, const char *path, const json_t *key) {
     if (!s->cached) sac_map_store_close(&s->cache);
 }
 
-// Where the maps of a source are kept. In a shared folder the name tells keys apart: the
-// fingerprint is FNV-1a of the key's text, and the key itself is compared when the folder is
-// opened.
+// Eight bytes at a time; the tail is padded with zeros.
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, int64_t size) {
+    const uint8_t *at = bytes;
+    for (int64_t i = 0; i < size; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, at + i, size - i < 8 ? (size_t)(size - i) : 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+// Where the maps of a source are kept. In a shared folder a hash of the key tells keys apart; the
+// key itself is compared when the folder is opened.
 static char *cache_path(const gather *g, const char *name, const json_t *key) {
     if (!g->options->cache_shared) return sac_format("%s-%s", g->options->cache, name);
     char *text = json_dumps(key, JSON_COMPACT | JSON_SORT_KEYS);
     if (text == NULL) return NULL;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (const char *c = text; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    const uint64_t hash = hash_bytes(1, text, (int64_t)strlen(text));
     free(text);
     return sac_format("%s-%s-%016" PRIx64, g->options->cache, name, hash);
 }
@@ -476,18 +486,6 @@ fail:
     sac_samples_close(samples);
     return sac_error_set(error, status, -1, "gathering the training data: %s",
                          sac_status_name(status));
-}
-
-// Eight bytes at a time; the tail is padded with zeros.
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, int64_t size) {
-    const uint8_t *at = bytes;
-    for (int64_t i = 0; i < size; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, at + i, size - i < 8 ? (size_t)(size - i) : 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 32;
-    }
-    return hash;
 }
 
 uint64_t sac_samples_digest(const sac_samples *samples) {

@@ -94,7 +94,7 @@ bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
     const int64_t ocp = sac_u8_ocp(c);
     return (size_t)(align64((2 * ocp + 1) * (int64_t)sizeof(float)) +
-                    ocp * (c->folded ? 1 : c->kh) * c->planes * sac_u8_run(c));
+                    ocp * sac_u8_tap_rows(c) * c->planes * sac_u8_run(c));
 }
 
 size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *c) {
@@ -328,7 +328,8 @@ void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *
     if (threads > c->bands) threads = c->bands;
     if (threads > rows) threads = (int)rows;
     // Less than a few microseconds of work: waking a second thread costs more.
-    const int64_t products = rows * c->ow * sac_u8_ocp(c) * c->kh * c->planes * sac_u8_run(c);
+    const int64_t products =
+        rows * c->ow * sac_u8_ocp(c) * sac_u8_tap_rows(c) * c->planes * sac_u8_run(c);
     if (products < (c->isa == SAC_U8_AMX ? 1 << 21 : 1 << 19)) threads = 1;
     if (threads <= 1) {
         rows_run(c, dst, packed, scratch, src, residual, 0, rows);

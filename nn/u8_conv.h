@@ -87,6 +87,9 @@ static inline int64_t sac_u8_run(const sac_u8_conv *c) { // bytes of one row of 
 static inline bool sac_u8_spread(const sac_u8_conv *c) { // pixels lie apart
     return c->pixel != sac_u8_plane_channels(c);
 }
+static inline int64_t sac_u8_tap_rows(const sac_u8_conv *c) { // that a place sums over
+    return c->folded ? 1 : c->kh;
+}
 static inline const int8_t *sac_u8_weights(const sac_u8_conv *c, const void *packed) {
     return (const int8_t *)packed +
            ((2 * sac_u8_ocp(c) + 1) * (int64_t)sizeof(float) + 63) / 64 * 64;

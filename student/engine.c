@@ -92,10 +92,17 @@ static sac_status plan_whole(sac_engine *e, sac_error *error) {
         SAC_TRY_ALLOC(e->steps);
     } else if (sac_infer_input(e->whole, "frames") == NULL &&
                sac_infer_input_u8(e->whole, "frames") == NULL) {
-        return sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'");
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1, "the network lacks input 'frames'"));
     }
     SAC_TRY(check_outputs(e, e->whole, error));
+    return SAC_OK;
 fail:
+    // All or nothing: a later call makes it anew.
+    sac_infer_close(&e->whole);
+    sac_free(e->steps);
+    e->steps = NULL;
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "no memory for the network of three frames");
     return status;
 }
 

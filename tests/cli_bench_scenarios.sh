@@ -32,6 +32,8 @@ has out "9000 frames in one run; growth of resident memory"
 has endurance.json '"flat": true'
 [ "$(grep -c '"resident_bytes"' endurance.json)" = 25 ] || fail "not 25 samples of memory"
 run 2 "$bench" scenarios -m "$model" --only endurance --hours 0
+run 2 "$bench" scenarios -m "$model" --only endurance --hours 0.01 --camera-fps 1
+has err "less than the 100 frames"
 
 run 2 "$bench" scenarios
 has err "MODEL is missing"

@@ -126,7 +126,7 @@ has err "'base', seed 1 failed: distill: broken"
 has err "3 of 3 runs failed"
 has broken_out/results.md "| base | 0 of 2 (2 failed) | - |"
 [ ! -e broken_out/results.svg ] || fail "a picture of nothing"
-# No time is left for 8 bits: such a run is not finished, now or later.
+# No time is left for 8 bits: such a run is not finished, now or with the same time; with more it is, in the same folder.
 cat >timed.json <<'ROWS'
 {"rows": [{"name": "timed", "arguments": {"pseudo": 1, "quantise": true, "epochs": 2, "samples-per-epoch": 64,
                                           "batch": 8, "width": 48, "height": 32}}]}
@@ -135,6 +135,9 @@ run 1 "${plain[@]}" -o timed --rows timed.json --max-time 0.0000001s
 has err "'timed', seed 1 is not finished: no time was left for its 8 bits"
 run 1 "${plain[@]}" -o timed --rows timed.json --max-time 0.0000001s --resume
 has err "no time was left for its 8 bits"
+run 0 "${plain[@]}" -o timed --rows timed.json --resume
+has timed/results.md "| timed | 1 |"
+[ "$(ls timed/runs | wc -l)" = 1 ] || fail "another folder: $(ls timed/runs)"
 run 2 "${plain[@]}" -o no --rows rows.json -- --epochs 1 --seed 4
 has err "'--seed' behind '--': the suite sets this itself"
 

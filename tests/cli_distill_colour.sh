@@ -75,6 +75,7 @@ has i.csv "score_calibrated"
 mkdir scores
 cp a.csv scores/Test001.csv
 run 0 "$SACCADE_BIN/student-bench" eval --dataset set -m run/student-int8.safetensors --scores scores --json
+grep -q '"micro": [0-9]' out || fail "no AUC: $(cat out)"
 [ "$(grep -o '"micro": [0-9.]*' out | sort | uniq -c | awk '$1 % 2 == 1' | wc -l)" = 0 ] ||
     fail "eval and student-run differ: $(cat out)"
 run 0 "$SACCADE_BIN/student-bench" run -m run/student-int8.safetensors set/Test/Test001 --repeats 1 --seconds 0.01 -t 1 \

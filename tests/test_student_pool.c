@@ -181,6 +181,37 @@ static void score_prepared(int kind, const sac_student_options *options, int fra
     sac_student_close(&s);
 }
 
+// The plan of the whole network is made when prepared inputs come. A student that had no memory for
+// it makes it the next time.
+Test(student_pool, prepared_inputs_after_a_lack_of_memory) {
+    static float input[MOST * 3];
+    for (int i = 0; i < MOST * 3; i++) input[i] = (float)(i % 7) / 7;
+    for (int kind = 0; kind < KINDS; kind++) {
+        const sac_student_options options = options_of(kind);
+        sac_result whole, again;
+        sac_error error = {0};
+        sac_student *s = NULL;
+        sac_model *model = model_of(kind);
+        sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
+        sac_assert_ok(sac_student_score_prepared(s, input, &whole, &error), &error);
+        const double score = whole.score;
+        sac_student_close(&s);
+        for (int64_t fail = 0;; fail++) {
+            model = model_of(kind);
+            sac_assert_ok(sac_student_create(&s, &model, &options, &error), &error);
+            error = (sac_error){0};
+            sac_memory_fail_after(fail);
+            const sac_status status = sac_student_score_prepared(s, input, &again, &error);
+            sac_memory_fail_after(-1);
+            if (status != SAC_OK) sac_assert_error(status, SAC_ERROR_MEMORY, &error, NULL);
+            sac_assert_ok(sac_student_score_prepared(s, input, &again, &error), &error);
+            cr_assert_eq(again.score, score, "kind %d after %d", kind, (int)fail);
+            sac_student_close(&s);
+            if (status == SAC_OK) break;
+        }
+    }
+}
+
 static double worst_difference(const scored *a, const scored *b, int frames) {
     double worst = 0;
     for (int t = 0; t < frames; t++) {

@@ -1,6 +1,6 @@
-// student-bench scenarios: a student in use. Many paced streams and their memory, the time to start,
-// latency of one stream, offline throughput, how many cameras the machine holds, a training step, a day's frames;
-// with the machine's limits, in one result file.
+// student-bench scenarios: a student in use. Many paced streams and their memory, the time to
+// start, latency of one stream, offline throughput, how many cameras the machine holds, a training
+// step, a day's frames; with the machine's limits, in one result file.
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -74,7 +74,8 @@ static const sac_option scenarios_options[] = {
     {.name = "search-seconds", .type = SAC_OPTION_REAL, AT(search_s), .number = 2, .min = 0.05,
      .max = 600, .argument = "S", .help = "length of a trial while searching"},
     {.name = "verify-seconds", .type = SAC_OPTION_REAL, AT(verify_s), .number = 10, .min = 0.05,
-     .max = 86400, .argument = "S", .help = "length of the run that verifies what was found, and of the streams"},
+     .max = 86400, .argument = "S",
+     .help = "length of the run that verifies what was found, and of the streams"},
     {.name = "", .help = "Endurance"},
     {.name = "hours", .type = SAC_OPTION_REAL, AT(hours), .number = 24, .min = 0.01,
      .max = 10000, .argument = "H", .help = "length of the stream, at --camera-fps"},
@@ -415,6 +416,12 @@ static sac_status scenarios(const scenarios_settings *settings, const char *sour
     sac_status status;
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
     SAC_TRY(parse_only(&w.wanted, settings->only, error));
+    // Said before the scenarios that come first have taken their minutes.
+    if ((w.wanted & ENDURANCE) && settings->hours * 3600 * settings->frame_rate < 100)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                              "--hours %g at %g frames a second are less than the 100 frames that "
+                              "endurance needs",
+                              settings->hours, settings->frame_rate));
     SAC_TRY(bench_check_model(settings->model, error));
     sac_machine_describe(&w.machine);
     bench_warn_load(&w.machine, logger);

@@ -41,7 +41,8 @@ static const sac_option suite_options[] = {
     {.name = "seed", .type = SAC_OPTION_INT, AT(tool.seed), .number = 1, .min = 0,
      .max = 9007199254740000.0, .argument = "N", .help = "of the first run of a row"},
     {.name = "max-time", .type = SAC_OPTION_TEXT, AT(max_time), .argument = "TIME",
-     .help = "end each training gracefully after so long, as for `distill`"},
+     .help = "end each training gracefully after so long, as for `distill`; a run that it leaves "
+             "without a wanted student goes on with --resume and more"},
     {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
      .help = "go on with a run that was interrupted; finished runs are reused in any case"},
     {.name = "list", .type = SAC_OPTION_BOOL, AT(list),

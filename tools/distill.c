@@ -29,7 +29,7 @@
 typedef struct settings {
     sac_tool_settings tool;
     const char *dataset, *output, *arch, *flip, *offsets, *init, *scale_weights, *kinds, *heads,
-        *show, *pseudo_cache;
+        *show, *altered_cache;
     sac_text_list teachers;
     int64_t width, height, variants, epochs, samples, batch, patience, shift, adversarial_warmup;
     double validation, pseudo_fraction, learning_rate, weight_decay, emphasis, jitter, gamma, blur,
@@ -85,7 +85,7 @@ static const sac_option options[] = {
      .help = "what is altered and how often: faster, slower, reversed, frozen, elsewhere, rotated, "
              "scaled, texture, shape, appearing, vanishing, control (pasted without a change); "
              "all; default: faster, frozen, elsewhere and control"},
-    {.name = "altered-cache", .type = SAC_OPTION_TEXT, AT(pseudo_cache), .argument = "FOLDER",
+    {.name = "altered-cache", .type = SAC_OPTION_TEXT, AT(altered_cache), .argument = "FOLDER",
      .help = "keep the teachers' maps of altered clips there instead of in RUN: runs with the same "
              "clips, teachers, alterations and seed, one after the other, score them only once"},
     {.name = "show-pseudo", .type = SAC_OPTION_TEXT, AT(show), .argument = "FOLDER",
@@ -403,7 +403,7 @@ static sac_status scales_read(double scales[3], const char *text, sac_error *err
     return SAC_OK;
 bad:
     return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                         "--scale-weights '%.80s': expected three numbers from 0 on, such as 1,1,1",
+                         "--scale-weights '%.80s': expected three numbers from 0 on, such as 10,3,1",
                          text);
 }
 
@@ -689,7 +689,7 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
     sac_model *model = NULL;
     sac_trainer_result result = {0};
     display gathering = {.s = s}, training = {.s = s};
-    char *cache = sac_path_join(s->pseudo_cache != NULL ? s->pseudo_cache : s->output, "pseudo"),
+    char *cache = sac_path_join(s->altered_cache != NULL ? s->altered_cache : s->output, "pseudo"),
          *path = sac_path_join(s->output, "student.safetensors");
     const sac_logger logger = sac_tool_logger(NAME, s->tool.quiet);
     sac_trainer_options trainer = trainer_options(s);
@@ -714,7 +714,7 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
     if (s->init != NULL) SAC_TRY(init_read(model, &trainer.initial, &init, s->init, error));
     SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
     SAC_TRY(sac_folder_create(s->output, error));
-    if (s->pseudo_cache != NULL) SAC_TRY(sac_folder_create(s->pseudo_cache, error));
+    if (s->altered_cache != NULL) SAC_TRY(sac_folder_create(s->altered_cache, error));
     if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
     if (s->epochs > 0) {
         SAC_TRY(resume_find(s, &resume, error));
@@ -733,7 +733,7 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
                                         .seed = trainer.seed,
                                         .backend = trainer.backend,
                                         .cache = cache,
-                                        .cache_shared = s->pseudo_cache != NULL,
+                                        .cache_shared = s->altered_cache != NULL,
                                         .stop = sac_interrupted,
                                         .progress = on_gather,
                                         .user = &gathering,

@@ -85,7 +85,7 @@ typedef struct run_state {
     double threshold;                   // of events; negative: none
     double merge_gap_s;                 // with a calibrated threshold
     run_watcher watcher;
-    bool csv_on_stdout, text_to_stderr;
+    bool text_to_stderr;
 
     // Shared by the jobs, under the lock.
     pthread_mutex_t lock;
