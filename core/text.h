@@ -12,8 +12,8 @@ char *sac_text_utf8(const char *text);
 // Seconds as "1:02:03.4", "2:03.4" or "3.4 s"; `size` >= 32. Returns the buffer.
 char *sac_text_duration(char *buffer, size_t size, double seconds);
 
-// Closes a stream of open_memstream and hands out what was written as a text of sac_calloc (sac_free
-// it); NULL when anything failed on the way. *text, the stream's own, is freed.
+// Closes a stream of open_memstream and hands out what was written as a text of sac_calloc
+// (sac_free it); NULL when anything failed on the way. *text, the stream's own, is freed.
 char *sac_text_take(FILE *stream, char **text);
 
 #endif

@@ -23,7 +23,7 @@ SAC_NODISCARD sac_status sac_infer_update(sac_infer *infer, const sac_params *pa
                                           sac_error *error);
 float *sac_infer_input(sac_infer *infer, const char *name); // NULL where the input is u8
 // Input that the table quantises: u8 with value = scale * q, [N][C][H][W] or, planned
-// channels-last, [N][H][W][C]; NULL for any other.
+// channels-last, [N][H][W][C]; NULL for any other, and where it lies in parts (bind these).
 uint8_t *sac_infer_input_u8(sac_infer *infer, const char *name);
 // With options.outputs_u8, an output that the table quantises: u8 [N][H][W][C] (channels-last
 // always; [N][..] as it is for fewer axes), NULL for any other. Such an output has no f32 form.
@@ -64,7 +64,7 @@ char *sac_infer_describe(const sac_infer *infer);      // as sac_train_describe
 void sac_infer_close(sac_infer **infer);
 
 // Threads used by all plans run from the calling thread (OpenMP's setting of this thread); 0: all
-// cores.
+// cores. Set it before planning as well: int8 plans use no more threads than there were then.
 void sac_nn_set_threads(int threads);
 // Name and version of the backend library, e.g. "oneDNN 3.2.0".
 const char *sac_nn_backend_version(void);

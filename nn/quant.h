@@ -78,9 +78,9 @@ int sac_quant_groups(int *group, const sac_net *net);
 SAC_NODISCARD sac_status sac_quant_training_net(sac_net **out, const sac_net *folded,
                                                 const sac_quant *quant, sac_error *error);
 
-// True when there are kernels for this CPU's products of u8 and s8 (nn/u8_isa.h), so that an int8 plan
-// is the fast one. Elsewhere int8 plans give the same numbers by plain loops, slower than f32: callers
-// that choose automatically should then choose f32.
+// True when there are kernels for this CPU's products of u8 and s8 (nn/u8_isa.h), so that an int8
+// plan is the fast one. Elsewhere int8 plans give the same numbers by plain loops, slower than f32:
+// callers that choose automatically should then choose f32.
 bool sac_quant_cpu_is_fast(void);
 
 #endif

@@ -73,8 +73,8 @@ static int64_t band_bytes(const sac_u8_conv *c) {
 }
 
 void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
-    const int cores = omp_get_num_procs();
-    c->bands = cores > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : cores;
+    const int threads = omp_get_max_threads();
+    c->bands = threads > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : threads;
     c->isa = isa;
     c->planes = 1;
     c->chunk = 4;

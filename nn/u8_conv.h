@@ -6,10 +6,10 @@
 // The sums are exact; the multiply-adds are f32, each fused.
 // In channels-last order the taps of one row of the kernel are KW * C bytes in a row, whatever C
 // is. Work is a sum over KH such runs, in chunks of a few bytes; nothing depends on C being a
-// multiple of anything. Sources are gathered row by row into a band with its padding, which is where
-// a concatenation or a change from planes to pixels happens. AMX, to which a chunk is 64 bytes and
-// costs the same when it is not full, has two more ways: the parts of a source may stay apart, each
-// with runs of its own, and rows may be read where they lie but for their ends.
+// multiple of anything. Sources are gathered row by row into a band with its padding, which is
+// where a concatenation or a change from planes to pixels happens. AMX, to which a chunk is 64
+// bytes and costs the same when it is not full, has two more ways: the parts of a source may stay
+// apart, each with runs of its own, and rows may be read where they lie but for their ends.
 #ifndef SAC_NN_U8_CONV_H
 #define SAC_NN_U8_CONV_H
 
@@ -40,16 +40,18 @@ typedef struct sac_u8_conv {
     sac_u8_isa isa;
     int planes; // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
     int64_t chunk;  // bytes of a run that one step multiplies; runs are padded to whole chunks
-    int64_t pixel;  // bytes from one pixel of a plane's row to the next: all channels or, so that
-                    // pixels do not straddle cache lines, 64; then each tap is a chunk
+    int64_t pixel;  // bytes from one pixel of a plane's row to the next: all channels; or 64, so
+                    // that pixels do not straddle cache lines and each tap is a chunk; folded: 4
     bool ends_only; // the band holds the first and last places of a row alone
     bool folded; // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
                  // one row of taps
     int bands;   // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
-// Chooses the kernel, at best for `isa`, which this process must be able to run: a lower one where
-// the shape is no work for it. Packed weights and scratch belong to this choice.
+// Takes scratch for as many threads as OpenMP has on the calling thread now, at most
+// SAC_U8_MAX_THREADS. Chooses the kernel, at best for `isa`, which this process must be able to
+// run: a lower one where the shape is no work for it. Packed weights and scratch belong to this
+// choice.
 void sac_u8_conv_prepare(sac_u8_conv *conv, sac_u8_isa isa);
 // Whether weights packed for the one serve the other.
 bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b);

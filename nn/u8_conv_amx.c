@@ -93,8 +93,8 @@ static bool parts_equal(const sac_u8_conv *c) {
     return true;
 }
 
-// One channel makes 3x3 taps that take three steps for nine products. Interleaved they take one. With
-// 8 channels of dst, half a vector, that beats AVX512-VNNI; with 16 both are equally fast.
+// One channel makes 3x3 taps that take three steps for nine products. Interleaved they take one.
+// With 8 channels of dst, half a vector, that beats AVX512-VNNI; with 16 both are equally fast.
 static bool folds(const sac_u8_conv *c) {
     return c->ic == 1 && c->part[0].pixel == 1 && c->kh <= 4 && 4 * c->kw <= CHUNK &&
            c->ow >= PLACES && c->oc == 8 && !c->to_f32 && c->residual.channels == 0;
@@ -107,7 +107,8 @@ bool sac_u8_amx_prepare(sac_u8_conv *c) {
         c->chunk = 4 * c->kw;
         return true;
     }
-    // A step costs the same whether its chunk is full or not: with few products a place vectors win.
+    // A step costs the same whether its chunk is full or not: with few products a place vectors
+    // win.
     if (c->ow < 4 || c->kh * c->kw * c->ic <= 32) return false;
     // Parts stay apart when that takes no more steps, or a few more but no interleaving.
     const int64_t part_run = c->kw * (c->ic / c->parts);

@@ -319,7 +319,8 @@ TARGET void sac_u8_interleave3(uint8_t *dst, const uint8_t *const src[3], int64_
 }
 
 TARGET void sac_u8_fold_rows(uint8_t *dst, const uint8_t *const rows[4], int count, int64_t n) {
-    // Unpacking works within each 16 bytes: before it, the fours of 64 pixels are dealt out to them.
+    // Unpacking works within each 16 bytes: before it, the fours of 64 pixels are dealt out to
+    // them.
     const __m512i deal = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     for (int64_t x = 0; x < n; x += 64) {
         const __mmask64 all = ~(__mmask64)0, mask = n - x >= 64 ? all : all >> (64 - (n - x));

@@ -46,7 +46,8 @@ int64_t sac_engine_macs(const sac_engine *engine);
 // Memory of the plans: of a clone without shared weights.
 int64_t sac_engine_bytes(const sac_engine *engine);
 
-// Features of one network frame u8 [H][W][channels]. Allocates nothing; neither do the following.
+// Features of one network frame u8 [H][W][channels]. Allocates nothing, nor does
+// sac_engine_body.
 SAC_NODISCARD sac_status sac_engine_stem(sac_engine *engine, void *features, const uint8_t *frame,
                                          sac_error *error);
 // Maps of three frames' features. The maps may be anything, also not finite.

@@ -23,10 +23,10 @@ typedef struct sac_split {
 } sac_split;
 
 // Cuts the network. A frame is a third of the input's channels. Stem nodes are those that depend on
-// one frame, sliced out of the input, only, whatever they
-// are called; they must be the same operators with the same attributes in the same order and share
-// parameters (or have equal ones, bit by bit), and only one concatenation along the channels, frame
-// by frame, may read the last of them.
+// one frame, sliced out of the input, only, whatever they are called; they must be the same
+// operators with the same attributes in the same order and share parameters (or have equal ones,
+// bit by bit), and only one concatenation along the channels, frame by frame, may read the last of
+// them.
 //   *split  NULL with SAC_OK: the network is not built so and must run whole; `reason` [128] says
 //           why, for people (may be NULL)
 //   params  of `net`, read now

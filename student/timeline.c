@@ -55,8 +55,8 @@ struct sac_timeline {
 
 enum { BLOCK = 8 };
 
-// Of a network that runs whole every frame has the place of its slot, as long as results look at it;
-// where it is split, a place is free again when the stem has seen the frame.
+// Of a network that runs whole every frame has the place of its slot, as long as results look at
+// it; where it is split, a place is free again when the stem has seen the frame.
 static void free_all_frames(sac_timeline *s) {
     for (int i = 0; i < s->frame_slots; i++) s->frame_at[i] = s->free_frames[i] = i;
     s->free_count = (int)s->frame_slots;
@@ -284,9 +284,9 @@ static bool body_ready(const sac_timeline *s, int64_t t) {
 
 static bool stem_ready(const sac_timeline *s, int64_t frame) {
     if (!s->split || frame >= s->pushed) return false;
-    // Its slot belongs to the frame feature_slots before, which no open body may need any more. Where
-    // results do not look at their own frame or at earlier ones, its own stem may still run, or,
-    // with the gate, that of the frame behind it, which copies it.
+    // Its slot belongs to the frame feature_slots before, which no open body may need any more.
+    // Where results do not look at their own frame or at earlier ones, its own stem may still run,
+    // or, with the gate, that of the frame behind it, which copies it.
     const int64_t old = frame - s->feature_slots;
     if (old >= s->bodies - s->history) return false;
     if (old >= 0 && old + (s->anchor != NULL ? 1 : 0) >= s->stems) return false;

@@ -1,4 +1,4 @@
-// The time line of one stream, from frames to scores: the rings of planes, features and results,
+// The time line of one stream, from frames to scores: places for frames, features and results,
 // border replication, which piece of work may start next, smoothing in frame order. It runs nothing
 // by itself and has no lock: the runtime calls it from one thread, the pool under its lock.
 #ifndef SAC_STUDENT_TIMELINE_H

@@ -402,9 +402,9 @@ static sac_status scales_read(double scales[3], const char *text, sac_error *err
     }
     return SAC_OK;
 bad:
-    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                         "--scale-weights '%.80s': expected three numbers from 0 on, such as 10,3,1",
-                         text);
+    return sac_error_set(
+        error, SAC_ERROR_ARGUMENT, -1,
+        "--scale-weights '%.80s': expected three numbers from 0 on, such as 10,3,1", text);
 }
 
 // --init: weights of another student. Its input size may differ, its architecture may not.

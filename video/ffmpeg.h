@@ -12,8 +12,9 @@
 // FFmpeg's messages sets it again after its first sac_video_open.
 void sac_ffmpeg_start(void);
 // Adds FFmpeg's capture devices (libavdevice) to its input formats, once per process. Loaded only
-// where one is wanted: it draws in half of what a program with FFmpeg loads, which takes longer than
-// everything else from the start to the first score. Without that library there are no devices.
+// where one is wanted: it draws in half of what a program with FFmpeg loads, which takes longer
+// than everything else from the start to the first score. Without that library there are no
+// devices.
 void sac_ffmpeg_load_devices(void);
 // IO for errno values of the system and the network, FORMAT for damaged data, UNSUPPORTED for
 // missing parts, MEMORY, INTERRUPTED; BACKEND for the rest.

@@ -11,8 +11,8 @@
 
 #define SAC_ROW_PADDING 128 // elements behind the row that may be read (and are given no weight)
 
-// How a weighted sum becomes a byte: min(255, ((max(sum, low) - low) * multiplier + bias) >> shift).
-// Sums below 2^30, multiplier below 2^32, everything before the shift below 2^63.
+// How a weighted sum becomes a byte: min(255, ((max(sum, low) - low) * multiplier + bias) >>
+// shift). Sums below 2^30, multiplier below 2^32, everything before the shift below 2^63.
 typedef struct sac_row_division {
     uint32_t low;
     uint64_t multiplier, bias;

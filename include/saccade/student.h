@@ -87,11 +87,11 @@ typedef struct sac_student sac_student;
 SAC_API SAC_NODISCARD sac_status sac_student_open(sac_student **student, const char *path,
                                                   const sac_student_options *options,
                                                   sac_error *error);
-// Another stream on the plans of `host`, which was opened by sac_student_open, with its options: for
-// one thread that serves many streams. Scores are bit-identical to those of a student of its own,
-// and it costs its frames and features in memory only. The host and all students beside it belong
-// to one thread at a time, together; the host is closed last.
-// SAC_ERROR_ARGUMENT: the host has no plans of its own; SAC_ERROR_MEMORY.
+// Another stream on the plans of `host`, which was opened by sac_student_open, with its options:
+// for one thread that serves many streams. Scores are bit-identical to those of a student of its
+// own, and it costs its frames and features in memory only. The host and all students beside it
+// belong to one thread at a time, together; the host is closed last. SAC_ERROR_ARGUMENT: the host
+// has no plans of its own; SAC_ERROR_MEMORY.
 SAC_API SAC_NODISCARD sac_status sac_student_beside(sac_student *host, sac_student **student,
                                                     sac_error *error);
 // Texts live as long as the student.
