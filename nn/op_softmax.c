@@ -2,6 +2,7 @@
 // reorders once where the input is not.
 #include <math.h>
 
+#include "core/clones.h"
 #include "nn/op.h"
 #include "nn/strides.h"
 
@@ -81,8 +82,10 @@ static sac_status build_forward(sac_build *build, sac_build_node *node, sac_erro
     sac_buffer src = -1;
     int axis = node->node->attrs.axis;
     sac_strides strides;
-    if (!sac_strides_of(&strides, sac_build_buffer_md(build, node->src[0])) ||
-        strides.strides[axis] != 1)
+    const_dnnl_memory_desc_t src_md = sac_build_buffer_md(build, node->src[0]);
+    const size_t dense = (size_t)sac_shape_count(&node->src_shape[0]) * sizeof(float);
+    if (!sac_strides_of(&strides, src_md) || strides.strides[axis] != 1 ||
+        dnnl_memory_desc_get_size(src_md) != dense)
         strides = innermost(&node->src_shape[0], axis);
 
     // Exactly these strides: sac_strides_md could pick others when the axis has size 1.
@@ -105,26 +108,45 @@ fail:
     return status;
 }
 
+typedef struct rows_context {
+    int64_t rows, n;
+} rows_context;
+
+SAC_CLONES static void row_backward(float *restrict diff_src, const float *restrict dst,
+                                    const float *restrict diff_dst, int64_t n) {
+    float dot = 0;
+#pragma omp simd reduction(+ : dot)
+    for (int64_t k = 0; k < n; k++) dot += diff_dst[k] * dst[k];
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) diff_src[k] = dst[k] * (diff_dst[k] - dot);
+}
+
+// buffers: dst, diff_dst, diff_src
+static void backward_kernel(const void *context, float *const *buffers, sac_rng *rng) {
+    (void)rng;
+    const rows_context c = *(const rows_context *)context;
+    const float *dst = buffers[0], *diff_dst = buffers[1];
+    float *diff_src = buffers[2];
+#pragma omp parallel for schedule(static) if (c.rows * c.n > 65536)
+    for (int64_t r = 0; r < c.rows; r++)
+        row_backward(diff_src + r * c.n, dst + r * c.n, diff_dst + r * c.n, c.n);
+}
+
+// An own kernel: oneDNN has a fast one for AVX512 only. The forward pass laid the axis innermost.
 static sac_status build_backward(sac_build *build, sac_build_node *node, sac_error *error) {
     if (!node->want_diff_src[0]) return SAC_OK;
     sac_status status = SAC_OK;
-    dnnl_primitive_desc_t pd = NULL;
     sac_buffer diff_dst = -1;
     const_dnnl_memory_desc_t md = sac_build_buffer_md(build, node->saved[0]);
+    const int64_t n = node->dst_shape.dims[node->node->attrs.axis];
+    const rows_context context = {.rows = sac_shape_count(&node->dst_shape) / n, .n = n};
 
     SAC_TRY(sac_build_reorder(build, node->diff_dst, md, &diff_dst, error));
-    SAC_TRY(sac_dnnl_status(dnnl_softmax_backward_primitive_desc_create(
-                                &pd, sac_build_engine(build), dnnl_softmax_accurate, md, md, md,
-                                node->node->attrs.axis, node->forward_pd, sac_build_attr(build)),
-                            "softmax backward", error));
     SAC_TRY(sac_build_buffer(build, md, &node->diff_src[0], error));
-    SAC_TRY(sac_build_primitive(build, pd,
-                                (sac_arg[]){{DNNL_ARG_DST, node->saved[0]},
-                                            {DNNL_ARG_DIFF_DST, diff_dst},
-                                            {DNNL_ARG_DIFF_SRC, node->diff_src[0]}},
-                                3, error));
+    const sac_buffer buffers[3] = {node->saved[0], diff_dst, node->diff_src[0]};
+    SAC_TRY(sac_build_kernel(build, "softmax", backward_kernel, &context, sizeof context, buffers,
+                             3, error));
 fail:
-    if (pd) dnnl_primitive_desc_destroy(pd);
     return status;
 }
 
