@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 sac_status sac_eval_report_make(sac_eval_report *report, const sac_dataset *dataset,
                                 const sac_clip_selection *selection, const sac_region_truth *truth,
@@ -214,7 +215,7 @@ static void print_all(FILE *out, const sac_eval_report *report) {
 }
 
 char *sac_eval_report_markdown(const sac_eval_report *report) {
-    char *text = NULL, *copy = NULL;
+    char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) return NULL;
@@ -239,10 +240,7 @@ char *sac_eval_report_markdown(const sac_eval_report *report) {
     print_percent(out, result_of(report, 0, 0)->constant_macro);
     fputc('\n', out);
     print_all(out, report);
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(text);
-    free(text);
-    return copy;
+    return sac_text_take(out, &text);
 }
 
 // A text that is not UTF-8 (file names need not be) becomes null.

@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 static const sac_speed_run *widest(const sac_speed_result *result) {
     const sac_speed_run *run = &result->runs[0];
@@ -208,7 +209,7 @@ static void print_row(FILE *out, int threads, const char *name, const sac_speed_
 }
 
 char *sac_speed_markdown(const sac_speed_result *result) {
-    char *text = NULL, *copy = NULL;
+    char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) return NULL;
@@ -253,8 +254,5 @@ char *sac_speed_markdown(const sac_speed_result *result) {
         print_row(out, t, "int8 matmul, GOP/s", &run->matmul_int8, n, (double)NAN, NULL);
         print_row(out, 1, "memory copy, GB/s", &run->memory, n, (double)NAN, NULL);
     }
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(text);
-    free(text);
-    return copy;
+    return sac_text_take(out, &text);
 }

@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 static void scale_to_unit(float *scores, int64_t n) {
     float low = scores[0], high = scores[0];
@@ -201,11 +202,14 @@ static void print_summary(FILE *out, const char *name, int64_t frames, int64_t a
 }
 
 char *sac_eval_to_markdown(const sac_eval_result *result, const sac_eval_options *options) {
-    char *convention = NULL, *text = NULL, *copy = NULL;
+    char *convention = NULL, *text = NULL;
     size_t size = 0;
     FILE *out = NULL;
     if (result == NULL || (convention = sac_eval_convention(options)) == NULL) return NULL;
-    if ((out = open_memstream(&text, &size)) == NULL) goto done;
+    if ((out = open_memstream(&text, &size)) == NULL) {
+        sac_free(convention);
+        return NULL;
+    }
     fprintf(out, "Frame-level ROC AUC in percent: %s\n\n", convention);
     fputs("| clip | frames | abnormal | AUC |\n|---|---:|---:|---:|\n", out);
     for (int64_t c = 0; c < result->clips; c++) {
@@ -225,12 +229,8 @@ char *sac_eval_to_markdown(const sac_eval_result *result, const sac_eval_options
     if (result->one_class_clips > 0)
         fprintf(out, "\nOf %lld clips, %lld with one class only: no AUC of their own.\n",
                 (long long)result->clips, (long long)result->one_class_clips);
-    const bool complete = !ferror(out);
-    if (fclose(out) == 0 && complete) copy = sac_strdup(text);
-done:
-    free(text);
     sac_free(convention);
-    return copy;
+    return sac_text_take(out, &text);
 }
 
 json_t *sac_eval_to_json(const sac_eval_result *result, const sac_eval_options *options) {

@@ -35,8 +35,7 @@ bool sac_clip_is_normal(const sac_clip *clip) {
 static sac_status find_tracks(char **path, const char *folder, const sac_clip *clip) {
     sac_status status = SAC_OK;
     char *name = NULL;
-    const char *slash = strrchr(clip->source, '/');
-    const char *file = slash != NULL ? slash + 1 : clip->source;
+    const char *file = sac_path_last(clip->source);
     const char *dot = sac_is_folder(clip->source) ? NULL : strrchr(file, '.');
     const int length = (int)(dot != NULL ? dot - file : (ptrdiff_t)strlen(file));
     const char *bare = file;

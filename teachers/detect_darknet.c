@@ -141,11 +141,6 @@ fail:
     return status;
 }
 
-static const char *file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 static sac_status read_names(sac_box_network *network, const char *cfg, const char *names,
                              sac_error *error) {
     int count = 0;
@@ -218,7 +213,8 @@ sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, cons
     network->picture = yolo_picture;
     network->run = yolo_run;
     SAC_TRY(make_stamp(network, cfg, weights, error));
-    SAC_TRY_ALLOC(network->text = sac_format("darknet:%s:%s", file_name(cfg), file_name(weights)));
+    SAC_TRY_ALLOC(network->text =
+                      sac_format("darknet:%s:%s", sac_path_last(cfg), sac_path_last(weights)));
     *out = network;
     return SAC_OK;
 fail:

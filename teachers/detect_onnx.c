@@ -222,11 +222,6 @@ static sac_status yolox_resize(sac_box_network *network, int width, int height, 
     return status;
 }
 
-static const char *file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 static sac_status names_read(sac_box_network *network, const char *path, const char *names,
                              sac_error *error) {
     int count = 0;
@@ -305,7 +300,7 @@ sac_status sac_onnx_network_open(sac_box_network **out, const char *path, const 
         y->file = NULL;
     }
     SAC_TRY(stamp_make(network, path, error));
-    SAC_TRY_ALLOC(network->text = sac_format("onnx:%s", file_name(path)));
+    SAC_TRY_ALLOC(network->text = sac_format("onnx:%s", sac_path_last(path)));
     found_close(&f);
     *out = network;
     return SAC_OK;

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/csv.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "core/number.h"
 #include "core/safetensors.h"
@@ -83,11 +84,6 @@ static int compare_rows(const void *pa, const void *pb) {
     if (a->frame != b->frame) return a->frame < b->frame ? -1 : 1;
     if (a->file != b->file) return a->file - b->file;
     return a->line < b->line ? -1 : a->line > b->line;
-}
-
-static const char *file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
 }
 
 // Appends the rows of one CSV file to the table.
@@ -275,7 +271,7 @@ static sac_status add_item(sac_detector *detector, const char *item, size_t leng
         SAC_TRY_ALLOC(detector->paths[n] = sac_strdup(text + 6));
         detector->files = n + 1;
         SAC_TRY(read_table(detector, n, error));
-        SAC_TRY_ALLOC(name = sac_format("boxes:%s", file_name(text + 6)));
+        SAC_TRY_ALLOC(name = sac_format("boxes:%s", sac_path_last(text + 6)));
         SAC_TRY(append_text(detector, name));
     } else if (strncmp(text, "darknet:", 8) == 0) {
         SAC_TRY(add_darknet(detector, text + 8, error));

@@ -90,8 +90,7 @@ static const struct {
 };
 
 static sac_image_preprocess preprocess_of(const char *path) {
-    const char *name = strrchr(path, '/');
-    name = name == NULL ? path : name + 1;
+    const char *name = sac_path_last(path);
     for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
         if (strncmp(name, KNOWN[i].name, strlen(KNOWN[i].name)) == 0) return KNOWN[i].preprocess;
     }

@@ -1,4 +1,4 @@
-// Pre-training: the network it trains, that it learns, touches the trunk alone, and goes on exactly.
+// Pre-training: the network it trains; that it learns, touches the trunk alone, resumes exactly.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

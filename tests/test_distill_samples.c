@@ -215,9 +215,9 @@ Test(distill_samples, originals_are_the_clips_at_network_size) {
     sac_dataset_close(&dataset);
 }
 
-// A gray set in colour is R = G = B, altered as it is in gray and scored alike by teachers, which see
-// gray; a student that teaches and sees colour changes how clips are read, not what a gray student
-// gets.
+// A gray set in colour is R = G = B, altered as it is in gray and scored alike by teachers, which
+// see gray; a student that teaches and sees colour changes how clips are read, not what a gray
+// student gets.
 Test(distill_samples, colour_of_a_gray_set) {
     sac_dataset *dataset = set_make("set", 2, FRAMES);
     sac_distill_teacher teachers[2] = {{"a", store_make("a", dataset, plain), 1, false}};

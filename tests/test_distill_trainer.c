@@ -758,8 +758,8 @@ Test(distill_trainer, out_of_memory_is_an_error) {
     sac_samples_close(&samples);
 }
 
-// A student with two of the maps: trained, validated and resumed with these alone; weights of scales
-// that leave it nothing to learn are refused.
+// A student with two of the maps: trained, validated and resumed with these alone; weights of
+// scales that leave it nothing to learn are refused.
 Test(distill_trainer, fewer_maps) {
     sac_samples samples = toy_samples(4, 1, 12, true, 2);
     sac_trainer_options o = toy_options();

@@ -193,8 +193,8 @@ Test(student_runtime, reference_backend_and_odd_network_sizes) {
     }
 }
 
-// A student with fewer maps: those it has are the same as of the whole one with the same weights, the
-// score is their mean, the peak that of the finest.
+// A student with fewer maps: those it has are the same as of the whole one with the same weights,
+// the score is their mean, the peak that of the finest.
 Test(student_runtime, fewer_maps) {
     static const char *const archs[] = {"tiny-m:16", "tiny-m:4",    "tiny-m:16,4",
                                         "tiny-m:1",  "tiny-m:16,1", "tiny-m:4,1"};

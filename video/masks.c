@@ -232,8 +232,7 @@ static sac_status open_objects(sac_masks *m, sac_error *error) {
     char *path = NULL;
     SAC_TRY(
         sac_spans_read(&m->spans, &m->span_count, clip->objects, clip->name, clip->frames, error));
-    const char *slash = strrchr(clip->source, '/');
-    const char *file = slash != NULL ? slash + 1 : clip->source, *dot = strrchr(file, '.');
+    const char *file = sac_path_last(clip->source), *dot = strrchr(file, '.');
     m->object_prefix = sac_format("%s/%.*s", clip->mask_path,
                                   (int)(dot != NULL ? dot - file : (ptrdiff_t)strlen(file)), file);
     SAC_TRY_ALLOC(m->object_prefix);
