@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "nn/calibrate.h"
 #include "nn/roofline.h"
@@ -68,7 +69,10 @@ fail:
 static sac_status stream_open(stream *s, const sac_model *model, const sac_layers_options *o,
                               sac_error *error) {
     sac_status status = SAC_OK;
-    const sac_engine_options options = {.threads = o->threads, .whole = o->whole, .int8 = o->int8};
+    const sac_engine_options options = {.threads = o->threads,
+                                        .whole = o->whole,
+                                        .precision =
+                                            o->int8 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32};
     sac_rng rng;
     sac_rng_seed(&rng, 2, 0x6c6179657273);
     SAC_TRY(sac_engine_create(&s->engine, model, &options, error));
@@ -209,11 +213,7 @@ char *sac_layers_markdown(const sac_layers_result *r) {
                     100 * s->us / sum);
         }
     }
-    const bool complete = !ferror(out);
-    const bool closed = fclose(out) == 0;
-    char *copy = complete && closed ? sac_strdup(text) : NULL;
-    free(text);
-    return copy;
+    return sac_text_take(out, &text);
 }
 
 json_t *sac_layers_json(const sac_layers_result *r) {

@@ -415,11 +415,14 @@ static char *model_name(const char *path, sac_precision precision, const sac_vid
     char gate[64] = "";
     if (reused >= 0)
         (void)snprintf(gate, sizeof gate, ", gate (%.1f %% of frames taken over)", 100 * reused);
-    return sac_format(
-        "model %s%s%s%s%s%s", sac_path_last(path), precision == SAC_PRECISION_INT8 ? " (int8)" : "",
-        filter[decode->skip_loop_filter],
-        decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped" : "",
-        lowres[decode->lowres], gate);
+    return sac_format("model %s%s%s%s%s%s", sac_path_last(path),
+                      precision == SAC_PRECISION_INT8   ? " (int8)"
+                      : precision == SAC_PRECISION_BF16 ? " (bf16)"
+                                                        : "",
+                      filter[decode->skip_loop_filter],
+                      decode->skip_frames != SAC_VIDEO_SKIP_NONE ? ", non-reference frames skipped"
+                                                                 : "",
+                      lowres[decode->lowres], gate);
 }
 
 sac_status sac_score_set_model(sac_score_set *set, const char *path, const sac_model_scoring *how,

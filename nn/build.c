@@ -50,7 +50,7 @@ struct sac_build {
     bool training, finished;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    dnnl_primitive_attr_t attr;
+    dnnl_primitive_attr_t attr, products;
     sac_phase phase;
     const char *label;
     buffer *buffers;
@@ -87,7 +87,7 @@ static sac_status no_memory(sac_error *error) {
     return sac_error_set(error, SAC_ERROR_MEMORY, -1, "out of memory while planning a network");
 }
 
-sac_status sac_build_create(sac_build **out, bool training, sac_error *error) {
+sac_status sac_build_create(sac_build **out, bool training, bool bf16, sac_error *error) {
     sac_status status = SAC_OK;
     sac_build *build = sac_calloc(1, sizeof *build);
     if (build == NULL) return no_memory(error);
@@ -101,6 +101,13 @@ sac_status sac_build_create(sac_build **out, bool training, sac_error *error) {
     SAC_TRY(sac_dnnl_status(
         dnnl_primitive_attr_set_scratchpad_mode(build->attr, dnnl_scratchpad_mode_user),
         "scratchpad mode", error));
+    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_clone(&build->products, build->attr), "attributes",
+                            error));
+    if (bf16) {
+        SAC_TRY(sac_dnnl_status(
+            dnnl_primitive_attr_set_fpmath_mode(build->products, dnnl_fpmath_mode_bf16),
+            "bf16 products", error));
+    }
     *out = build;
     return SAC_OK;
 fail:
@@ -133,6 +140,7 @@ void sac_build_close(sac_build **build_ptr) {
     sac_free(build->scratchpad);
     if (!build->clone) sac_free(build->weights);
     if (build->attr != NULL) dnnl_primitive_attr_destroy(build->attr);
+    if (build->products != NULL) dnnl_primitive_attr_destroy(build->products);
     if (build->stream != NULL) dnnl_stream_destroy(build->stream);
     if (build->engine != NULL && !build->clone) dnnl_engine_destroy(build->engine);
     sac_free(build);
@@ -150,6 +158,9 @@ dnnl_engine_t sac_build_engine(const sac_build *build) {
 }
 const_dnnl_primitive_attr_t sac_build_attr(const sac_build *build) {
     return build->attr;
+}
+const_dnnl_primitive_attr_t sac_build_products_attr(const sac_build *build) {
+    return build->products;
 }
 sac_rng *sac_build_rng(sac_build *build) {
     return &build->rng;

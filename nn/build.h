@@ -55,6 +55,8 @@ sac_status sac_dnnl_status(dnnl_status_t status, const char *what, sac_error *er
 dnnl_engine_t sac_build_engine(const sac_build *build);
 // Attributes to pass to every primitive descriptor: user scratchpad mode. Borrowed.
 const_dnnl_primitive_attr_t sac_build_attr(const sac_build *build);
+// The same for the forward pass of what multiplies: also says whether bf16 may do.
+const_dnnl_primitive_attr_t sac_build_products_attr(const sac_build *build);
 
 // Dense f32 memory descriptor of a shape in a layout (ndims <= 3 and 1: always plain row-major).
 // Caller destroys.

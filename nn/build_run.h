@@ -13,7 +13,9 @@ typedef enum sac_phase {
     SAC_PHASE_COUNT
 } sac_phase;
 
-SAC_NODISCARD sac_status sac_build_create(sac_build **build, bool training, sac_error *error);
+// bf16: what multiplies may do so in bf16, see sac_plan_options.
+SAC_NODISCARD sac_status sac_build_create(sac_build **build, bool training, bool bf16,
+                                          sac_error *error);
 void sac_build_set_phase(sac_build *build, sac_phase phase);
 // Prefix for the descriptions of the steps that follow, e.g. the node's name. Borrowed until
 // finish.

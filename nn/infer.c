@@ -53,8 +53,9 @@ sac_status sac_infer_create(sac_infer **out, const sac_net *net, const sac_param
     sac_status status = SAC_OK;
     sac_infer *infer = sac_calloc(1, sizeof *infer);
     SAC_TRY_ALLOC(infer);
-    // Quantisation works on folded weights, whoever computes.
-    infer->reference = options->backend == SAC_BACKEND_REF && options->quant == NULL;
+    // Rounding works on folded weights, whoever computes.
+    infer->reference =
+        options->backend == SAC_BACKEND_REF && options->quant == NULL && !options->bf16;
     SAC_TRY(net_copy(&infer->copy, net, error));
     if (infer->reference) {
         SAC_TRY(net_copy(&infer->net, net, error));
@@ -173,6 +174,11 @@ const char *sac_nn_isa(void) {
         if (names[i].isa == isa) return names[i].name;
     }
     return "other";
+}
+
+bool sac_nn_has_bf16(void) {
+    const unsigned amx = (unsigned)dnnl_cpu_isa_avx512_core_amx;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & amx) == amx;
 }
 
 const char *sac_nn_int8_kernels(void) {

@@ -215,14 +215,12 @@ static sac_status wei_md(dnnl_memory_desc_t *md, const geometry *g, bool plain, 
         "weight layout", error);
 }
 
-static sac_status post_ops_attr(dnnl_primitive_attr_t *attr, const sac_build_node *node,
-                                sac_error *error) {
+static sac_status post_ops_attr(dnnl_primitive_attr_t *attr, const sac_build *build,
+                                const sac_build_node *node, sac_error *error) {
     sac_status status = SAC_OK;
     dnnl_post_ops_t ops = NULL;
-    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_create(attr), "attributes", error));
-    SAC_TRY(
-        sac_dnnl_status(dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user),
-                        "attributes", error));
+    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_clone(attr, sac_build_products_attr(build)),
+                            "attributes", error));
     if (node->fused != SAC_OP_COUNT) {
         const sac_activation act = sac_activation_of(node->fused, &node->fused_attrs);
         SAC_TRY(sac_dnnl_status(dnnl_post_ops_create(&ops), "post-ops", error));
@@ -248,7 +246,7 @@ static sac_status conv_build_forward(sac_build *build, sac_build_node *node, sac
     SAC_TRY(sac_build_md(&bia, &bia_shape, SAC_LAYOUT_CHANNELS_FIRST, error));
     SAC_TRY(wei_md(&wei, &g, false, error));
     SAC_TRY(wei_md(&wei_plain, &g, true, error));
-    SAC_TRY(post_ops_attr(&attr, node, error));
+    SAC_TRY(post_ops_attr(&attr, build, node, error));
     SAC_TRY(sac_dnnl_status(dnnl_convolution_forward_primitive_desc_create(
                                 &node->forward_pd, sac_build_engine(build),
                                 node->training ? dnnl_forward_training : dnnl_forward_inference,

@@ -174,8 +174,8 @@ static sac_status build_forward(sac_build *build, sac_build_node *node, sac_erro
     SAC_TRY(sac_build_md_any(&weights_md, &wei_shape, error));
     SAC_TRY(sac_build_md(&bias_md, &bias_shape, SAC_LAYOUT_CHANNELS_FIRST, error));
     SAC_TRY(sac_build_md(&dst_md, &node->dst_shape, SAC_LAYOUT_CHANNELS_FIRST, error));
-    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_clone(&attr, sac_build_attr(build)), "attributes",
-                            error));
+    SAC_TRY(sac_dnnl_status(dnnl_primitive_attr_clone(&attr, sac_build_products_attr(build)),
+                            "attributes", error));
     if (node->fused != SAC_OP_COUNT) SAC_TRY(append_fused(attr, node, error));
     SAC_TRY(sac_dnnl_status(dnnl_inner_product_forward_primitive_desc_create(
                                 &node->forward_pd, sac_build_engine(build),

@@ -117,20 +117,21 @@ static sac_status multiply(sac_build *build, sac_buffer a, sac_buffer b, const s
     sac_strides rows = sac_strides_row_major(dst_shape);
 
     SAC_TRY(sac_strides_md(&dst_md, &rows, error));
-    if (dnnl_matmul_primitive_desc_create(
-            &pd, sac_build_engine(build), sac_build_buffer_md(build, a),
-            sac_build_buffer_md(build, b), NULL, dst_md, sac_build_attr(build)) != dnnl_success)
+    if (dnnl_matmul_primitive_desc_create(&pd, sac_build_engine(build),
+                                          sac_build_buffer_md(build, a),
+                                          sac_build_buffer_md(build, b), NULL, dst_md,
+                                          sac_build_products_attr(build)) != dnnl_success)
         pd = NULL;
     if (!pd || sac_pd_is_ref(pd)) {
         if (pd) dnnl_primitive_desc_destroy(pd);
         pd = NULL;
         SAC_TRY(sac_build_layout(build, a, &a_shape, SAC_LAYOUT_CHANNELS_FIRST, &a, error));
         SAC_TRY(sac_build_layout(build, b, &b_shape, SAC_LAYOUT_CHANNELS_FIRST, &b, error));
-        SAC_TRY(
-            sac_dnnl_status(dnnl_matmul_primitive_desc_create(
-                                &pd, sac_build_engine(build), sac_build_buffer_md(build, a),
-                                sac_build_buffer_md(build, b), NULL, dst_md, sac_build_attr(build)),
-                            what, error));
+        SAC_TRY(sac_dnnl_status(dnnl_matmul_primitive_desc_create(
+                                    &pd, sac_build_engine(build), sac_build_buffer_md(build, a),
+                                    sac_build_buffer_md(build, b), NULL, dst_md,
+                                    sac_build_products_attr(build)),
+                                what, error));
     }
     SAC_TRY(sac_build_buffer(build, dst_md, dst, error));
     SAC_TRY(sac_build_primitive(

@@ -317,6 +317,10 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
                              "a training plan takes no quantisation table: train the network of "
                              "sac_quant_training_net");
     }
+    if (options->bf16 && (training || options->quant != NULL)) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "bf16 is for inference without a quantisation table");
+    }
     SAC_TRY(sac_net_check(net, error));
     if (options->quant != NULL) SAC_TRY(quant_check(net, options->quant, error));
     for (int64_t i = 0; training && i < sac_params_count(params); i++) {
@@ -349,7 +353,7 @@ sac_status sac_plan_create(sac_plan **out, const sac_net *net, sac_params *param
     if (options->backend == SAC_BACKEND_REF) {
         SAC_TRY(sac_ref_plan_create(&plan->ref, net, params, options, training, error));
     } else {
-        SAC_TRY(sac_build_create(&plan->build, training, error));
+        SAC_TRY(sac_build_create(&plan->build, training, options->bf16, error));
         if (options->quant != NULL) {
             SAC_TRY(sac_plan_u8_forward_build(plan, params, options, error));
         } else {

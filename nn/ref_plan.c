@@ -15,6 +15,7 @@ typedef struct tensors {
     float *weights;         // rounded, of nodes with weight_quant; steps in an int8 plan
     float scale;            // int8 plans: of the value; 0: f32
     float *steps, *factors; // of a conv or dense in integers: its source, the scales of its weights
+    float *bf16[2];         // of what multiplies in a bf16 plan: its two factors
     uint8_t *port_u8;
     float *port, *port_grad; // inputs handed over channels-last live in a copy of their own
 } tensors;
@@ -43,6 +44,8 @@ void sac_ref_plan_close(sac_ref_plan **plan_ptr) {
         sac_free(plan->t[i].weights);
         sac_free(plan->t[i].steps);
         sac_free(plan->t[i].factors);
+        sac_free(plan->t[i].bf16[0]);
+        sac_free(plan->t[i].bf16[1]);
         sac_free(plan->t[i].port_u8);
         sac_free(plan->t[i].port);
         sac_free(plan->t[i].port_grad);
@@ -125,6 +128,64 @@ fail:
     return status;
 }
 
+// The factors of a convolution, dense layer or matrix product; 0: not one.
+static int factors_of(const sac_ref_plan *plan, int i, const float *data[2], int64_t count[2]) {
+    const sac_node *node = sac_net_node(plan->net, i);
+    if (node->kind != SAC_OP_CONV && node->kind != SAC_OP_DENSE && node->kind != SAC_OP_MATMUL)
+        return 0;
+    data[0] = plan->t[node->src[0]].value;
+    count[0] = sac_shape_count(&plan->shapes[node->src[0]]);
+    if (node->kind == SAC_OP_MATMUL) {
+        data[1] = plan->t[node->src[1]].value;
+        count[1] = sac_shape_count(&plan->shapes[node->src[1]]);
+    } else {
+        sac_param *params[SAC_MAX_PARAMS];
+        sac_plan_node_params(params, plan->net, i, plan->params, plan->shapes);
+        data[1] = params[0]->data;
+        count[1] = params[0]->count;
+    }
+    return 2;
+}
+
+static sac_status bf16_create(sac_ref_plan *plan) {
+    sac_status status = SAC_OK;
+    for (int i = 0; i < plan->count; i++) {
+        const float *data[2];
+        int64_t count[2];
+        for (int f = 0; f < factors_of(plan, i, data, count); f++) {
+            plan->t[i].bf16[f] = sac_calloc(count[f], sizeof(float));
+            SAC_TRY_ALLOC(plan->t[i].bf16[f]);
+        }
+    }
+fail:
+    return status;
+}
+
+// The nearest number with 8 bits of mantissa, ties to even; what is not finite stays so.
+static float bf16_of(float value) {
+    uint32_t bits;
+    if (!isfinite(value)) return value;
+    memcpy(&bits, &value, sizeof bits);
+    bits = (bits + 0x7fffu + (bits >> 16 & 1)) & 0xffff0000u;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void multiply_bf16(sac_ref_plan *plan, int i, const sac_op *op) {
+    const float *data[2];
+    int64_t count[2];
+    for (int f = 0; f < factors_of(plan, i, data, count); f++)
+        for (int64_t e = 0; e < count[f]; e++) plan->t[i].bf16[f][e] = bf16_of(data[f][e]);
+    sac_ref ref = ref_of(plan, i);
+    ref.src[0] = plan->t[i].bf16[0];
+    if (sac_net_node(plan->net, i)->kind == SAC_OP_MATMUL) {
+        ref.src[1] = plan->t[i].bf16[1];
+    } else {
+        ref.param[0] = plan->t[i].bf16[1];
+    }
+    op->ref_forward(&ref);
+}
+
 sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_params *params,
                                const sac_plan_options *options, bool training, sac_error *error) {
     sac_status status = SAC_OK;
@@ -186,6 +247,7 @@ sac_status sac_ref_plan_create(sac_ref_plan **out, const sac_net *net, sac_param
         if (n > largest) largest = n;
     }
     if (options->quant != NULL) SAC_TRY(quant_create(plan, options));
+    if (options->bf16) SAC_TRY(bf16_create(plan));
     plan->scratch = sac_calloc(largest, sizeof(float));
     SAC_TRY_ALLOC(plan->scratch);
     *out = plan;
@@ -314,6 +376,8 @@ void sac_ref_plan_forward(sac_ref_plan *plan) {
         }
         if (in_integers(plan, i)) {
             multiply_integers(plan, i, op);
+        } else if (plan->t[i].bf16[0] != NULL) {
+            multiply_bf16(plan, i, op);
         } else {
             sac_ref ref = ref_of(plan, i);
             ref.rng = &plan->rng;

@@ -22,6 +22,12 @@ typedef struct sac_plan_options {
     // Inference: scales of the activations (nn/quant.h), so that the plan runs in int8; NULL: f32.
     // Read while planning, not kept. Training plans refuse it: they take sac_quant_training_net.
     const struct sac_quant *quant;
+    // Inference in f32: convolutions, dense layers and matrix products may round what they multiply
+    // to bf16 (nearest, ties to even; 8 bits of mantissa); their sums, and everything between
+    // operators, stay f32. oneDNN does so where the CPU gains by it (sac_nn_has_bf16), operator by
+    // operator, and multiplies in f32 elsewhere; the reference always does. Refused together with
+    // `quant` and by training plans.
+    bool bf16;
     // Int8 plans: outputs in the table are handed over as u8 only (sac_infer_output_u8).
     bool outputs_u8;
     // Int8 plans: inputs in the table lie in so many equal groups of channels, each channels-last

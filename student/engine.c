@@ -34,6 +34,10 @@ static int64_t macs_of(const sac_net *net) {
     return macs;
 }
 
+static bool in_int8(const sac_engine_options *options) {
+    return options->precision == SAC_PRECISION_INT8;
+}
+
 // saturate_u8(round_half_even(value / scale)), nn/quant.h. A NaN gives 0.
 static uint8_t quantise(float value, float scale) {
     float q = value / scale;
@@ -62,6 +66,7 @@ static sac_status plan(sac_infer **infer, const sac_engine *e, const sac_net *ne
         .channels_last = true,
         .channels_last_outputs = true, // the outputs of the heads have one channel
         .quant = quant,
+        .bf16 = e->options.precision == SAC_PRECISION_BF16,
         .outputs_u8 = e->features_u8 && net != e->model->net,
         .input_parts = parts};
     // The backend splits its work when the plan is made, so the thread count is set before that.
@@ -84,7 +89,7 @@ static sac_status check_outputs(const sac_engine *e, const sac_infer *infer, sac
 
 static sac_status plan_whole(sac_engine *e, sac_error *error) {
     sac_status status = SAC_OK;
-    const sac_quant *quant = e->options.int8 ? e->model->quant : NULL;
+    const sac_quant *quant = in_int8(&e->options) ? e->model->quant : NULL;
     const bool parts = quant != NULL && e->input_scale > 0.0f && !e->options.reference;
     SAC_TRY(plan(&e->whole, e, e->model->net, e->model->params, quant, parts ? 3 : 0, error));
     if (parts) {
@@ -117,7 +122,7 @@ static sac_status extend(sac_quant **out, const sac_quant *quant, const char *na
 static sac_status plan_split(sac_engine *e, const sac_split *split, sac_error *error) {
     sac_status status = SAC_OK;
     sac_quant *stem = NULL, *body = NULL;
-    if (e->options.int8) {
+    if (in_int8(&e->options)) {
         const sac_quant *quant = e->model->quant;
         const float scale = sac_quant_scale(quant, split->features[0]);
         e->features_u8 = scale > 0.0f;
@@ -150,13 +155,16 @@ sac_status sac_engine_create(sac_engine **out, const sac_model *model,
     sac_status status = SAC_OK;
     sac_split *split = NULL;
     *out = NULL;
+    if (options->precision == SAC_PRECISION_AUTO)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "an engine takes no automatic precision");
     sac_engine *e = sac_calloc(1, sizeof *e);
     SAC_TRY_ALLOC(e);
     e->options = *options;
     e->model = model;
     e->heads = sac_heads_of(model->net);
     e->frame_bytes = sac_preprocess_bytes(&model->preprocess);
-    if (options->int8) {
+    if (in_int8(options)) {
         if (model->quant == NULL) {
             status =
                 sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the model holds no scales for int8");
@@ -167,7 +175,7 @@ sac_status sac_engine_create(sac_engine **out, const sac_model *model,
     }
     if (!options->whole)
         SAC_TRY(sac_split_create(&split, model->net, model->params,
-                                 options->int8 ? model->quant : NULL, NULL, error));
+                                 in_int8(options) ? model->quant : NULL, NULL, error));
     if (split != NULL) {
         SAC_TRY(plan_split(e, split, error));
     } else {

@@ -22,14 +22,15 @@ typedef struct sac_engine_options {
     int threads;    // of each run, 0: all cores; the plan is made for them
     bool reference; // the plain reference instead of oneDNN
     bool whole;     // never cut into stem and body
-    bool int8;      // with the scales of the model, which must have some
+    // F32; INT8 with the scales of the model, which must have some; BF16. AUTO is none of them.
+    sac_precision precision;
 } sac_engine_options;
 
 typedef struct sac_engine sac_engine;
 
 // Plans a model's network. The model is borrowed and must outlive the engine.
-// SAC_ERROR_FORMAT: not a student's inputs and outputs; SAC_ERROR_ARGUMENT: int8 without scales;
-// SAC_ERROR_BACKEND, SAC_ERROR_MEMORY.
+// SAC_ERROR_FORMAT: not a student's inputs and outputs; SAC_ERROR_ARGUMENT: AUTO, int8 without
+// scales; SAC_ERROR_BACKEND, SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_engine_create(sac_engine **engine, const sac_model *model,
                                            const sac_engine_options *options, sac_error *error);
 // The same engine for another thread; `donor` must outlive it. Scores are bit-identical.

@@ -46,9 +46,10 @@ sac_student_options sac_student_default_options(void) {
 }
 
 const char *sac_precision_name(sac_precision precision) {
-    return precision == SAC_PRECISION_AUTO  ? "auto"
-           : precision == SAC_PRECISION_F32 ? "f32"
-                                            : "int8";
+    return precision == SAC_PRECISION_AUTO   ? "auto"
+           : precision == SAC_PRECISION_F32  ? "f32"
+           : precision == SAC_PRECISION_BF16 ? "bf16"
+                                             : "int8";
 }
 
 const float *sac_result_finest(const sac_result *r, int *side) {
@@ -99,7 +100,7 @@ static sac_status base_create(base *b, sac_model **model, const sac_student_opti
                              b->options.threads);
     }
     const sac_precision wanted = b->options.precision;
-    if (wanted < SAC_PRECISION_AUTO || wanted > SAC_PRECISION_INT8)
+    if (wanted < SAC_PRECISION_AUTO || wanted > SAC_PRECISION_BF16)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "precision %d is not known",
                              (int)wanted);
     if (wanted == SAC_PRECISION_INT8 && b->model->quant == NULL) {
@@ -110,11 +111,12 @@ static sac_status base_create(base *b, sac_model **model, const sac_student_opti
     const bool int8 =
         wanted == SAC_PRECISION_INT8 ||
         (wanted == SAC_PRECISION_AUTO && b->model->quant != NULL && sac_quant_cpu_is_fast());
-    b->info.precision = int8 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32;
+    const bool bf16 = wanted == SAC_PRECISION_BF16 && (b->options.reference || sac_nn_has_bf16());
+    b->info.precision = int8 ? SAC_PRECISION_INT8 : bf16 ? SAC_PRECISION_BF16 : SAC_PRECISION_F32;
     const double start = sac_time_s();
     const sac_engine_options engine = {.threads = threads >= 0 ? threads : b->options.threads,
                                        .reference = b->options.reference,
-                                       .int8 = int8};
+                                       .precision = b->info.precision};
     SAC_TRY(sac_engine_create(&b->engine, b->model, &engine, error));
     b->info.plan_ms = (sac_time_s() - start) * 1e3;
     fill_info(b);

@@ -15,7 +15,8 @@ static uint8_t frames[3][FRAME], features[3][W * H * 8 * sizeof(float)];
 
 static void profile_engine(sac_profile_step **steps, int *count, const sac_model *model, bool int8,
                            bool whole) {
-    const sac_engine_options options = {.threads = 1, .whole = whole, .int8 = int8};
+    const sac_engine_options options = {
+        .threads = 1, .whole = whole, .precision = int8 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32};
     const void *const seen[3] = {features[0], features[1], features[2]};
     sac_engine *engine = NULL;
     sac_maps maps;

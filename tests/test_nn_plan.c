@@ -321,6 +321,120 @@ Test(nn_plan, inference_folds_and_fuses) {
     sac_net_close(&net);
 }
 
+// The nearest number of 8 significant bits, by arithmetic.
+static double bf16(double value) {
+    int exponent = 0;
+    const double mantissa = frexp(value, &exponent);
+    return ldexp(rint(ldexp(mantissa, 8)), exponent - 8);
+}
+
+// conv (3 -> 4 channels, 3x3) -> dense (2 values), all through plans of one backend.
+typedef struct bf16_run {
+    sac_net *net;
+    sac_params *params;
+    float conv[4 * 6 * 5], dense[2], x[3 * 6 * 5];
+} bf16_run;
+
+static void bf16_make(bf16_run *run) {
+    static const int64_t dims[3] = {3, 6, 5};
+    const sac_attrs conv = {.channels = 4,
+                            .kernel = {1, 3, 3},
+                            .stride = {1, 1, 1},
+                            .pad = {0, 1, 1},
+                            .groups = 1,
+                            .bias = true};
+    const sac_attrs dense = {.channels = 2, .bias = true};
+    sac_rng rng;
+    cr_assert_eq(sac_net_create(&run->net), SAC_OK);
+    int node = sac_net_input(run->net, "x", 3, dims);
+    node = sac_net_add_node(run->net, SAC_OP_CONV, "conv", &conv, &node, 1);
+    sac_net_output(run->net, node);
+    sac_net_output(run->net, sac_net_add_node(run->net, SAC_OP_DENSE, "dense", &dense, &node, 1));
+    cr_assert_eq(sac_params_create(&run->params, run->net, NULL), SAC_OK);
+    sac_rng_seed(&rng, 3, 0);
+    gradcheck_params(run->params, &rng);
+    for (int i = 0; i < 3 * 6 * 5; i++) run->x[i] = (float)(2 * sac_rng_uniform(&rng) - 1);
+}
+
+static void bf16_infer(bf16_run *run, sac_backend backend, bool rounded) {
+    sac_infer *infer = NULL;
+    sac_error error = {0};
+    const sac_plan_options options = {.batch = 1, .backend = backend, .bf16 = rounded};
+    cr_assert_eq(sac_infer_create(&infer, run->net, run->params, &options, &error), SAC_OK, "%s",
+                 error.message);
+    memcpy(sac_infer_input(infer, "x"), run->x, sizeof run->x);
+    cr_assert_eq(sac_infer_run(infer, &error), SAC_OK, "%s", error.message);
+    memcpy(run->conv, sac_infer_output(infer, "conv"), sizeof run->conv);
+    memcpy(run->dense, sac_infer_output(infer, "dense"), sizeof run->dense);
+    sac_infer_close(&infer);
+}
+
+static const float *param_data(const sac_params *params, const char *name) {
+    for (int64_t i = 0; i < sac_params_count(params); i++) {
+        const sac_param *p = sac_params_at(params, i);
+        if (strcmp(p->name, name) == 0) return p->data;
+    }
+    cr_assert_fail("no parameter %s", name);
+    return NULL;
+}
+
+Test(nn_plan, bf16_rounds_what_is_multiplied) {
+    bf16_run run = {0};
+    bf16_make(&run);
+    bf16_infer(&run, SAC_BACKEND_REF, true);
+    const float *w = param_data(run.params, "conv.weight"),
+                *b = param_data(run.params, "conv.bias");
+    for (int i = 0; i < 4 * 6 * 5; i++) {
+        const int oc = i / 30, y = i / 5 % 6, x = i % 5;
+        double sum = (double)b[oc];
+        for (int k = 0; k < 27; k++) {
+            const int c = k / 9, sy = y + k / 3 % 3 - 1, sx = x + k % 3 - 1;
+            if (sy < 0 || sy >= 6 || sx < 0 || sx >= 5) continue;
+            sum += bf16((double)run.x[(c * 6 + sy) * 5 + sx]) * bf16((double)w[oc * 27 + k]);
+        }
+        cr_assert_float_eq((double)run.conv[i], sum, 1e-6 * (1 + fabs(sum)), "%d: %.9g, not %.9g",
+                           i, (double)run.conv[i], sum);
+    }
+    const float *dw = param_data(run.params, "dense.weight"),
+                *db = param_data(run.params, "dense.bias");
+    for (int o = 0; o < 2; o++) {
+        double sum = (double)db[o];
+        for (int k = 0; k < 120; k++)
+            sum += bf16((double)run.conv[k]) * bf16((double)dw[o * 120 + k]);
+        cr_assert_float_eq((double)run.dense[o], sum, 1e-6 * (1 + fabs(sum)));
+    }
+    float rounded[4 * 6 * 5];
+    memcpy(rounded, run.conv, sizeof rounded);
+    bf16_infer(&run, SAC_BACKEND_REF, false);
+    cr_assert_neq(memcmp(rounded, run.conv, sizeof rounded), 0, "rounding changed nothing");
+    sac_params_close(&run.params);
+    sac_net_close(&run.net);
+}
+
+// Operators that oneDNN leaves in f32 differ from the reference by the rounding alone.
+Test(nn_plan, bf16_plans_stay_near_the_reference) {
+    bf16_run run = {0};
+    float expected[4 * 6 * 5];
+    bf16_make(&run);
+    bf16_infer(&run, SAC_BACKEND_REF, true);
+    memcpy(expected, run.conv, sizeof expected);
+    bf16_infer(&run, SAC_BACKEND_ONEDNN, true);
+    double worst = 0, largest = 0;
+    for (int i = 0; i < 4 * 6 * 5; i++) {
+        worst = fmax(worst, fabs((double)run.conv[i] - (double)expected[i]));
+        largest = fmax(largest, fabs((double)expected[i]));
+    }
+    cr_assert(largest > 0.1 && worst <= 0.01 * largest, "%g of %g", worst, largest);
+    if (!sac_nn_has_bf16()) {
+        // Where the CPU does not multiply bf16 the plan is the one of f32, in every bit.
+        memcpy(expected, run.conv, sizeof expected);
+        bf16_infer(&run, SAC_BACKEND_ONEDNN, false);
+        cr_assert_eq(memcmp(expected, run.conv, sizeof expected), 0);
+    }
+    sac_params_close(&run.params);
+    sac_net_close(&run.net);
+}
+
 Test(nn_plan, bad_options_are_refused) {
     sac_net *net = hard_net(0.0, false);
     sac_params *params = NULL;
@@ -330,6 +444,11 @@ Test(nn_plan, bad_options_are_refused) {
     const sac_plan_options options = {.batch = 0};
     cr_assert_eq(sac_train_create(&train, net, params, &options, &error), SAC_ERROR_ARGUMENT);
     cr_assert(strstr(error.message, "batch") != NULL, "%s", error.message);
+    cr_assert_null(train);
+    const sac_plan_options rounded = {.batch = 1, .bf16 = true};
+    error = (sac_error){0};
+    cr_assert_eq(sac_train_create(&train, net, params, &rounded, &error), SAC_ERROR_ARGUMENT);
+    cr_assert(strstr(error.message, "bf16") != NULL, "%s", error.message);
     cr_assert_null(train);
     sac_params_close(&params);
     // Parameters without gradients do for inference only.

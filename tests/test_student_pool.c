@@ -253,14 +253,14 @@ Test(student_pool, precision_is_chosen_and_may_be_forced) {
     sac_error error = {0};
     sac_student_info info;
     for (int kind = 0; kind < KINDS; kind++) {
-        for (int wanted = SAC_PRECISION_AUTO; wanted <= SAC_PRECISION_INT8 + 1; wanted++) {
+        for (int wanted = SAC_PRECISION_AUTO; wanted <= SAC_PRECISION_BF16 + 1; wanted++) {
             sac_student *s = NULL;
             sac_model *model = model_of(kind);
             const sac_student_options options = {.threads = 1, .precision = (sac_precision)wanted};
             error = (sac_error){0};
             const sac_status status = sac_student_create(&s, &model, &options, &error);
             cr_assert_null(model);
-            if (wanted > SAC_PRECISION_INT8) {
+            if (wanted > SAC_PRECISION_BF16) {
                 sac_assert_error(status, SAC_ERROR_ARGUMENT, &error, "precision", NULL);
                 continue;
             }
@@ -274,7 +274,13 @@ Test(student_pool, precision_is_chosen_and_may_be_forced) {
             const bool int8 =
                 wanted == SAC_PRECISION_INT8 ||
                 (wanted == SAC_PRECISION_AUTO && is_int8(kind) && sac_quant_cpu_is_fast());
-            cr_assert_eq(info.precision, int8 ? SAC_PRECISION_INT8 : SAC_PRECISION_F32);
+            const bool bf16 = wanted == SAC_PRECISION_BF16 && sac_nn_has_bf16();
+            cr_assert_eq(info.precision, int8   ? SAC_PRECISION_INT8
+                                         : bf16 ? SAC_PRECISION_BF16
+                                                : SAC_PRECISION_F32);
+            cr_assert_str_eq(sac_precision_name(info.precision), int8   ? "int8"
+                                                                 : bf16 ? "bf16"
+                                                                        : "f32");
             sac_student_close(&s);
         }
     }
@@ -484,7 +490,7 @@ Test(student_pool, planes_are_used_again_at_once) {
     sac_engine *engine = NULL;
     sac_timeline *s = NULL;
     sac_error error = {0};
-    const sac_engine_options one = {.threads = 1};
+    const sac_engine_options one = {.threads = 1, .precision = SAC_PRECISION_F32};
     const sac_timeline_options options = {.ahead = 1};
     sac_assert_ok(sac_engine_create(&engine, model, &one, &error), &error);
     sac_assert_ok(sac_timeline_create(&s, &model->preprocess, engine, &options, &error), &error);
@@ -532,7 +538,7 @@ Test(student_pool, a_slot_is_not_taken_while_a_slow_stem_needs_it) {
         sac_error error = {0};
         sac_task pending = {.frame = -1};
         memcpy(model->preprocess.offsets, cases[c].offsets, sizeof cases[c].offsets);
-        const sac_engine_options one = {.threads = 1};
+        const sac_engine_options one = {.threads = 1, .precision = SAC_PRECISION_F32};
         const sac_timeline_options options = {.ahead = AHEAD, .gate = cases[c].gate};
         sac_assert_ok(sac_engine_create(&engine, model, &one, &error), &error);
         cr_assert(sac_engine_split(engine));

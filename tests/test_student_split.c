@@ -172,7 +172,8 @@ Test(student_split, slices_that_are_no_frames_leave_the_network_whole) {
 }
 
 static sac_engine *engine_of(const sac_model *model, bool reference) {
-    const sac_engine_options options = {.threads = 1, .reference = reference, .int8 = true};
+    const sac_engine_options options = {
+        .threads = 1, .reference = reference, .precision = SAC_PRECISION_INT8};
     sac_engine *engine = NULL;
     sac_error error = {0};
     sac_assert_ok(sac_engine_create(&engine, model, &options, &error), &error);

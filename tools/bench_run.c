@@ -35,8 +35,9 @@ static const sac_option run_options[] = {
     {.name = "precision",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(run_settings, precision),
-     .choices = "auto|f32|int8",
-     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it"},
+     .choices = "auto|f32|int8|bf16",
+     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it; "
+             "bf16 needs AMX, else f32"},
     {.name = "repeats",
      .type = SAC_OPTION_INT,
      .offset = offsetof(run_settings, repeats),

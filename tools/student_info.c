@@ -140,7 +140,7 @@ fail:
 
 // ---- verification -------------------------------------------------------------------------------
 
-// One precision: f32, or int8 with the model's scales.
+// One precision: f32, int8 with the model's scales, or bf16 where the CPU has it.
 typedef struct verification {
     bool ran, split;
     unsigned heads;
@@ -151,15 +151,19 @@ typedef struct verification {
 } verification;
 
 typedef struct verifications {
-    verification of[2]; // f32, int8
-    double int8_off;    // largest |int8 - f32| of all maps, for information
+    verification of[3];
+    double off[3]; // largest |value - that in f32| of all maps, for information
     bool passed;
 } verifications;
 
 // Outputs are probabilities, so absolute limits are right. f32: the order of sums differs. int8: an
 // activation right between two steps may be rounded to either (nn/quant.h), and what follows sees
-// the difference of one step.
-static const double verify_limits[2] = {1e-4, 0.02};
+// the difference of one step. bf16: an operator may be computed in f32 where that is faster.
+static const struct {
+    sac_precision precision;
+    double limit;
+} verify_how[3] = {
+    {SAC_PRECISION_F32, 1e-4}, {SAC_PRECISION_INT8, 0.02}, {SAC_PRECISION_BF16, 0.02}};
 
 // Features of three frames and the maps of the body: what a stream does for one frame.
 static sac_status run_engine(sac_engine *engine, sac_maps *maps, uint8_t *const features[3],
@@ -187,7 +191,7 @@ static void compare_maps(double worst[3], bool *finite, const sac_maps *a, const
 enum { VERIFY_FRAMES = 3 };
 
 static sac_status verify_one(verification *v, sac_maps kept[VERIFY_FRAMES], const sac_model *model,
-                             bool int8, const settings *s, sac_error *error) {
+                             int how, const settings *s, sac_error *error) {
     sac_status status = SAC_OK;
     sac_engine *engines[2] = {NULL, NULL};
     uint8_t *planes[3] = {NULL, NULL, NULL}, *features[3] = {NULL, NULL, NULL};
@@ -195,8 +199,9 @@ static sac_status verify_one(verification *v, sac_maps kept[VERIFY_FRAMES], cons
     sac_rng rng;
     sac_rng_seed(&rng, (uint64_t)s->tool.seed, 0);
     for (int i = 0; i < 2; i++) {
-        const sac_engine_options engine = {
-            .threads = (int)s->tool.threads, .reference = i == 1, .int8 = int8};
+        const sac_engine_options engine = {.threads = (int)s->tool.threads,
+                                           .reference = i == 1,
+                                           .precision = verify_how[how].precision};
         SAC_TRY(sac_engine_create(&engines[i], model, &engine, error));
     }
     for (int i = 0; i < 3; i++) {
@@ -209,7 +214,7 @@ static sac_status verify_one(verification *v, sac_maps kept[VERIFY_FRAMES], cons
                         .split = sac_engine_split(engines[0]),
                         .finite = true,
                         .heads = sac_heads_of(model->net),
-                        .limit = verify_limits[int8]};
+                        .limit = verify_how[how].limit};
     for (int frame = 0; frame < VERIFY_FRAMES; frame++) {
         sac_maps reference;
         for (int i = 0; i < 3; i++) {
@@ -238,18 +243,20 @@ fail:
 static sac_status verify(verifications *all, const sac_model *model, const settings *s,
                          sac_error *error) {
     sac_status status = SAC_OK;
-    static sac_maps maps[2][VERIFY_FRAMES];
+    static sac_maps maps[3][VERIFY_FRAMES];
+    const bool possible[3] = {true, model->quant != NULL, sac_nn_has_bf16()};
     SAC_TRY(sac_params_check_finite(model->params, error));
-    SAC_TRY(verify_one(&all->of[0], maps[0], model, false, s, error));
-    all->passed = all->of[0].passed;
-    if (model->quant == NULL) return SAC_OK;
-    SAC_TRY(verify_one(&all->of[1], maps[1], model, true, s, error));
-    all->passed = all->passed && all->of[1].passed;
-    for (int frame = 0; frame < VERIFY_FRAMES; frame++) {
-        double worst[3] = {0, 0, 0};
-        bool finite = true;
-        compare_maps(worst, &finite, &maps[0][frame], &maps[1][frame]);
-        for (int o = 0; o < 3; o++) all->int8_off = fmax(all->int8_off, worst[o]);
+    all->passed = true;
+    for (int how = 0; how < 3; how++) {
+        if (!possible[how]) continue;
+        SAC_TRY(verify_one(&all->of[how], maps[how], model, how, s, error));
+        all->passed = all->passed && all->of[how].passed;
+        for (int frame = 0; frame < VERIFY_FRAMES; frame++) {
+            double worst[3] = {0, 0, 0};
+            bool finite = true;
+            compare_maps(worst, &finite, &maps[0][frame], &maps[how][frame]);
+            for (int o = 0; o < 3; o++) all->off[how] = fmax(all->off[how], worst[o]);
+        }
     }
 fail:
     return status;
@@ -418,12 +425,17 @@ static sac_status print_json(const sac_model *model, const char *path, const sum
     }
     bool ok = json != NULL;
     if (ok && v != NULL) {
-        json_t *item = verification_json(&v->of[0]);
-        ok = json_object_set_new(json, "verify", item) == 0 &&
-             json_object_set_new(item, "backend", json_string(sac_nn_backend_version())) == 0;
-        if (ok && v->of[1].ran) {
-            ok = json_object_set_new(json, "verify_int8", verification_json(&v->of[1])) == 0 &&
-                 json_object_set_new(json, "max_int8_from_f32", sac_json_number(v->int8_off)) == 0;
+        static const char *const keys[3][2] = {{"verify", NULL},
+                                               {"verify_int8", "max_int8_from_f32"},
+                                               {"verify_bf16", "max_bf16_from_f32"}};
+        for (int how = 0; ok && how < 3; how++) {
+            if (!v->of[how].ran) continue;
+            json_t *item = verification_json(&v->of[how]);
+            ok = json_object_set_new(json, keys[how][0], item) == 0 &&
+                 (keys[how][1] != NULL
+                      ? json_object_set_new(json, keys[how][1], sac_json_number(v->off[how]))
+                      : json_object_set_new(item, "backend",
+                                            json_string(sac_nn_backend_version()))) == 0;
         }
     }
     if (ok) {
@@ -491,20 +503,25 @@ int main(int argc, char **argv) {
         print_text(model, path, &sum, calibration);
         if (kernels != NULL) printf("steps on %s\n%s", sac_nn_backend_version(), kernels);
         if (s.verify) {
-            print_verification("f32", &v.of[0]);
-            if (v.of[1].ran) {
-                print_verification("int8", &v.of[1]);
-                printf("                           int8 differs from f32 by at most %.2e on these "
-                       "random frames\n",
-                       v.int8_off);
+            for (int how = 0; how < 3; how++) {
+                const char *name = sac_precision_name(verify_how[how].precision);
+                if (!v.of[how].ran) continue;
+                print_verification(name, &v.of[how]);
+                if (how > 0)
+                    printf(
+                        "                           %s differs from f32 by at most %.2e on these "
+                        "random frames\n",
+                        name, v.off[how]);
             }
         }
     }
     if (s.verify && !v.passed) {
-        const verification *bad = v.of[0].passed ? &v.of[1] : &v.of[0];
+        int how = 0;
+        while (how < 2 && (!v.of[how].ran || v.of[how].passed)) how++;
+        const verification *bad = &v.of[how];
         status = sac_error_set(&error, SAC_ERROR_NUMERIC, -1,
                                "%s: the backends disagree in %s: largest error %.3g%s", path,
-                               v.of[0].passed ? "int8" : "f32",
+                               sac_precision_name(verify_how[how].precision),
                                fmax(bad->worst[0], fmax(bad->worst[1], bad->worst[2])),
                                bad->finite ? "" : ", and an output is not finite");
         goto fail;

@@ -90,8 +90,9 @@ static const sac_option options[] = {
     {.name = "precision",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(run_settings, precision),
-     .choices = "auto|f32|int8",
-     .help = "auto: int8 where the model holds scales for it and this CPU gains by it"},
+     .choices = "auto|f32|int8|bf16",
+     .help = "auto: int8 where the model holds scales for it and this CPU gains by it, else f32; "
+             "bf16: products of 16 bits where the CPU has AMX, f32 elsewhere"},
     {.name = "gate",
      .type = SAC_OPTION_BOOL,
      .offset = offsetof(run_settings, gate),

@@ -23,7 +23,10 @@ extern "C" {
 typedef enum sac_precision {
     SAC_PRECISION_AUTO, // int8 where the model holds scales and this CPU gains by it, else f32
     SAC_PRECISION_F32,
-    SAC_PRECISION_INT8 // a model without scales is an error; slow, but equal, on CPUs without VNNI
+    SAC_PRECISION_INT8, // a model without scales is an error; slow, but equal, on CPUs that
+                        // saccade/student.h's isa gives no int8 kernels
+    SAC_PRECISION_BF16 // of any model: products rounded to bf16, sums in f32, where the CPU has AMX
+                       // (and on the reference); f32 elsewhere. Never chosen by AUTO
 } sac_precision;
 
 typedef struct sac_student_options {
@@ -41,7 +44,7 @@ typedef struct sac_student_options {
 } sac_student_options;
 
 SAC_API sac_student_options sac_student_default_options(void);   // one thread, the rest 0: oneDNN
-SAC_API const char *sac_precision_name(sac_precision precision); // "auto", "f32", "int8"
+SAC_API const char *sac_precision_name(sac_precision precision); // "auto", "f32", "int8", "bf16"
 
 typedef struct sac_student_info {
     const char *arch;                   // "tiny-m"
@@ -53,7 +56,7 @@ typedef struct sac_student_info {
     int64_t parameters, macs; // trained parameters; multiply-accumulates of the whole network
     int64_t macs_per_frame;   // the same as run in a stream: a stem per frame counts once
     bool split;               // the stem is computed once per frame, apart from the body
-    sac_precision precision;  // chosen: F32 or INT8
+    sac_precision precision;  // chosen: F32, INT8 or BF16
     const char *backend;      // "oneDNN 3.2.0", "plain reference"
     const char *isa;          // instruction set the backend uses here, "avx512_core_vnni"
     double load_ms, plan_ms;  // reading and checking the model file (0: from memory); planning
