@@ -156,6 +156,9 @@ expect 0 '| model m.safetensors[^|]*, non-reference frames skipped | ' \
 expect 0 '| model m.safetensors, gate (' "$bench" eval --dataset videos -m m.safetensors -t 1 --gate
 expect 0 'h264 cannot be decoded at 1/2' "$bench" eval --dataset videos -m m.safetensors -t 1 --savings
 expect 1 'h264 cannot be decoded at 1/4' "$bench" eval --dataset videos -m m.safetensors -t 1 --lowres 2
+# Pictures have no loop filter and no reference frames to leave out.
+"$bench" eval --dataset set -m m.safetensors -t 1 --savings --quiet >pictures.md
+grep -q '| model m.safetensors' pictures.md && ! grep -q 'filter skipped\|frames skipped' pictures.md || fail "savings of pictures: $(cat pictures.md)"
 expect 1 'PNG pictures cannot be decoded at 1/2' "$bench" eval --dataset set -m m.safetensors -t 1 --lowres 1
 expect 2 'skip-frames' "$bench" eval --dataset videos -m m.safetensors --skip-frames all
 expect 2 'lowres' "$bench" run -m m.safetensors videos/test/t1.mp4 --lowres 4

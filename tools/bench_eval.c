@@ -8,6 +8,7 @@
 #include "bench/map_scores.h"
 #include "bench/scores.h"
 #include "core/check.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "saccade/version.h"
 #include "tools/bench_tool.h"
@@ -49,8 +50,9 @@ static const sac_option eval_options[] = {
     {.name = "precision",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(eval_settings, precision),
-     .choices = "auto|f32|int8",
-     .help = "of the models; auto: int8 where a model holds scales and the CPU gains by it"},
+     .choices = "auto|f32|int8|bf16",
+     .help = "of the models; auto: int8 where a model holds scales and the CPU gains by it; bf16 "
+             "needs AMX, else f32"},
     {.name = "scores",
      .letter = 's',
      .type = SAC_OPTION_LIST,
@@ -289,6 +291,13 @@ fail:
     return status;
 }
 
+// Pictures have no loop filter and no frames that others refer to.
+static bool only_pictures(const sac_clip_selection *selection) {
+    for (int64_t i = 0; i < selection->count; i++)
+        if (!sac_is_folder(selection->clips[i]->source)) return false;
+    return true;
+}
+
 // A model over the clips as asked for, then with the gate, then with one saving after the other.
 static sac_status collect_model(eval_work *w, const char *model, bench_display *shown,
                                 sac_error *error) {
@@ -302,6 +311,9 @@ static sac_status collect_model(eval_work *w, const char *model, bench_display *
     enum { PLAIN, GATE, FIRST_SAVING };
     for (int i = PLAIN; i < FIRST_SAVING + SAVINGS; i++) {
         if ((i == GATE && !settings->gate) || (i >= FIRST_SAVING && !settings->savings)) continue;
+        if (i >= FIRST_SAVING && savings[i - FIRST_SAVING].lowres == 0 &&
+            only_pictures(&w->selection))
+            continue;
         decode_settings decode = i < FIRST_SAVING ? settings->decode : savings[i - FIRST_SAVING];
         decode.threads = settings->decode.threads;
         sac_video_options video = sac_video_default_options();
