@@ -8,7 +8,6 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "nn/infer.h"
-#include "video/digest.h"
 
 #define MOST_BATCH     64
 #define MOST_CFG_BYTES ((size_t)4 << 20)
@@ -141,32 +140,6 @@ fail:
     return status;
 }
 
-static sac_status read_names(sac_box_network *network, const char *cfg, const char *names,
-                             sac_error *error) {
-    int count = 0;
-    if (names == NULL) return SAC_OK;
-    const sac_status status = sac_class_names_read(&network->names, &count, names, error);
-    if (status < 0 || count == network->classes) return status;
-    return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: %d class names, %s has %d classes",
-                         names, count, cfg, network->classes);
-}
-
-static sac_status make_stamp(sac_box_network *network, const char *cfg, const char *weights,
-                             sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_digest *digest = NULL;
-    SAC_TRY(sac_digest_create(&digest));
-    SAC_TRY(sac_digest_file(digest, cfg, error));
-    SAC_TRY(sac_digest_file(digest, weights, error));
-    char text[SAC_DIGEST_TEXT];
-    sac_digest_finish(digest, text);
-    network->stamp = sac_format("darknet %s", text);
-    SAC_TRY_ALLOC(network->stamp);
-fail:
-    sac_digest_close(&digest);
-    return status;
-}
-
 sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, const char *weights,
                                     const char *names, int64_t width, int64_t height, int batch,
                                     sac_backend backend, sac_error *error) {
@@ -194,7 +167,7 @@ sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, cons
         goto fail;
     }
     network->classes = d->heads[0].classes;
-    SAC_TRY(read_names(network, cfg, names, error));
+    SAC_TRY(sac_box_network_names(network, names, cfg, error));
     SAC_TRY(sac_darknet_read_weights(d, weights, error));
     y->options = (sac_plan_options){.batch = batch, .backend = backend};
     SAC_TRY(sac_infer_create(&y->infer, d->net, d->params, &y->options, error));
@@ -212,7 +185,8 @@ sac_status sac_darknet_network_open(sac_box_network **out, const char *cfg, cons
     network->batch = batch;
     network->picture = yolo_picture;
     network->run = yolo_run;
-    SAC_TRY(make_stamp(network, cfg, weights, error));
+    SAC_TRY(
+        sac_box_network_stamp(network, "darknet", (const char *const[]){cfg, weights}, 2, error));
     SAC_TRY_ALLOC(network->text =
                       sac_format("darknet:%s:%s", sac_path_last(cfg), sac_path_last(weights)));
     *out = network;

@@ -11,7 +11,6 @@
 #include "core/memory.h"
 #include "nn/infer.h"
 #include "nn/onnx.h"
-#include "video/digest.h"
 
 #define MOST_BATCH   64
 #define MOST_BYTES   ((size_t)1 << 30)
@@ -222,29 +221,6 @@ static sac_status yolox_resize(sac_box_network *network, int width, int height, 
     return status;
 }
 
-static sac_status names_read(sac_box_network *network, const char *path, const char *names,
-                             sac_error *error) {
-    int count = 0;
-    if (names == NULL) return SAC_OK;
-    const sac_status status = sac_class_names_read(&network->names, &count, names, error);
-    if (status < 0 || count == network->classes) return status;
-    return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: %d class names, %s has %d classes",
-                         names, count, path, network->classes);
-}
-
-static sac_status stamp_make(sac_box_network *network, const char *path, sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_digest *digest = NULL;
-    char text[SAC_DIGEST_TEXT];
-    SAC_TRY(sac_digest_create(&digest));
-    SAC_TRY(sac_digest_file(digest, path, error));
-    sac_digest_finish(digest, text);
-    SAC_TRY_ALLOC(network->stamp = sac_format("onnx %s", text));
-fail:
-    sac_digest_close(&digest);
-    return status;
-}
-
 // Whether the network can be read for another input size too.
 static bool is_resizable(const yolox *y, const found *f) {
     found other;
@@ -290,7 +266,7 @@ sac_status sac_onnx_network_open(sac_box_network **out, const char *path, const 
         (sac_network_input){.bgr = true, .corner = true, .pad = 114, .scale = {1, 1, 1}};
     network->picture = yolox_picture;
     network->run = yolox_run;
-    SAC_TRY(names_read(network, path, names, error));
+    SAC_TRY(sac_box_network_names(network, names, path, error));
     SAC_TRY(take(network, &f, error));
     if (width == 0 && is_resizable(y, &f)) {
         network->resize = yolox_resize;
@@ -299,7 +275,7 @@ sac_status sac_onnx_network_open(sac_box_network **out, const char *path, const 
         sac_free(y->file);
         y->file = NULL;
     }
-    SAC_TRY(stamp_make(network, path, error));
+    SAC_TRY(sac_box_network_stamp(network, "onnx", &path, 1, error));
     SAC_TRY_ALLOC(network->text = sac_format("onnx:%s", sac_path_last(path)));
     found_close(&f);
     *out = network;

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "video/digest.h"
 #include "video/scale.h"
 
 #define MOST_TILES   4096
@@ -231,6 +232,30 @@ fail:
     sac_free(bytes);
     sac_free(names);
     return sac_error_set(error, status, -1, "%s: no memory for the class names", path);
+}
+
+sac_status sac_box_network_names(sac_box_network *network, const char *path, const char *model,
+                                 sac_error *error) {
+    int count = 0;
+    if (path == NULL) return SAC_OK;
+    const sac_status status = sac_class_names_read(&network->names, &count, path, error);
+    if (status < 0 || count == network->classes) return status;
+    return sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: %d class names, %s has %d classes", path,
+                         count, model, network->classes);
+}
+
+sac_status sac_box_network_stamp(sac_box_network *network, const char *kind,
+                                 const char *const *files, int count, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_digest *digest = NULL;
+    char text[SAC_DIGEST_TEXT];
+    SAC_TRY(sac_digest_create(&digest));
+    for (int i = 0; i < count; i++) SAC_TRY(sac_digest_file(digest, files[i], error));
+    sac_digest_finish(digest, text);
+    SAC_TRY_ALLOC(network->stamp = sac_format("%s %s", kind, text));
+fail:
+    sac_digest_close(&digest);
+    return status;
 }
 
 // ---- a frame ------------------------------------------------------------------------------------

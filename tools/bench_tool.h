@@ -127,6 +127,16 @@ typedef struct bench_clip_settings {
     {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(kind, tool.seed), .number = 1,     \
      .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of the scene"}
 // clang-format on
+// What is measured in interleaved rounds, and for how long; of what FFmpeg opens.
+// clang-format off
+#define BENCH_ROUND_OPTIONS(kind)                                                                  \
+    {.name = "repeats", .type = SAC_OPTION_INT, .offset = offsetof(kind, repeats), .number = 5,    \
+     .min = 1, .max = 1000, .argument = "N", .help = "interleaved rounds; the median counts"},     \
+    {.name = "seconds", .type = SAC_OPTION_REAL, .offset = offsetof(kind, seconds), .number = 1,   \
+     .min = 0.001, .max = 600, .argument = "S", .help = "length of one measurement"},              \
+    {.name = "format", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, format),                  \
+     .argument = "NAME", .help = "FFmpeg input format of the source, for devices"}
+// clang-format on
 // `source` NULL: the clip is rendered. SAC_ERROR_IO, SAC_ERROR_INTERRUPTED, SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status bench_clip_open(bench_clip *clip, const char *source,
                                          const bench_clip_settings *settings,
