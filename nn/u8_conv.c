@@ -1,5 +1,5 @@
 // Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The versions
-// for AVX512-VNNI and AMX are nn/u8_conv_x86.c and nn/u8_conv_amx.c.
+// for AVX2, AVX512-VNNI and AMX are nn/u8_conv_avx2.c, nn/u8_conv_x86.c and nn/u8_conv_amx.c.
 #include "nn/u8_conv.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ static int64_t row_pixels(const sac_u8_conv *c) {
 // Of one plane. Runs that are filled up to whole chunks reach beyond the last window.
 static int64_t row_bytes(const sac_u8_conv *c) {
     const int64_t reach = sac_u8_spread(c) ? 0 : sac_u8_run(c) - c->kw * c->pixel;
-    return align64(row_pixels(c) * c->pixel + reach);
+    return align64((row_pixels(c) * c->pixel + reach) * c->word);
 }
 
 // With ends_only: the first tile of places, then the last.
@@ -77,7 +77,8 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     c->bands = threads > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : threads;
     c->isa = isa;
     c->planes = 1;
-    c->chunk = 4;
+    c->word = isa == SAC_U8_AVX2 ? 2 : 1;
+    c->chunk = 4 / c->word;
     c->pixel = c->ic;
     c->ends_only = c->folded = false;
 #if defined(__x86_64__)
@@ -87,14 +88,14 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
 
 bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
     return a->ic == b->ic && a->oc == b->oc && a->kh == b->kh && a->kw == b->kw &&
-           a->planes == b->planes && a->chunk == b->chunk && sac_u8_spread(a) == sac_u8_spread(b) &&
-           a->folded == b->folded;
+           a->planes == b->planes && a->word == b->word && a->chunk == b->chunk &&
+           sac_u8_spread(a) == sac_u8_spread(b) && a->folded == b->folded;
 }
 
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
     const int64_t ocp = sac_u8_ocp(c);
     return (size_t)(align64((2 * ocp + 1) * (int64_t)sizeof(float)) +
-                    ocp * sac_u8_tap_rows(c) * c->planes * sac_u8_run(c));
+                    ocp * sac_u8_tap_rows(c) * c->planes * sac_u8_run(c) * c->word);
 }
 
 size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *c) {
@@ -123,8 +124,13 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
                     c->folded ? oc / 16 : (oc / 16 * c->kh + ky) * c->planes + ic / channels;
                 for (int64_t kx = 0; kx < c->kw; kx++) {
                     const int64_t at = c->folded ? 4 * kx + ky : kx * tap + ic % channels;
-                    w[(row * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] =
-                        sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
+                    const int8_t q = sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
+                    if (c->word == 2) {
+                        ((int16_t *)(void *)w)[((oc / 8 * c->kh + ky) * (run / 2) + at / 2) * 16 +
+                                               oc % 8 * 2 + at % 2] = q;
+                    } else {
+                        w[(row * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] = q;
+                    }
                 }
             }
         }
@@ -176,6 +182,13 @@ static void row_fill(const sac_u8_conv *c, uint8_t *row, int64_t plane, const ui
                      int64_t n, int64_t y) {
     const int64_t left = c->pw * c->pixel;
 #if defined(__x86_64__)
+    if (c->word == 2) {
+        int16_t *to = (int16_t *)(void *)row + left;
+        for (int p = 0; p < c->parts; to += c->part[p++].channels)
+            sac_u8_widen(to, part_row(c, src, p, n, y), c->iw, c->ic, c->part[p].pixel,
+                         c->part[p].channels);
+        return;
+    }
     if (c->planes == 1 && !sac_u8_spread(c) && threes(c)) {
         const uint8_t *const from[3] = {part_row(c, src, 0, n, y), part_row(c, src, 1, n, y),
                                         part_row(c, src, 2, n, y)};
@@ -209,9 +222,9 @@ static void ends_fill(const sac_u8_conv *c, const row_ends *e, uint8_t *row, int
 
 // The rows can be read where they lie: nothing to pad, to interleave or to fill up.
 static bool reads_in_place(const sac_u8_conv *c) {
-    return c->ph == 0 && c->pw == 0 && c->parts == 1 && c->part[0].pixel == c->pixel &&
-           !sac_u8_spread(c) && c->kw * c->ic == sac_u8_run(c) && row_pixels(c) == c->iw &&
-           (c->oh - 1) * c->sh + c->kh <= c->ih;
+    return c->word == 1 && c->ph == 0 && c->pw == 0 && c->parts == 1 &&
+           c->part[0].pixel == c->pixel && !sac_u8_spread(c) && c->kw * c->ic == sac_u8_run(c) &&
+           row_pixels(c) == c->iw && (c->oh - 1) * c->sh + c->kh <= c->ih;
 }
 
 #if defined(__x86_64__)
@@ -310,6 +323,9 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
             break;
         case SAC_U8_VNNI:
             sac_u8_row_vnni(c, packed, &band);
+            break;
+        case SAC_U8_AVX2:
+            sac_u8_row_avx2(c, packed, &band);
             break;
 #endif
         default:

@@ -7,7 +7,8 @@
 // In channels-last order the taps of one row of the kernel are KW * C bytes in a row, whatever C
 // is. Work is a sum over KH such runs, in chunks of a few bytes; nothing depends on C being a
 // multiple of anything. Sources are gathered row by row into a band with its padding, which is
-// where a concatenation or a change from planes to pixels happens. AMX, to which a chunk is 64
+// where a concatenation or a change from planes to pixels happens. AVX2 has no exact products of
+// bytes: there the band and the weights are 16-bit words, widened when a row is gathered. AMX, to which a chunk is 64
 // bytes and costs the same when it is not full, has two more ways: the parts of a source may stay
 // apart, each with runs of its own, and rows may be read where they lie but for their ends.
 #ifndef SAC_NN_U8_CONV_H
@@ -38,9 +39,10 @@ typedef struct sac_u8_conv {
     bool to_f32, relu; // relu: f32 only, u8 has it by saturation
     // Of sac_u8_conv_prepare.
     sac_u8_isa isa;
-    int planes; // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
-    int64_t chunk;  // bytes of a run that one step multiplies; runs are padded to whole chunks
-    int64_t pixel;  // bytes from one pixel of a plane's row to the next: all channels; or 64, so
+    int planes;   // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
+    int64_t word; // bytes of an activation in the band and of a packed weight: AVX2 2, else 1
+    int64_t chunk;  // words of a run that one step multiplies; runs are padded to whole chunks
+    int64_t pixel;  // words from one pixel of a plane's row to the next: all channels; or 64, so
                     // that pixels do not straddle cache lines and each tap is a chunk; folded: 4
     bool ends_only; // the band holds the first and last places of a row alone
     bool folded; // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
@@ -66,7 +68,8 @@ void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, voi
                      const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual);
 
 // What the versions share. The packed block: mul [ocp], add [ocp], the largest value that sums can
-// become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1).
+// become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1), for AVX2 s16
+// [ocp / 8][kh][run / 2][8][2].
 // Row ky of the window in each plane.
 typedef const uint8_t *sac_u8_rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
 typedef struct sac_u8_band {
@@ -82,7 +85,7 @@ static inline int64_t sac_u8_ocp(const sac_u8_conv *c) {
 static inline int64_t sac_u8_plane_channels(const sac_u8_conv *c) {
     return c->ic / c->planes;
 }
-static inline int64_t sac_u8_run(const sac_u8_conv *c) { // bytes of one row of taps in one plane
+static inline int64_t sac_u8_run(const sac_u8_conv *c) { // words of one row of taps in one plane
     if (c->folded) return c->chunk;
     return (c->kw * sac_u8_plane_channels(c) + c->chunk - 1) / c->chunk * c->chunk;
 }
@@ -103,6 +106,11 @@ static inline bool sac_u8_bounded(const sac_u8_conv *c, const void *packed) {
 // One row of dst.
 void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
 #if defined(__x86_64__)
+void sac_u8_row_avx2(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
+// n pixels of one part into a row of s16 that has ic channels.
+void sac_u8_widen(int16_t *dst, const uint8_t *src, int64_t n, int64_t ic, int64_t pixel,
+                  int64_t channels);
+
 void sac_u8_row_vnni(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
 
 // A row of n places of three parts [n][channels] into one of [n][3 * channels], channels 8 or 16.

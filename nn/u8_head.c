@@ -50,7 +50,53 @@ SAC_CLONES_INTEGER static void sums_plain(int32_t *restrict acc, const uint8_t *
 }
 
 #if defined(__x86_64__)
+#    define AVX2   __attribute__((target("avx2,fma")))
 #    define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+
+// Products of 16 channels, in eight sums.
+AVX2 static inline __m256i products_16(const uint8_t *src, __m256i w) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)src);
+    return _mm256_madd_epi16(_mm256_cvtepu8_epi16(bytes), w);
+}
+
+AVX2 static inline __m256i widened(const int8_t *w) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
+}
+
+// The sum of each of four vectors.
+AVX2 static inline __m128i sums_of_4(const __m256i *s) {
+    const __m256i sum =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
+    return _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+}
+
+// Four places at a time.
+AVX2 static void sums_avx2(int32_t *acc, const uint8_t *src, const int8_t *w, int64_t places,
+                           int64_t c) {
+    const int64_t whole = c / 16 * 16;
+    int64_t i = 0;
+    for (; i + 4 <= places; i += 4, src += 4 * c) {
+        __m256i s[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                        _mm256_setzero_si256()};
+        for (int64_t k = 0; k < whole; k += 16) {
+            const __m256i wei = widened(w + k);
+#    pragma GCC unroll 4
+            for (int p = 0; p < 4; p++)
+                s[p] = _mm256_add_epi32(s[p], products_16(src + p * c + k, wei));
+        }
+        if (whole < c) {
+            const __m256i wei = widened(w + whole);
+            uint8_t last[16] = {0};
+#    pragma GCC unroll 4
+            for (int p = 0; p < 4; p++) {
+                memcpy(last, src + p * c + whole, (size_t)(c - whole));
+                s[p] = _mm256_add_epi32(s[p], products_16(last, wei));
+            }
+        }
+        _mm_storeu_si128((__m128i *)(void *)(acc + i), sums_of_4(s));
+    }
+    if (i < places) sums_plain(acc + i, src, w, places - i, c);
+}
 
 // 32 channels, what the students have: four places at a time.
 TARGET static void sums_32(int32_t *acc, const uint8_t *src, const int8_t *w, int64_t places) {
@@ -63,11 +109,7 @@ TARGET static void sums_32(int32_t *acc, const uint8_t *src, const int8_t *w, in
             s[k] = _mm256_dpbusd_epi32(
                 _mm256_setzero_si256(),
                 _mm256_loadu_si256((const __m256i *)(const void *)(src + (i + k) * 32)), wei);
-        const __m256i sum =
-            _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
-        _mm_storeu_si128(
-            (__m128i *)(void *)(acc + i),
-            _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1)));
+        _mm_storeu_si128((__m128i *)(void *)(acc + i), sums_of_4(s));
     }
     if (i < places) sums_plain(acc + i, src + i * 32, w, places - i, 32);
 }
@@ -108,6 +150,8 @@ void sac_u8_head_run(const sac_u8_head *head, float *dst, const void *packed, vo
 #if defined(__x86_64__)
         if (head->isa == SAC_U8_VNNI) {
             sums_vnni(acc, src, w, places, head->c);
+        } else if (head->isa == SAC_U8_AVX2) {
+            sums_avx2(acc, src, w, places, head->c);
         } else {
             sums_plain(acc, src, w, places, head->c);
         }

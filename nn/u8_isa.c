@@ -34,10 +34,13 @@ static bool allowed(dnnl_cpu_isa_t level) {
 
 sac_u8_isa sac_u8_isa_best(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+        !allowed(dnnl_cpu_isa_avx2))
+        return SAC_U8_PLAIN;
     if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq") ||
         !allowed(dnnl_cpu_isa_avx512_core_vnni))
-        return SAC_U8_PLAIN;
+        return SAC_U8_AVX2;
 #    if defined(__linux__)
     if (cpu_has_amx() && allowed(dnnl_cpu_isa_avx512_core_amx) && tiles_permitted())
         return SAC_U8_AMX;
@@ -49,6 +52,6 @@ sac_u8_isa sac_u8_isa_best(void) {
 }
 
 const char *sac_u8_isa_name(sac_u8_isa isa) {
-    static const char *const names[] = {"plain", "vnni", "amx"};
+    static const char *const names[] = {"plain", "avx2", "vnni", "amx"};
     return names[isa];
 }

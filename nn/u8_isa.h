@@ -5,6 +5,7 @@
 
 typedef enum sac_u8_isa {
     SAC_U8_PLAIN, // C, compiled for several instruction sets: the definition
+    SAC_U8_AVX2,  // AVX2 and FMA; products of 16-bit words
     SAC_U8_VNNI,  // AVX512-VNNI
     SAC_U8_AMX    // AMX-INT8 for the products, AVX512 for the rest
 } sac_u8_isa;
@@ -14,7 +15,7 @@ typedef enum sac_u8_isa {
 // where it is refused the answer is the next set. What oneDNN is told not to use
 // (ONEDNN_MAX_CPU_ISA) is not used here either. Any thread; some microseconds, so not per frame.
 sac_u8_isa sac_u8_isa_best(void);
-// "plain", "vnni", "amx"; static text.
+// "plain", "avx2", "vnni", "amx"; static text.
 const char *sac_u8_isa_name(sac_u8_isa isa);
 
 #endif

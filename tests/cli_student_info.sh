@@ -35,8 +35,10 @@ jq_like '"verify_int8": {'
 jq_like '"max_int8_from_f32": '
 jq_like '"quantised_activations": [1-9]'
 jq_like '"automatic_precision": "\(int8\|f32\)"'
-jq_like '"int8_kernels": "\(amx\|vnni\|plain\)"'
+jq_like '"int8_kernels": "\(amx\|vnni\|avx2\|plain\)"'
 ONEDNN_MAX_CPU_ISA=avx2 "$bin/student-info" q.safetensors --json > json
+jq_like '"int8_kernels": "\(avx2\|plain\)"'
+ONEDNN_MAX_CPU_ISA=sse41 "$bin/student-info" q.safetensors --json > json
 jq_like '"int8_kernels": "plain"'
 jq_like '"automatic_precision": "f32"'
 

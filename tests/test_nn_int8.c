@@ -290,6 +290,32 @@ Test(nn_int8, kernels_agree_in_every_bit) {
             kernel_case(&c, !c.to_f32 && (o + 2 * k) % 3 == 0, (uint64_t)(o * 20 + k));
         }
     }
+    // Runs that no step divides, rows shorter than any tile, every number of vectors of 8 channels.
+    static const int64_t odd[] = {1, 3, 5, 7, 9, 11, 13, 15, 17, 33};
+    for (int i = 0; i < 60; i++) {
+        const int64_t stride = 1 + i % 2, taps = 1 + i % 5 % 4;
+        sac_u8_conv c = {.n = 1 + i % 2,
+                         .ih = 5,
+                         .iw = taps + i * 7 % 19,
+                         .ic = odd[i % 10],
+                         .oc = 1 + i * 11 % 60,
+                         .kh = 1 + i % 3,
+                         .kw = taps,
+                         .sh = stride,
+                         .sw = 1 + i / 2 % 3,
+                         .ph = i % 3 / 2,
+                         .pw = taps > 1 && i % 4 == 0,
+                         .parts = 1,
+                         .to_f32 = i % 7 == 3,
+                         .relu = i % 4 < 2};
+        if (i % 3 == 0) { // unequal parts
+            c.parts = 2 + i % 2;
+            c.part[0].channels = 3;
+            c.part[1].channels = 9;
+            c.ic += 12;
+        }
+        kernel_case(&c, !c.to_f32 && i % 2 == 0, (uint64_t)(700 + i));
+    }
     // One channel: rows of the window interleaved.
     static const int64_t lines[] = {16, 17, 31, 48, 96, 120, 130, 144, 257};
     for (int i = 0; i < 18; i++) {

@@ -23,8 +23,8 @@ extern "C" {
 typedef enum sac_precision {
     SAC_PRECISION_AUTO, // int8 where the model holds scales and this CPU gains by it, else f32
     SAC_PRECISION_F32,
-    SAC_PRECISION_INT8, // a model without scales is an error; slow, but equal, on CPUs that
-                        // saccade/student.h's isa gives no int8 kernels
+    SAC_PRECISION_INT8, // a model without scales is an error; slow, but equal, on CPUs
+                        // without AVX2
     SAC_PRECISION_BF16 // of any model: products rounded to bf16, sums in f32, where the CPU has AMX
                        // (and on the reference); f32 elsewhere. Never chosen by AUTO
 } sac_precision;
