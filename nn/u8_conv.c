@@ -1,5 +1,6 @@
 // Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The versions
-// for AVX2, AVX512-VNNI and AMX are nn/u8_conv_avx2.c, nn/u8_conv_x86.c and nn/u8_conv_amx.c.
+// for AVX2, AVX512-VNNI and AMX are nn/u8_conv_avx2.c with nn/u8_winograd.c, nn/u8_conv_x86.c and
+// nn/u8_conv_amx.c.
 #include "nn/u8_conv.h"
 
 #include <math.h>
@@ -15,13 +16,16 @@ static int64_t align64(int64_t n) {
 
 // Pixels of one padded row: the input with its left padding, and as far as the last window reaches.
 static int64_t row_pixels(const sac_u8_conv *c) {
-    const int64_t reach = (c->ow - 1) * c->sw + c->kw, input = c->pw + c->iw;
+    const int64_t ow = c->winograd ? (c->ow + 1) / 2 * 2 : c->ow; // whole tiles
+    const int64_t reach = (ow - 1) * c->sw + c->kw, input = c->pw + c->iw;
     return reach > input ? reach : input;
 }
 
 // Of one plane. Runs that are filled up to whole chunks reach beyond the last window.
 static int64_t row_bytes(const sac_u8_conv *c) {
-    const int64_t reach = sac_u8_spread(c) ? 0 : sac_u8_run(c) - c->kw * c->pixel;
+    const int64_t reach = c->winograd        ? 16
+                          : sac_u8_spread(c) ? 0
+                                             : sac_u8_run(c) - c->kw * c->pixel;
     return align64((row_pixels(c) * c->pixel + reach) * c->word);
 }
 
@@ -54,9 +58,14 @@ static int64_t slot_bytes(const sac_u8_conv *c) {
     return c->ends_only ? e.first_bytes + e.last_bytes : row_bytes(c);
 }
 
-// KH rows in a ring and a plane of zeros.
+// Rows that are needed at a time.
+static int64_t ring_rows(const sac_u8_conv *c) {
+    return c->winograd ? c->sh + c->kh : c->kh;
+}
+
+// The rows in a ring and a plane of zeros.
 static int64_t rows_bytes(const sac_u8_conv *c) {
-    return c->kh * c->planes * slot_bytes(c) + row_bytes(c);
+    return ring_rows(c) * c->planes * slot_bytes(c) + row_bytes(c);
 }
 
 // Folded: the pixels of a window's rows begin at a cache line, behind their padding.
@@ -68,6 +77,7 @@ static int64_t band_bytes(const sac_u8_conv *c) {
     int64_t bytes = c->folded ? 2 * folded_bytes(c) : rows_bytes(c);
 #if defined(__x86_64__)
     if (c->isa == SAC_U8_AMX) bytes += SAC_U8_AMX_SUMS_BYTES;
+    if (c->winograd) bytes += align64(sac_u8_winograd_bytes(c));
 #endif
     return bytes;
 }
@@ -80,8 +90,9 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     c->word = isa == SAC_U8_AVX2 ? 2 : 1;
     c->chunk = 4 / c->word;
     c->pixel = c->ic;
-    c->ends_only = c->folded = false;
+    c->ends_only = c->folded = c->winograd = false;
 #if defined(__x86_64__)
+    if (isa == SAC_U8_AVX2) c->winograd = sac_u8_winograd_fits(c);
     if (isa == SAC_U8_AMX && !sac_u8_amx_prepare(c)) c->isa = SAC_U8_VNNI;
 #endif
 }
@@ -93,14 +104,28 @@ bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
 }
 
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
-    const int64_t ocp = sac_u8_ocp(c);
-    return (size_t)(align64((2 * ocp + 1) * (int64_t)sizeof(float)) +
-                    ocp * sac_u8_tap_rows(c) * c->planes * sac_u8_run(c) * c->word);
+    return (size_t)(align64((2 * sac_u8_ocp(c) + 1) * (int64_t)sizeof(float)) +
+                    sac_u8_weights_words(c) * c->word);
 }
 
 size_t sac_u8_conv_scratch_bytes(const sac_u8_conv *c) {
     return (size_t)(c->bands * band_bytes(c));
 }
+
+#if defined(__x86_64__)
+static void pack_winograd(const sac_u8_conv *c, int16_t *w, const float *from, float scale,
+                          int64_t oc) {
+    const int64_t blocks = sac_u8_winograd_blocks(c), pairs = sac_u8_winograd_words(c) / 2;
+    for (int64_t ic = 0; ic < c->ic; ic++) {
+        int8_t g[9];
+        int16_t u[25];
+        for (int k = 0; k < 9; k++) g[k] = sac_quant_step(from[ic * 9 + k], scale);
+        sac_u8_winograd_weights(c, u, g);
+        for (int64_t k = 0; k < blocks; k++)
+            w[((oc / 8 * blocks + k) * pairs + ic / 2) * 16 + oc % 8 * 2 + ic % 2] = u[k];
+    }
+}
+#endif
 
 void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, const float *bias,
                       double s_src, double s_dst) {
@@ -118,6 +143,12 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
         add[oc] = bias != NULL ? (float)((double)bias[oc] / s_dst) : 0.0f;
         const double reach = 255.0 * 127.0 * (double)taps * (double)mul[oc] + fabs((double)add[oc]);
         if (!(reach <= (double)*most)) *most = (float)reach; // also when it is not a number
+#if defined(__x86_64__)
+        if (c->winograd) {
+            pack_winograd(c, (int16_t *)(void *)w, from, scale, oc);
+            continue;
+        }
+#endif
         for (int64_t ic = 0; ic < c->ic; ic++) {
             for (int64_t ky = 0; ky < c->kh; ky++) {
                 const int64_t row =
@@ -259,12 +290,63 @@ static void rows_folded(const sac_u8_conv *c, void *dst, const void *packed, uin
 }
 #endif
 
+// Of dst, and the residual that goes into it.
+static sac_u8_band band_at(const sac_u8_conv *c, void *dst, const uint8_t *residual, int64_t n,
+                           int64_t oy) {
+    const int64_t at = (n * c->oh + oy) * c->ow * c->oc;
+    sac_u8_band band;
+    band.residual = c->residual.channels > 0 ? residual + c->residual.offset +
+                                                   n * c->residual.batch + oy * c->residual.row
+                                             : NULL;
+    band.dst = c->to_f32 ? (void *)((float *)dst + at) : (void *)((uint8_t *)dst + at);
+    return band;
+}
+
+#if defined(__x86_64__)
+// `begin`, `end`: pairs of rows of dst.
+static void pairs_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
+                      const uint8_t *const *src, const uint8_t *residual, int64_t begin,
+                      int64_t end) {
+    const int64_t bytes = slot_bytes(c), pairs = (c->oh + 1) / 2;
+    const int64_t count = ring_rows(c);
+    const uint8_t *zero = band_data + count * bytes;
+    int16_t *v = (int16_t *)(void *)(band_data + rows_bytes(c));
+    int64_t held[5] = {-1, -1, -1, -1, -1};
+    memset(band_data, 0, (size_t)rows_bytes(c));
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t n = r / pairs, oy = r % pairs * 2;
+        const int16_t *rows[5] = {NULL};
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t y = oy * c->sh - c->ph + k, place = (y + count) % count;
+            uint8_t *row = band_data + place * bytes;
+            const bool inside = y >= 0 && y < c->ih;
+            if (inside && held[place] != n * c->ih + y) {
+                held[place] = n * c->ih + y;
+                row_fill(c, row, bytes, src, n, y);
+            }
+            rows[k] = (const int16_t *)(const void *)(inside ? row : zero);
+        }
+        sac_u8_band band[2] = {band_at(c, dst, residual, n, oy)};
+        if (oy + 1 < c->oh) {
+            band[1] = band_at(c, dst, residual, n, oy + 1);
+        } else {
+            band[1].dst = NULL;
+        }
+        sac_u8_winograd_pair(c, packed, v, rows, band);
+    }
+}
+#endif
+
 static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
                      const uint8_t *const *src, const uint8_t *residual, int64_t begin,
                      int64_t end) {
 #if defined(__x86_64__)
     if (c->folded) {
         rows_folded(c, dst, packed, band_data, src, begin, end);
+        return;
+    }
+    if (c->winograd) {
+        pairs_run(c, dst, packed, band_data, src, residual, begin, end);
         return;
     }
 #endif
@@ -281,7 +363,7 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
 #endif
     for (int64_t r = begin; r < end; r++) {
         const int64_t n = r / c->oh, oy = r % c->oh;
-        sac_u8_band band;
+        sac_u8_band band = band_at(c, dst, residual, n, oy);
         for (int64_t ky = 0; ky < c->kh; ky++) {
             const int64_t y = oy * c->sh - c->ph + ky, place = y < 0 ? 0 : y % c->kh;
             uint8_t *row = band_data + place * c->planes * bytes;
@@ -311,11 +393,6 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
                                        : whole;
             }
         }
-        band.residual = c->residual.channels > 0 ? residual + c->residual.offset +
-                                                       n * c->residual.batch + oy * c->residual.row
-                                                 : NULL;
-        const int64_t at = r * c->ow * c->oc;
-        band.dst = c->to_f32 ? (void *)((float *)dst + at) : (void *)((uint8_t *)dst + at);
         switch (c->isa) {
 #if defined(__x86_64__)
         case SAC_U8_AMX:
@@ -339,13 +416,12 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
 
 void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *scratch,
                      const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual) {
-    const int64_t rows = c->n * c->oh, each = band_bytes(c);
+    const int64_t rows = c->n * (c->winograd ? (c->oh + 1) / 2 : c->oh), each = band_bytes(c);
     int threads = omp_get_max_threads();
     if (threads > c->bands) threads = c->bands;
     if (threads > rows) threads = (int)rows;
     // Less than a few microseconds of work: waking a second thread costs more.
-    const int64_t products =
-        rows * c->ow * sac_u8_ocp(c) * sac_u8_tap_rows(c) * c->planes * sac_u8_run(c);
+    const int64_t products = rows * c->ow * sac_u8_weights_words(c);
     if (products < (c->isa == SAC_U8_AMX ? 1 << 21 : 1 << 19)) threads = 1;
     if (threads <= 1) {
         rows_run(c, dst, packed, scratch, src, residual, 0, rows);

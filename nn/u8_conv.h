@@ -45,9 +45,10 @@ typedef struct sac_u8_conv {
     int64_t pixel;  // words from one pixel of a plane's row to the next: all channels; or 64, so
                     // that pixels do not straddle cache lines and each tap is a chunk; folded: 4
     bool ends_only; // the band holds the first and last places of a row alone
-    bool folded; // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
-                 // one row of taps
-    int bands;   // scratch holds so many; no more threads take part
+    bool folded;   // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
+                   // one row of taps
+    bool winograd; // AVX2: 3x3 by products of transformed tiles, two rows of dst at a time
+    int bands;     // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
 // Takes scratch for as many threads as OpenMP has on the calling thread now, at most
@@ -69,7 +70,7 @@ void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, voi
 
 // What the versions share. The packed block: mul [ocp], add [ocp], the largest value that sums can
 // become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1), for AVX2 s16
-// [ocp / 8][kh][run / 2][8][2].
+// [ocp / 8][kh][run / 2][8][2] or, transformed, [ocp / 8][blocks][words / 2][8][2].
 // Row ky of the window in each plane.
 typedef const uint8_t *sac_u8_rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
 typedef struct sac_u8_band {
@@ -95,6 +96,16 @@ static inline bool sac_u8_spread(const sac_u8_conv *c) { // pixels lie apart
 static inline int64_t sac_u8_tap_rows(const sac_u8_conv *c) { // that a place sums over
     return c->folded ? 1 : c->kh;
 }
+static inline int64_t sac_u8_winograd_words(const sac_u8_conv *c) { // of a block: all channels
+    return (c->ic + 7) / 8 * 8;
+}
+static inline int64_t sac_u8_winograd_blocks(const sac_u8_conv *c) {
+    return c->sw == 1 ? 16 : 25;
+}
+static inline int64_t sac_u8_weights_words(const sac_u8_conv *c) {
+    return sac_u8_ocp(c) * (c->winograd ? sac_u8_winograd_blocks(c) * sac_u8_winograd_words(c)
+                                        : sac_u8_tap_rows(c) * c->planes * sac_u8_run(c));
+}
 static inline const int8_t *sac_u8_weights(const sac_u8_conv *c, const void *packed) {
     return (const int8_t *)packed +
            ((2 * sac_u8_ocp(c) + 1) * (int64_t)sizeof(float) + 63) / 64 * 64;
@@ -107,6 +118,20 @@ static inline bool sac_u8_bounded(const sac_u8_conv *c, const void *packed) {
 void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
 #if defined(__x86_64__)
 void sac_u8_row_avx2(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
+
+// 3x3 kernels in transformed tiles, in integers, which is exact. V of the source, U of the kernel:
+//   stride 1, Winograd's F(2x2, 3x3), from tiles d of 4x4 and kernels g:
+//     V = B' d B (at most 4 * 255), U = (2 G) g (2 G)' (at most 9 * 127),
+//     4 dst = A' (sum_c U * V) A: 16 products where four places have 36;
+//   stride 2: even rows meet two rows of the kernel, F(2, 2), odd ones one, likewise columns: 25.
+bool sac_u8_winograd_fits(const sac_u8_conv *c);
+// V of a pair of rows of dst: [blocks][tiles][words], but blocks that add up side by side.
+int64_t sac_u8_winograd_bytes(const sac_u8_conv *c);
+void sac_u8_winograd_weights(const sac_u8_conv *c, int16_t u[25], const int8_t g[9]);
+// rows: four or five, from the left padding on, 16 words beyond their end readable. The second
+// band's dst is NULL where dst has no such row.
+void sac_u8_winograd_pair(const sac_u8_conv *c, const void *packed, int16_t *v,
+                          const int16_t *const rows[5], const sac_u8_band band[2]);
 // n pixels of one part into a row of s16 that has ic channels.
 void sac_u8_widen(int16_t *dst, const uint8_t *src, int64_t n, int64_t ic, int64_t pixel,
                   int64_t channels);

@@ -1,55 +1,15 @@
 // One row of dst by AVX2. Its product of bytes saturates, so words are multiplied: vpmaddwd takes
 // pairs of them, two to each of eight channels, and vpaddd adds to sums of 32 bits. A tile of
 // PIXELS places times 8 * VECTORS channels stays in registers; each pair of a row is broadcast to
-// all channels. With 12 sums the 16 registers are full, and the two multipliers of a core are the
-// limit.
-#include "nn/u8_conv.h"
-
-#include "core/clones.h"
+// all channels. With 12 sums the 16 registers are full, and multiplying and adding are the limit.
+#include "nn/u8_conv_avx2.h"
 
 #if defined(__x86_64__)
 
-#    include <immintrin.h>
-#    include <stdbool.h>
-#    include <string.h>
-
-#    define TARGET __attribute__((target("avx2,fma")))
-#    define TILE   static inline __attribute__((always_inline)) TARGET
-
-typedef struct tile_store {
-    const sac_u8_conv *c;
-    const sac_u8_band *band;
-    const float *mul, *add; // of the first channel
-    int64_t oc;             // first channel
-} tile_store;
-
 // --- sums to values ----------------------------------------------------------------------------
 
-// Packs four vectors of 8 values, saturated, into 32 bytes in their order.
-TILE __m256i pack4(const __m256i *q) {
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    const __m256i mixed =
-        _mm256_packus_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-    return _mm256_permutevar8x32_epi32(mixed, order);
-}
-
-TILE __m256 scaled(__m256i sums, const float *mul, const float *add) {
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(mul), _mm256_loadu_ps(add));
-}
-
-TILE __m256 with_residual(__m256 v, __m128i residual, float mul) {
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(residual)), _mm256_set1_ps(mul),
-                           v);
-}
-
-// Above 2^31 the conversion has no value; 255 has, also for a NaN. Below, it ends at -2^31.
-TILE __m256i rounded(__m256 v) {
-    return _mm256_cvtps_epi32(_mm256_min_ps(v, _mm256_set1_ps(255.0f)));
-}
-
-// Eight sums of one place into dst, for every way of output.
-__attribute__((noinline)) TARGET static void store_any(const tile_store *s, const __m256i *acc,
-                                                       int64_t place, int64_t first) {
+TARGET void sac_u8_store_any(const tile_store *s, const __m256i *acc, int64_t place,
+                             int64_t first) {
     const sac_u8_conv *c = s->c;
     const int64_t oc = s->oc + first, left = c->oc - oc, at = place * c->oc + oc;
     const size_t count = left < 8 ? (size_t)left : 8;
@@ -73,30 +33,6 @@ __attribute__((noinline)) TARGET static void store_any(const tile_store *s, cons
     }
 }
 
-// Four vectors of eight channels, the first of them vector `i` of a tile.
-TILE void store4(const tile_store *s, const __m256i *q, int i, int vectors, int64_t x) {
-    const int64_t oc = s->c->oc;
-    const __m256i out = pack4(q);
-    uint8_t *dst = (uint8_t *)s->band->dst + x * oc + s->oc;
-    if (oc == 8 * vectors) { // one piece of memory
-        _mm256_storeu_si256((__m256i *)(void *)(dst + i / vectors * oc + i % vectors * 8), out);
-        return;
-    }
-    const __m128i half[2] = {_mm256_castsi256_si128(out), _mm256_extracti128_si256(out, 1)};
-#    pragma GCC unroll 2
-    for (int h = 0; h < 2; h++) {
-        const int k = i + 2 * h, next = k + 1;
-        uint8_t *to = dst + k / vectors * oc + k % vectors * 8;
-        if (k / vectors == next / vectors) {
-            _mm_storeu_si128((__m128i *)(void *)to, half[h]);
-        } else {
-            _mm_storel_epi64((__m128i *)(void *)to, half[h]);
-            _mm_storeh_pd((double *)(void *)(dst + next / vectors * oc + next % vectors * 8),
-                          _mm_castsi128_pd(half[h]));
-        }
-    }
-}
-
 // u8 that fills whole vectors goes out with everything in registers.
 TILE void tile_out(const tile_store *s, __m256i *acc, int pixels, int vectors, int64_t x) {
     const sac_u8_conv *c = s->c;
@@ -105,7 +41,8 @@ TILE void tile_out(const tile_store *s, __m256i *acc, int pixels, int vectors, i
         __m256i sums[12];
 #    pragma GCC unroll 12
         for (int i = 0; i < count; i++) sums[i] = acc[i];
-        for (int i = 0; i < count; i++) store_any(s, sums + i, x + i / vectors, i % vectors * 8);
+        for (int i = 0; i < count; i++)
+            sac_u8_store_any(s, sums + i, x + i / vectors, i % vectors * 8);
         return;
     }
     const uint8_t *residual = s->band->residual;
@@ -129,28 +66,6 @@ TILE void tile_out(const tile_store *s, __m256i *acc, int pixels, int vectors, i
 }
 
 // --- products ----------------------------------------------------------------------------------
-
-// Adds the products of a pair of words of each place.
-TILE void step_of(__m256i *acc, const int16_t *src, const int16_t *w, int64_t block, int pixels,
-                  int vectors, int64_t step) {
-    __m256i wei[3];
-#    pragma GCC unroll 3
-    for (int v = 0; v < vectors; v++)
-        wei[v] = _mm256_loadu_si256((const __m256i *)(const void *)(w + v * block));
-#    pragma GCC unroll 12
-    for (int p = 0; p < pixels; p++) {
-        int32_t pair;
-        memcpy(&pair, src + p * step, sizeof pair);
-        const __m256i all = _mm256_set1_epi32(pair);
-#    pragma GCC unroll 3
-        for (int v = 0; v < vectors; v++) {
-            __m256i *sum = acc + p * vectors + v;
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(all, wei[v]));
-            // Else gcc adds the products of two steps first, in registers that there are not.
-            __asm__("" : "+x"(*sum));
-        }
-    }
-}
 
 // `step`: words from one window to the next. `block`: words of the weights of 8 channels.
 TILE void tile(const tile_store *s, const int16_t *w, int64_t block, int64_t run, int pixels,
@@ -251,22 +166,34 @@ void sac_u8_row_avx2(const sac_u8_conv *c, const void *packed, const sac_u8_band
 
 // --- gathering ---------------------------------------------------------------------------------
 
+TILE void widen16(int16_t *dst, const uint8_t *src) {
+    _mm256_storeu_si256((__m256i *)(void *)dst,
+                        _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)src)));
+}
+
+TILE void widen8(int16_t *dst, const uint8_t *src) {
+    _mm_storeu_si128((__m128i *)(void *)dst,
+                     _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)src)));
+}
+
 TARGET void sac_u8_widen(int16_t *dst, const uint8_t *src, int64_t n, int64_t ic, int64_t pixel,
                          int64_t channels) {
     if (channels == ic && pixel == ic) { // one piece
         channels *= n;
         n = 1;
     }
+    if (channels == 16) {
+        for (int64_t x = 0; x < n; x++) widen16(dst + x * ic, src + x * pixel);
+        return;
+    }
+    if (channels == 8) {
+        for (int64_t x = 0; x < n; x++) widen8(dst + x * ic, src + x * pixel);
+        return;
+    }
     for (int64_t x = 0; x < n; x++, dst += ic, src += pixel) {
         int64_t k = 0;
-        for (; k + 16 <= channels; k += 16)
-            _mm256_storeu_si256(
-                (__m256i *)(void *)(dst + k),
-                _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(src + k))));
-        for (; k + 8 <= channels; k += 8)
-            _mm_storeu_si128(
-                (__m128i *)(void *)(dst + k),
-                _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(src + k))));
+        for (; k + 16 <= channels; k += 16) widen16(dst + k, src + k);
+        for (; k + 8 <= channels; k += 8) widen8(dst + k, src + k);
         for (; k < channels; k++) dst[k] = src[k];
     }
 }

@@ -156,6 +156,90 @@ static void kernel_case(const sac_u8_conv *wanted, bool residual, uint64_t seed)
     for (int v = 0; v <= SAC_U8_AMX; v++) sac_free(dst[v]);
 }
 
+// Kernels of 3x3, which AVX2 multiplies in transformed tiles: rows and columns that fill no tile,
+// channels that fill no vector, padding of every width.
+Test(nn_int8, kernels_agree_on_3x3_tiles) {
+    static const int64_t in[] = {16, 17, 31, 48, 20}, out[] = {16, 20, 48, 33, 24, 40};
+    int transformed[3] = {0};
+    for (int i = 0; i < 120; i++) {
+        const int64_t stride = 1 + i / 2 % 2;
+        sac_u8_conv c = {.n = 1 + i % 2,
+                         .iw = (4 + i % 14) * stride - i % 3 % 2,
+                         .ih = 3 + i % 7,
+                         .ic = in[i % 5],
+                         .oc = out[i % 6],
+                         .kh = 3,
+                         .kw = 3,
+                         .sh = stride,
+                         .sw = stride,
+                         .ph = i % 3,
+                         .pw = (i + i / 3) % 3,
+                         .parts = 1,
+                         .to_f32 = i % 7 == 3,
+                         .relu = i % 4 < 2};
+        if (i % 4 == 0) {
+            c.parts = 3;
+            c.part[0].channels = 8;
+            c.part[1].channels = 3;
+        }
+        kernel_case(&c, !c.to_f32 && i % 3 == 1, (uint64_t)(900 + i));
+        c.ow = (c.iw + 2 * c.pw - 3) / stride + 1;
+        sac_u8_conv_prepare(&c, SAC_U8_AVX2);
+        transformed[stride] += c.winograd;
+    }
+    if (sac_u8_isa_best() < SAC_U8_AVX2) sac_skip_case("AVX2 is not available");
+    cr_assert(transformed[1] > 40 && transformed[2] > 40, "%d and %d", transformed[1],
+              transformed[2]);
+}
+
+// The largest sums of the largest kernel that is transformed, and one channel more.
+Test(nn_int8, sums_at_their_limit_are_exact) {
+    enum { OC = 16, W = 5, H = 2 };
+    for (int64_t ic = 1841; ic <= 1842; ic++) {
+        sac_u8_conv c = {.n = 1,
+                         .ih = H + 2,
+                         .iw = W + 2,
+                         .ic = ic,
+                         .oh = H,
+                         .ow = W,
+                         .oc = OC,
+                         .kh = 3,
+                         .kw = 3,
+                         .sh = 1,
+                         .sw = 1,
+                         .parts = 1,
+                         .to_f32 = true};
+        c.part[0] =
+            (sac_u8_part){.batch = c.ih * c.iw * ic, .row = c.iw * ic, .pixel = ic, .channels = ic};
+        const int64_t pixels = c.ih * c.iw;
+        uint8_t *src = sac_calloc(pixels * ic, 1);
+        float *weights = sac_calloc(OC * ic * 9, sizeof(float)), dst[SAC_U8_AMX + 1][H * W * OC];
+        // Signs alike, by the row, by the column, or both.
+        for (int64_t i = 0; i < pixels * ic; i++)
+            src[i] = i / ic / c.iw % 3 != 1 || i / ic % c.iw % 4 != 3 ? 255 : 0;
+        for (int64_t i = 0; i < OC * ic * 9; i++) {
+            const int64_t oc = i / ic / 9, ky = i % 9 / 3, kx = i % 3;
+            const int64_t turn = oc + (oc & 2 ? ky : 0) + (oc & 4 ? kx : 0);
+            weights[i] = turn % 2 == 0 ? 1.0f : -1.0f;
+        }
+        const uint8_t *const parts[SAC_U8_MAX_PARTS] = {src};
+        for (sac_u8_isa v = SAC_U8_PLAIN; v <= sac_u8_isa_best(); v++) {
+            sac_u8_conv_prepare(&c, v);
+            cr_assert_eq(c.winograd, v == SAC_U8_AVX2 && ic == 1841);
+            void *packed = sac_calloc((int64_t)sac_u8_conv_packed_bytes(&c), 1);
+            void *scratch = sac_calloc((int64_t)sac_u8_conv_scratch_bytes(&c), 1);
+            sac_u8_conv_pack(&c, packed, weights, NULL, 127.0, 1.0);
+            sac_u8_conv_run(&c, dst[v], packed, scratch, parts, NULL);
+            cr_assert_eq(memcmp(dst[v], dst[0], sizeof dst[0]), 0, "%s", sac_u8_isa_name(v));
+            sac_free(packed);
+            sac_free(scratch);
+        }
+        cr_assert_gt(dst[0][0], 0.8f * 255 * 127 * 9 * (float)ic);
+        sac_free(src);
+        sac_free(weights);
+    }
+}
+
 // A damaged table may ask for factors that no f32 holds.
 Test(nn_int8, factors_beyond_f32_saturate_alike) {
     enum { OC = 8, PIXELS = 40 };
