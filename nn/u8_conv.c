@@ -1,5 +1,5 @@
 // Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The versions
-// for AVX2, AVX512-VNNI and AMX are nn/u8_conv_avx2.c with nn/u8_winograd.c, nn/u8_conv_x86.c and
+// for AVX2, AVX512-VNNI and AMX are nn/u8_conv_avx2.c with nn/u8_winograd.c, nn/u8_conv_vnni.c and
 // nn/u8_conv_amx.c.
 #include "nn/u8_conv.h"
 
