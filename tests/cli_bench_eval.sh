@@ -189,6 +189,11 @@ expect 0 '| first: slow | [-0-9. |]* | objects | - | - |' \
     "$bench" eval --dataset set --maps first=one --maps two --per-task --ensembles
 expect 0 '| first + two | [-0-9. |]* | objects | 7.0 | 49 |' \
     "$bench" eval --dataset set --maps first=one --maps two --ensembles
+# A table of many teachers, and an end to ensembles of all of them.
+many=()
+for i in $(seq 21); do many+=(--maps "row$i=one"); done
+expect 0 '| maps row21 | [-0-9. |]* | objects | 3.5 | 99 |' "$bench" eval --dataset set "${many[@]}"
+expect 2 'ensembles of at most 16' "$bench" eval --dataset set --ensembles "${many[@]}"
 expect 0 '| maps one | [-0-9. |]* | 16x16 map | 3.5 | 99 |' \
     "$bench" eval --dataset set --maps one --regions maps
 expect 0 '' "$bench" report --dataset set --maps one -o page.html --overlays videos --pictures 3 --quiet

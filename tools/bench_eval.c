@@ -14,7 +14,7 @@
 #include "tools/bench_tool.h"
 #include "tools/decode_options.h"
 
-enum { MAX_STORES = 16, SAVINGS = 4 };
+enum { MAX_STORES = 64, MAX_MEMBERS = 16, SAVINGS = 4 };
 enum { SMOOTHING_ALL = 4 }; // after the values of sac_smoothing, as in the option's choices
 
 typedef struct eval_settings {
@@ -254,7 +254,7 @@ static bool is_ensemble(uint64_t members, int64_t stores) {
 
 static sac_status collect_ensemble(eval_work *w, uint64_t members, const sac_map_request *request,
                                    sac_error *error) {
-    const sac_map_source *chosen[MAX_STORES];
+    const sac_map_source *chosen[MAX_MEMBERS];
     int count = 0;
     for (int i = 0; i < w->settings->maps.count; i++)
         if (members >> i & 1) chosen[count++] = &w->sources[i];
@@ -376,6 +376,9 @@ static sac_status open_sources(eval_work *w, sac_error *error) {
     if (stores > MAX_STORES)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d map stores at once",
                              MAX_STORES);
+    if (settings->ensembles && stores > MAX_MEMBERS)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--ensembles of at most %d map stores", MAX_MEMBERS);
     if (settings->ensembles && stores < 2)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--ensembles needs at least two --maps FOLDER");
