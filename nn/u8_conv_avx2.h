@@ -1,5 +1,5 @@
-// What the versions for AVX2 share (nn/u8_conv_avx2.c, nn/u8_winograd.c): products of words, and the
-// way of sums into dst.
+// What the versions for AVX2 share (nn/u8_conv_avx2.c, nn/u8_winograd.c): products of words, and
+// the way of sums into dst.
 #ifndef SAC_NN_U8_CONV_AVX2_H
 #define SAC_NN_U8_CONV_AVX2_H
 

@@ -63,7 +63,7 @@ AVX2 static inline __m256i widened(const int8_t *w) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
 }
 
-// The sum of each of four vectors. Without fma, which AVX512 does not imply, it is inlined there too.
+// The sum of each of four vectors. AVX512 does not imply fma: without it this is inlined there too.
 __attribute__((target("avx2"))) static inline __m128i sums_of_4(const __m256i *s) {
     const __m256i sum =
         _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));

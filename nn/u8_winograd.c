@@ -19,7 +19,8 @@ typedef struct winograd_shape {
 } winograd_shape;
 
 // With stride 2 the blocks of a tile of 5x5 are, in each direction,
-//   V = (d0 - d2, d1 | d2 | d4 - d2, d3), U = (g0, g1 | g0 + g2 | g2, g1), dst = (M0 + M1, M1 + M2).
+//   V = (d0 - d2, d1 | d2 | d4 - d2, d3), U = (g0, g1 | g0 + g2 | g2, g1),
+//   dst = (M0 + M1, M1 + M2).
 static const winograd_shape shapes[2] = {
     {16, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}},
     {9, {0, 4, 6, 10, 12, 13, 15, 19, 21, 25}}};

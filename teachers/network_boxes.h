@@ -107,8 +107,8 @@ void sac_box_network_close(sac_box_network **network);
 SAC_NODISCARD sac_status sac_class_names_read(char ***names, int *count, const char *path,
                                               sac_error *error);
 
-// For openers. Reads network->names, as many as network->classes; path NULL: none. `model` stands in
-// the message. SAC_ERROR_FORMAT: another number; errors of sac_class_names_read.
+// For openers. Reads network->names, as many as network->classes; path NULL: none. `model` stands
+// in the message. SAC_ERROR_FORMAT: another number; errors of sac_class_names_read.
 SAC_NODISCARD sac_status sac_box_network_names(sac_box_network *network, const char *path,
                                                const char *model, sac_error *error);
 // network->stamp: `kind` and a hash of the files' bytes. SAC_ERROR_IO, SAC_ERROR_MEMORY.

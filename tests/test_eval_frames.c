@@ -208,7 +208,7 @@ Test(eval_frames, convention_in_words) {
 Test(eval_frames, tables_hold_the_numbers) {
     test_set set;
     make_set(&set, 7);
-    strcpy(set.names[1], "a|b\n");
+    snprintf(set.names[1], sizeof set.names[1], "a|b\n");
     const sac_eval_options options = {.smoothing = {.kind = SAC_SMOOTHING_PAPER}};
     sac_eval_result result;
     cr_assert_eq(sac_eval_frames(&result, set.clips, CLIPS, &options, NULL), SAC_OK);

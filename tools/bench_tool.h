@@ -126,9 +126,7 @@ typedef struct bench_clip_settings {
      .number = 400, .min = 2, .max = 100000, .argument = "N", .help = "length"},                   \
     {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(kind, tool.seed), .number = 1,     \
      .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of the scene"}
-// clang-format on
 // What is measured in interleaved rounds, and for how long; of what FFmpeg opens.
-// clang-format off
 #define BENCH_ROUND_OPTIONS(kind)                                                                  \
     {.name = "repeats", .type = SAC_OPTION_INT, .offset = offsetof(kind, repeats), .number = 5,    \
      .min = 1, .max = 1000, .argument = "N", .help = "interleaved rounds; the median counts"},     \
