@@ -16,7 +16,8 @@ static int64_t align64(int64_t n) {
 
 // Pixels of one padded row: the input with its left padding, and as far as the last window reaches.
 static int64_t row_pixels(const sac_u8_conv *c) {
-    const int64_t ow = c->winograd ? (c->ow + 1) / 2 * 2 : c->ow; // whole tiles
+    const int64_t tile = c->winograd ? SAC_U8_WINOGRAD_TILE : 1;
+    const int64_t ow = (c->ow + tile - 1) / tile * tile;
     const int64_t reach = (ow - 1) * c->sw + c->kw, input = c->pw + c->iw;
     return reach > input ? reach : input;
 }
@@ -60,7 +61,7 @@ static int64_t slot_bytes(const sac_u8_conv *c) {
 
 // Rows that are needed at a time.
 static int64_t ring_rows(const sac_u8_conv *c) {
-    return c->winograd ? c->sh + c->kh : c->kh;
+    return c->winograd ? (SAC_U8_WINOGRAD_TILE - 1) * c->sh + c->kh : c->kh;
 }
 
 // The rows in a ring and a plane of zeros.
@@ -118,7 +119,7 @@ static void pack_winograd(const sac_u8_conv *c, int16_t *w, const float *from, f
     const int64_t blocks = sac_u8_winograd_blocks(c), pairs = sac_u8_winograd_words(c) / 2;
     for (int64_t ic = 0; ic < c->ic; ic++) {
         int8_t g[9];
-        int16_t u[25];
+        int16_t u[SAC_U8_WINOGRAD_BLOCKS];
         for (int k = 0; k < 9; k++) g[k] = sac_quant_step(from[ic * 9 + k], scale);
         sac_u8_winograd_weights(c, u, g);
         for (int64_t k = 0; k < blocks; k++)
@@ -303,19 +304,25 @@ static sac_u8_band band_at(const sac_u8_conv *c, void *dst, const uint8_t *resid
 }
 
 #if defined(__x86_64__)
-// `begin`, `end`: pairs of rows of dst.
-static void pairs_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
+static int64_t tile_rows(const sac_u8_conv *c) {
+    return (c->oh + SAC_U8_WINOGRAD_TILE - 1) / SAC_U8_WINOGRAD_TILE;
+}
+
+// `begin`, `end`: parts of rows of tiles.
+static void tiles_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_t *band_data,
                       const uint8_t *const *src, const uint8_t *residual, int64_t begin,
                       int64_t end) {
-    const int64_t bytes = slot_bytes(c), pairs = (c->oh + 1) / 2;
-    const int64_t count = ring_rows(c);
+    const int64_t bytes = slot_bytes(c), count = ring_rows(c), all = tile_rows(c);
+    const int64_t parts = sac_u8_winograd_parts(c);
     const uint8_t *zero = band_data + count * bytes;
     int16_t *v = (int16_t *)(void *)(band_data + rows_bytes(c));
-    int64_t held[5] = {-1, -1, -1, -1, -1};
+    int64_t held[SAC_U8_WINOGRAD_ROWS]; // which row lies in each place of the ring
+    for (int64_t k = 0; k < count; k++) held[k] = -1;
     memset(band_data, 0, (size_t)rows_bytes(c));
     for (int64_t r = begin; r < end; r++) {
-        const int64_t n = r / pairs, oy = r % pairs * 2;
-        const int16_t *rows[5] = {NULL};
+        const int64_t n = r / parts / all, oy = r / parts % all * SAC_U8_WINOGRAD_TILE;
+        const int16_t *rows[SAC_U8_WINOGRAD_ROWS];
+        sac_u8_band band[SAC_U8_WINOGRAD_TILE];
         for (int64_t k = 0; k < count; k++) {
             const int64_t y = oy * c->sh - c->ph + k, place = (y + count) % count;
             uint8_t *row = band_data + place * bytes;
@@ -326,13 +333,14 @@ static void pairs_run(const sac_u8_conv *c, void *dst, const void *packed, uint8
             }
             rows[k] = (const int16_t *)(const void *)(inside ? row : zero);
         }
-        sac_u8_band band[2] = {band_at(c, dst, residual, n, oy)};
-        if (oy + 1 < c->oh) {
-            band[1] = band_at(c, dst, residual, n, oy + 1);
-        } else {
-            band[1].dst = NULL;
+        for (int64_t i = 0; i < SAC_U8_WINOGRAD_TILE; i++) {
+            if (oy + i < c->oh) {
+                band[i] = band_at(c, dst, residual, n, oy + i);
+            } else {
+                band[i].dst = NULL;
+            }
         }
-        sac_u8_winograd_pair(c, packed, v, rows, band);
+        sac_u8_winograd_run(c, packed, v, rows, band, r % parts);
     }
 }
 #endif
@@ -346,7 +354,7 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
         return;
     }
     if (c->winograd) {
-        pairs_run(c, dst, packed, band_data, src, residual, begin, end);
+        tiles_run(c, dst, packed, band_data, src, residual, begin, end);
         return;
     }
 #endif
@@ -416,12 +424,18 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
 
 void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *scratch,
                      const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual) {
-    const int64_t rows = c->n * (c->winograd ? (c->oh + 1) / 2 : c->oh), each = band_bytes(c);
+    const int64_t each = band_bytes(c), weights = sac_u8_weights_words(c);
+    int64_t rows = c->n * c->oh, products = rows * c->ow * weights; // rows: what threads share out
+#if defined(__x86_64__)
+    if (c->winograd) {
+        rows = c->n * tile_rows(c) * sac_u8_winograd_parts(c);
+        products /= SAC_U8_WINOGRAD_TILE * SAC_U8_WINOGRAD_TILE;
+    }
+#endif
     int threads = omp_get_max_threads();
     if (threads > c->bands) threads = c->bands;
     if (threads > rows) threads = (int)rows;
     // Less than a few microseconds of work: waking a second thread costs more.
-    const int64_t products = rows * c->ow * sac_u8_weights_words(c);
     if (products < (c->isa == SAC_U8_AMX ? 1 << 21 : 1 << 19)) threads = 1;
     if (threads <= 1) {
         rows_run(c, dst, packed, scratch, src, residual, 0, rows);

@@ -24,6 +24,10 @@
 #define SAC_U8_MAX_PARTS   8
 #define SAC_U8_MAX_KERNEL  16 // KH
 #define SAC_U8_MAX_THREADS 64
+// Transformed tiles: places in each direction, and what one of stride 2 takes.
+#define SAC_U8_WINOGRAD_TILE   4
+#define SAC_U8_WINOGRAD_BLOCKS 81
+#define SAC_U8_WINOGRAD_ROWS   9 // of the source
 
 // Where some channels of a source lie: byte (n, y, x, c) at
 // data + offset + n * batch + y * row + x * pixel + c, c < channels.
@@ -48,7 +52,7 @@ typedef struct sac_u8_conv {
     bool ends_only; // the band holds the first and last places of a row alone
     bool folded;   // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
                    // one row of taps
-    bool winograd; // AVX2: 3x3 by products of transformed tiles, two rows of dst at a time
+    bool winograd; // AVX2: 3x3 by products of transformed tiles, four rows of dst at a time
     int bands;     // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
@@ -101,7 +105,7 @@ static inline int64_t sac_u8_winograd_words(const sac_u8_conv *c) { // of a bloc
     return (c->ic + 7) / 8 * 8;
 }
 static inline int64_t sac_u8_winograd_blocks(const sac_u8_conv *c) {
-    return c->sw == 1 ? 16 : 25;
+    return c->sw == 1 ? 36 : SAC_U8_WINOGRAD_BLOCKS;
 }
 static inline int64_t sac_u8_weights_words(const sac_u8_conv *c) {
     return sac_u8_ocp(c) * (c->winograd ? sac_u8_winograd_blocks(c) * sac_u8_winograd_words(c)
@@ -120,19 +124,36 @@ void sac_u8_row_plain(const sac_u8_conv *c, const void *packed, const sac_u8_ban
 #if defined(__x86_64__)
 void sac_u8_row_avx2(const sac_u8_conv *c, const void *packed, const sac_u8_band *band);
 
-// 3x3 kernels in transformed tiles, in integers, which is exact. V of the source, U of the kernel:
-//   stride 1, Winograd's F(2x2, 3x3), from tiles d of 4x4 and kernels g:
-//     V = B' d B (at most 4 * 255), U = (2 G) g (2 G)' (at most 9 * 127),
-//     4 dst = A' (sum_c U * V) A: 16 products where four places have 36;
-//   stride 2: even rows meet two rows of the kernel, F(2, 2), odd ones one, likewise columns: 25.
+// 3x3 kernels in transformed tiles of 4x4 places, in integers: V of the source, U of the kernel,
+// sums M of their products over the channels. In one direction, from pixels d and taps g, by the
+// points 0, 1, -1, 2, -2 and infinity (Winograd 1980; Lavin and Gray, CVPR 2016, scaled by 24):
+//   stride 1, F(4, 3):
+//     V = (4 (d0 - d2) + d4 - d2, (d4 - 4 d2) + (d3 - 4 d1), (d4 - 4 d2) - (d3 - 4 d1),
+//          (d4 - d2) + 2 (d3 - d1), (d4 - d2) - 2 (d3 - d1), d5 - d3 - 4 (d3 - d1)),
+//     U = (6 g0, -4 (g0 + g1 + g2), -4 (g0 - g1 + g2), g0 + 2 g1 + 4 g2, g0 - 2 g1 + 4 g2, 6 g2),
+//     24 dst = (M0 + M1 + M2 + M3 + M4, M1 - M2 + 2 (M3 - M4), M1 + M2 + 4 (M3 + M4),
+//               M1 - M2 + 8 (M3 - M4) + 4 M5): 36 products where sixteen places have 144;
+//   stride 2, even pixels e meet g0 and g2 in F(4, 2) without the point -2, odd ones o meet g1:
+//     V = (2 (e0 - e2) + e3 - e1 | o0, e3 - e1 - (e1 + e2), e3 - e2 - 2 (e2 - e1), e3 - e1,
+//          e4 - e2 - 2 (e3 - e1) | o3, o1, o2),
+//     U = (3 g0 | 6 g1, -3 (g0 + g2), g2 - g0, g0 + 2 g2, 6 g2 | 6 g1, 6 g1, 6 g1),
+//     6 dst = (M0 + M1 + M2 + M3, M1 - M2 + 2 M3 + M5, M1 + M2 + 4 M3 + M6,
+//              M1 - M2 + 8 M3 + M4): 81 products.
+// V and U fit words (at most 68 * 255 and 144 * 127). Sums are taken in the ring of 32 bits, where
+// 576 dst (36 dst) is exact though it may be far larger; multiplied by the inverse of 9 there and
+// shifted by 6 (2) bits it is dst, if dst has no more than 26 (30) bits: up to 115 (1841) channels.
 bool sac_u8_winograd_fits(const sac_u8_conv *c);
-// V of a pair of rows of dst: [blocks][tiles][words], but blocks that add up side by side.
+// V of a part of a row of tiles: [tiles][blocks][words], but blocks that add up side by side.
 int64_t sac_u8_winograd_bytes(const sac_u8_conv *c);
-void sac_u8_winograd_weights(const sac_u8_conv *c, int16_t u[25], const int8_t g[9]);
-// rows: four or five, from the left padding on, 16 words beyond their end readable. The second
+// Into how many parts a row of tiles falls.
+int64_t sac_u8_winograd_parts(const sac_u8_conv *c);
+void sac_u8_winograd_weights(const sac_u8_conv *c, int16_t u[SAC_U8_WINOGRAD_BLOCKS],
+                             const int8_t g[9]);
+// One part. rows: six or nine, from the left padding on, 16 words beyond their end readable. A
 // band's dst is NULL where dst has no such row.
-void sac_u8_winograd_pair(const sac_u8_conv *c, const void *packed, int16_t *v,
-                          const int16_t *const rows[5], const sac_u8_band band[2]);
+void sac_u8_winograd_run(const sac_u8_conv *c, const void *packed, int16_t *v,
+                         const int16_t *const rows[SAC_U8_WINOGRAD_ROWS],
+                         const sac_u8_band band[SAC_U8_WINOGRAD_TILE], int64_t part);
 // n pixels of one part into a row of s16 that has ic channels.
 void sac_u8_widen(int16_t *dst, const uint8_t *src, int64_t n, int64_t ic, int64_t pixel,
                   int64_t channels);
