@@ -3,9 +3,9 @@
 #include "teachers/agnostic_family.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "core/check.h"
-#include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "teachers/agnostic_train.h"
@@ -56,91 +56,53 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
 
 // ---- training -----------------------------------------------------------------------------------
 
-static sac_status write_heading(sac_file_writer *writer, sac_error *error) {
-    sac_status status = SAC_OK;
-    SAC_TRY(sac_file_printf(writer, error, "epoch,samples,learning_rate,seconds"));
-    for (int part = 0; part < 2; part++) {
-        const char *prefix = part == 0 ? "train" : "valid";
-        SAC_TRY(sac_file_printf(writer, error, ",%s_loss", prefix));
-        for (int k = 0; k < SAC_AGNOSTIC_BRANCHES; k++) {
-            for (int v = 0; v < SAC_AGNOSTIC_VALUES; v++) {
-                SAC_TRY(sac_file_printf(writer, error, ",%s_%s_%s", prefix,
-                                        sac_agnostic_branch_name(k), VALUE_NAMES[v]));
-            }
-        }
-    }
-    SAC_TRY(sac_file_printf(writer, error, ",best\n"));
-fail:
-    return status;
-}
-
-static sac_status write_losses(sac_file_writer *writer, const sac_agnostic_losses *l,
-                               sac_error *error) {
-    sac_status status = SAC_OK;
-    SAC_TRY(sac_file_printf(writer, error, ",%.6g", l->total));
-    for (int k = 0; k < SAC_AGNOSTIC_BRANCHES; k++) {
-        for (int v = 0; v < SAC_AGNOSTIC_VALUES; v++)
-            SAC_TRY(sac_file_printf(writer, error, ",%.6g", l->of[k][v]));
-    }
-fail:
-    return status;
-}
-
-static sac_status write_metrics(const sac_family_job *job, const sac_agnostic_epoch *epochs,
+static sac_status write_metrics(const sac_family_job *job, const sac_learning_epoch *epochs,
                                 int64_t count, int64_t best, sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_file_writer *writer = NULL;
-    char *path = sac_path_join(job->folder, "metrics.csv");
-    SAC_TRY_ALLOC(path);
-    SAC_TRY(sac_file_writer_open(&writer, path, error));
-    SAC_TRY(write_heading(writer, error));
-    for (int64_t i = 0; i < count; i++) {
-        const sac_agnostic_epoch *e = &epochs[i];
-        SAC_TRY(sac_file_printf(writer, error, "%lld,%lld,%.6g,%.1f", (long long)e->epoch,
-                                (long long)e->samples, e->learning_rate, e->seconds));
-        SAC_TRY(write_losses(writer, &e->train, error));
-        SAC_TRY(write_losses(writer, &e->valid, error));
-        SAC_TRY(sac_file_printf(writer, error, ",%d\n", i == best));
+    sac_learning_column columns[SAC_AGNOSTIC_LOSSES] = {{.name = "loss"}};
+    for (int i = 1; i < SAC_AGNOSTIC_LOSSES; i++) {
+        sac_learning_column *column = &columns[i];
+        column->value = i;
+        (void)snprintf(column->name, sizeof column->name, "%s_%s",
+                       sac_agnostic_branch_name((i - 1) / SAC_AGNOSTIC_VALUES),
+                       VALUE_NAMES[(i - 1) % SAC_AGNOSTIC_VALUES]);
     }
-    SAC_TRY(sac_file_writer_commit(&writer, error));
-fail:
-    sac_file_writer_close(&writer);
-    sac_free(path);
-    return status;
+    return sac_learning_write_metrics(job->folder, epochs, count, best, columns,
+                                      SAC_AGNOSTIC_LOSSES, error);
 }
 
-static sac_status on_epoch(void *user, const sac_agnostic_epoch *epochs, int64_t count,
+static sac_status on_epoch(void *user, const sac_learning_epoch *epochs, int64_t count,
                            int64_t best, sac_error *error) {
     const sac_family_job *job = user;
     const sac_agnostic_options *options = job->options;
-    const sac_agnostic_epoch *e = &epochs[count - 1];
-    const sac_agnostic_losses *v = &e->valid;
+    const sac_learning_epoch *e = &epochs[count - 1];
+    const sac_agnostic_losses v = sac_agnostic_losses_get(e->valid);
     double normal[SAC_AGNOSTIC_BRANCHES], pseudo[SAC_AGNOSTIC_BRANCHES];
     double accuracy[SAC_AGNOSTIC_BRANCHES];
     for (int k = 0; k < SAC_AGNOSTIC_BRANCHES; k++) {
-        normal[k] = v->of[k][SAC_AGNOSTIC_NORMAL];
-        pseudo[k] = v->of[k][SAC_AGNOSTIC_PSEUDO];
-        accuracy[k] = 100 * v->of[k][SAC_AGNOSTIC_ACCURACY];
+        normal[k] = v.of[k][SAC_AGNOSTIC_NORMAL];
+        pseudo[k] = v.of[k][SAC_AGNOSTIC_PSEUDO];
+        accuracy[k] = 100 * v.of[k][SAC_AGNOSTIC_ACCURACY];
     }
     sac_family_say(
         &job->listener,
         "epoch %lld/%lld: train %.4f, valid %.4f (appearance %.3f/%.3f %.1f %%, backward "
         "%.3f/%.3f %.1f %%, forward %.3f/%.3f %.1f %%: error normal/pseudo-abnormal, "
         "accuracy)%s",
-        (long long)e->epoch, (long long)options->epochs, e->train.total, v->total, normal[0],
+        (long long)e->epoch, (long long)options->learning.epochs, e->train[0], v.total, normal[0],
         pseudo[0], accuracy[0], normal[1], pseudo[1], accuracy[1], normal[2], pseudo[2],
         accuracy[2], best == count - 1 ? ", best" : "");
     return write_metrics(job, epochs, count, best, error);
 }
 
 // {"total", BRANCH: {VALUE: number}}; NULL when memory is short.
-static json_t *losses_json(const sac_agnostic_losses *l) {
-    json_t *json = json_pack("{s:o}", "total", sac_json_number(l->total));
+static json_t *losses_json(const double losses[SAC_AGNOSTIC_LOSSES]) {
+    const sac_agnostic_losses l = sac_agnostic_losses_get(losses);
+    json_t *json = json_pack("{s:o}", "total", sac_json_number(l.total));
     for (int k = 0; json != NULL && k < SAC_AGNOSTIC_BRANCHES; k++) {
         json_t *row = json_object();
         bool failed = row == NULL;
         for (int v = 0; v < SAC_AGNOSTIC_VALUES && !failed; v++)
-            failed = json_object_set_new(row, VALUE_NAMES[v], sac_json_number(l->of[k][v])) != 0;
+            failed = json_object_set_new(row, VALUE_NAMES[v], sac_json_number(l.of[k][v])) != 0;
         if (failed) json_decref(row);
         if (failed || json_object_set_new(json, sac_agnostic_branch_name(k), row) != 0) {
             json_decref(json);
@@ -150,16 +112,17 @@ static json_t *losses_json(const sac_agnostic_losses *l) {
     return json;
 }
 
-static json_t *metrics_json(const sac_agnostic_report *p, const sac_agnostic_model *model) {
-    const sac_agnostic_epoch *best = &p->epochs[p->best];
+static json_t *metrics_json(const sac_agnostic_report *report, const sac_agnostic_model *model) {
+    const sac_learning_report *p = &report->learning;
+    const sac_learning_epoch *best = &p->epochs[p->best];
     double rate = p->seconds > 0 ? (double)p->samples / p->seconds : NAN;
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:f, s:o, s:o, s:o}", "epochs",
                      (json_int_t)p->count, "best_epoch", (json_int_t)p->best + 1, "samples",
                      (json_int_t)p->samples, "training_objects", (json_int_t)p->training_objects,
                      "held_back_objects", (json_int_t)p->held_back_objects, "training_minutes",
-                     p->seconds / 60, "flow_minutes", p->flow_seconds / 60, "samples_per_s",
+                     p->seconds / 60, "flow_minutes", report->flow_seconds / 60, "samples_per_s",
                      sac_json_number(rate), "flow_unit", model->flow_unit, "train",
-                     losses_json(&best->train), "valid", losses_json(&best->valid), "calibration",
+                     losses_json(best->train), "valid", losses_json(best->valid), "calibration",
                      sac_calibration_tasks_json(&model->calibration));
 }
 
@@ -168,21 +131,19 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     const sac_agnostic_options *options = job->options;
     teacher t = {0};
     sac_agnostic_report report = {0};
+    const sac_learning_report *learned = &report.learning;
     json_t *provenance = NULL;
     sac_family_job own = *job;
     *metrics = NULL;
     SAC_TRY(sac_agnostic_train(&t.model, &report, job, on_epoch, &own, error));
-    SAC_TRY(write_metrics(job, report.epochs, report.count, report.best, error));
-    if (report.best < 0 || report.best >= report.count) {
-        status = sac_error_set(error, SAC_ERROR_NUMERIC, -1, "no epoch was finished");
-        goto fail;
-    }
+    SAC_TRY(write_metrics(job, learned->epochs, learned->count, learned->best, error));
     sac_family_say(&job->listener,
                    "trained on %lld samples in %.1f minutes (after %.1f for the optical flow, unit "
                    "%.2f px), kept epoch %lld",
-                   (long long)report.samples, report.seconds / 60, report.flow_seconds / 60,
-                   t.model->flow_unit, (long long)report.best + 1);
-    SAC_TRY(sac_agnostic_scorer_create(&t.scorer, t.model, BATCH, options->backend, error));
+                   (long long)learned->samples, learned->seconds / 60, report.flow_seconds / 60,
+                   t.model->flow_unit, (long long)learned->best + 1);
+    SAC_TRY(
+        sac_agnostic_scorer_create(&t.scorer, t.model, BATCH, options->learning.backend, error));
     SAC_TRY(sac_family_calibrate(&t.model->calibration, job, &sac_agnostic_family, &t, error));
     SAC_TRY_ALLOC(*metrics = metrics_json(&report, t.model));
     SAC_TRY_ALLOC(provenance = sac_family_provenance(job, *metrics));
@@ -193,7 +154,7 @@ fail:
         *metrics = NULL;
     }
     json_decref(provenance);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     sac_agnostic_scorer_close(&t.scorer);
     sac_agnostic_model_close(&t.model);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the teacher") : SAC_OK;

@@ -23,7 +23,7 @@ const char *sac_agnostic_motion_name(int kind) {
     return kind >= 0 && kind < SAC_AGNOSTIC_MOTIONS ? names[kind] : "unknown";
 }
 
-static const sac_box *box_of(const sac_agnostic_pool *pool, const sac_agnostic_object *o) {
+static const sac_box *box_of(const sac_agnostic_pool *pool, const sac_family_object *o) {
     return &pool->clips[o->clip].detections->boxes[o->box];
 }
 
@@ -36,7 +36,7 @@ static void crop_picture(float *dst, const sac_agnostic_pool *pool, int32_t clip
 }
 
 static void crop_flows(float *backward, float *forward, const sac_agnostic_pool *pool,
-                       const sac_agnostic_object *o) {
+                       const sac_family_object *o) {
     sac_field before = sac_field_store_at(pool->fields, o->clip, o->t - 1);
     sac_field after = sac_field_store_at(pool->fields, o->clip, o->t);
     sac_field_crop(backward, pool->crop_size, &before, box_of(pool, o), pool->flow_unit);
@@ -44,7 +44,7 @@ static void crop_flows(float *backward, float *forward, const sac_agnostic_pool 
 }
 
 void sac_agnostic_crops(float *appearance, float *backward, float *forward,
-                        const sac_agnostic_pool *pool, const sac_agnostic_object *object) {
+                        const sac_agnostic_pool *pool, const sac_family_object *object) {
     crop_picture(appearance, pool, object->clip, object->t, box_of(pool, object));
     crop_flows(backward, forward, pool, object);
 }
@@ -57,7 +57,7 @@ static double log_between(sac_rng *rng, double low, double high) {
     return exp(between(rng, log(low), log(high)));
 }
 
-static const sac_agnostic_object *draw_object(const sac_agnostic_pool *pool, sac_rng *rng) {
+static const sac_family_object *draw_object(const sac_agnostic_pool *pool, sac_rng *rng) {
     return &pool->objects[sac_rng_below(rng, pool->object_count)];
 }
 
@@ -213,7 +213,7 @@ static bool draw_place(float *dst, const sac_agnostic_pool *pool, sac_rng *rng) 
 }
 
 static void make_picture(float *dst, float *scratch, const sac_agnostic_pool *pool,
-                         const sac_agnostic_object *object, int kind, sac_rng *rng) {
+                         const sac_family_object *object, int kind, sac_rng *rng) {
     const int size = pool->crop_size;
     int64_t order[16];
     if (kind == SAC_AGNOSTIC_TEXTURE || (kind == SAC_AGNOSTIC_PLACE && !draw_place(dst, pool, rng)))
@@ -233,7 +233,7 @@ static void make_picture(float *dst, float *scratch, const sac_agnostic_pool *po
     // MIXED: dst becomes the other thing, then the object's side of the line is put over it.
     float *other = scratch + (int64_t)size * size;
     if (sac_rng_below(rng, 2) == 0) {
-        const sac_agnostic_object *o = draw_object(pool, rng);
+        const sac_family_object *o = draw_object(pool, rng);
         crop_picture(other, pool, o->clip, o->t, box_of(pool, o));
         turn(dst, other, size, 1 + (int)sac_rng_below(rng, 3));
     } else {
@@ -295,7 +295,7 @@ static void alter(float *flow, float *scratch, int size, const alteration *a) {
 }
 
 static void make_motion(float *backward, float *forward, float *scratch,
-                        const sac_agnostic_pool *pool, const sac_agnostic_object *object, int kind,
+                        const sac_agnostic_pool *pool, const sac_family_object *object, int kind,
                         sac_rng *rng) {
     const int64_t area = (int64_t)pool->crop_size * pool->crop_size;
     alteration a = {.kind = kind, .side = 2, .cosine = 1};
@@ -332,7 +332,7 @@ static void make_motion(float *backward, float *forward, float *scratch,
 }
 
 void sac_agnostic_pseudo(float *appearance, float *backward, float *forward, float *scratch,
-                         const sac_agnostic_pool *pool, const sac_agnostic_object *object,
+                         const sac_agnostic_pool *pool, const sac_family_object *object,
                          uint64_t seed, int picture, int motion) {
     sac_rng rng;
     sac_rng_seed(&rng, seed, 0);

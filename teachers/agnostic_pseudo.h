@@ -13,18 +13,12 @@
 #include "teachers/agnostic_fields.h"
 #include "teachers/family.h"
 
-// An object of the training clips.
-typedef struct sac_agnostic_object {
-    int32_t clip;
-    int64_t t, box; // box counts in detections->boxes of the clip
-} sac_agnostic_object;
-
 // What crops are cut from; everything is borrowed.
 typedef struct sac_agnostic_pool {
     const sac_family_clip *clips;
     int64_t clip_count;
-    const sac_field_store *fields;      // of the same clips
-    const sac_agnostic_object *objects; // those that train, at least one
+    const sac_field_store *fields;    // of the same clips
+    const sac_family_object *objects; // those that train, at least one
     int64_t object_count;
     int crop_size;    // px
     double flow_unit; // px per frame that count as 1
@@ -59,7 +53,7 @@ const char *sac_agnostic_motion_name(int kind);
 // The object as it is: appearance f32 [S][S] in [0,1], backward and forward f32 [2][S][S] in flow
 // units. Thread-safe.
 void sac_agnostic_crops(float *appearance, float *backward, float *forward,
-                        const sac_agnostic_pool *pool, const sac_agnostic_object *object);
+                        const sac_agnostic_pool *pool, const sac_family_object *object);
 
 // Mirrors the three crops of an object, f32 as above, with the directions of their flow.
 void sac_agnostic_mirror(float *appearance, float *backward, float *forward, int crop_size);
@@ -70,7 +64,7 @@ void sac_agnostic_mirror(float *appearance, float *backward, float *forward, int
 //   scratch  f32 [2][S][S]
 //   picture, motion  kind wanted, or -1: drawn
 void sac_agnostic_pseudo(float *appearance, float *backward, float *forward, float *scratch,
-                         const sac_agnostic_pool *pool, const sac_agnostic_object *object,
+                         const sac_agnostic_pool *pool, const sac_family_object *object,
                          uint64_t seed, int picture, int motion);
 
 #endif

@@ -4,7 +4,6 @@
 #ifndef SAC_TEACHERS_AGNOSTIC_TRAIN_H
 #define SAC_TEACHERS_AGNOSTIC_TRAIN_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "saccade/status.h"
@@ -12,43 +11,30 @@
 #include "teachers/agnostic_learner.h"
 #include "teachers/agnostic_pseudo.h"
 #include "teachers/family.h"
+#include "teachers/learning.h"
 
 typedef struct sac_agnostic_options {
-    int width;                  // sac_agnostic_width: narrow
-    int64_t crop_size;          // px, a multiple of 8 in 16..256: 64
-    int64_t batch;              // 64
-    int64_t epochs;             // 6; the paper's 20 see every object in each
-    int64_t samples_per_epoch;  // 0: all training objects once; 2048
-    int64_t validation_samples; // held-back objects looked at after each epoch, 0: all; 512
-    double learning_rate;       // 1e-3; the paper's 1e-4 suits 20 full epochs
-    bool cosine;                // true: down to 2 % of it along a half cosine; false: constant
-    double lambda;              // of the reversed gradient: 1
-    double max_minutes; // of learning; then the epoch is closed and learning ends; 0: no limit
-    double checkpoint_minutes; // between checkpoints inside an epoch, 0: after every step; 2
-    uint64_t seed;
-    sac_backend backend;
+    int width;         // sac_agnostic_width: narrow
+    int64_t crop_size; // px, a multiple of 8 in 16..256: 64
+    double lambda;     // of the reversed gradient: 1
+    // 2048 samples per epoch, 512 of validation; the paper's 20 epochs see every object in each, at
+    // a rate of 1e-4
+    sac_learning_options learning;
 } sac_agnostic_options;
 sac_agnostic_options sac_agnostic_default_options(void);
 
+// The losses of an epoch by their names.
 typedef struct sac_agnostic_losses {
     double total; // mean over the branches of NORMAL + VERDICT
     double of[SAC_AGNOSTIC_BRANCHES][SAC_AGNOSTIC_VALUES];
 } sac_agnostic_losses;
+enum { SAC_AGNOSTIC_LOSSES = 1 + SAC_AGNOSTIC_BRANCHES * SAC_AGNOSTIC_VALUES };
+sac_agnostic_losses sac_agnostic_losses_get(const double values[SAC_AGNOSTIC_LOSSES]);
 
-typedef struct sac_agnostic_epoch {
-    int64_t epoch, samples; // from 1; samples of this epoch
-    double learning_rate;   // of its last step
-    double seconds;         // of learning so far
-    sac_agnostic_losses train, valid;
-} sac_agnostic_epoch;
-
-// What happened; sac_free(epochs).
+// What happened; sac_free(learning.epochs).
 typedef struct sac_agnostic_report {
-    sac_agnostic_epoch *epochs;
-    int64_t count, best; // index of the epoch kept
-    double seconds;      // of learning
+    sac_learning_report learning;
     double flow_seconds; // of computing the optical flow, in this run
-    int64_t samples, training_objects, held_back_objects;
 } sac_agnostic_report;
 
 // px per frame that count as 1: the 99 % quantile, over (at most 2000, evenly spread) objects, of
@@ -64,8 +50,7 @@ SAC_NODISCARD sac_status sac_agnostic_flow_unit(double *unit, const sac_agnostic
 //   job    clips, options (a sac_agnostic_options), checkpoint, resume, stamp and listener are
 //          used; the optical flow goes into the checkpoint's folder where it does not fit into
 //          memory
-//   epoch  called after each epoch with all so far, the latest last, and the index of the best; an
-//          error ends the run; may be NULL
+//   epoch  may be NULL
 // A run that was stopped or killed and resumed gives bit for bit the parameters of an uninterrupted
 // one (same machine, same threads, no max_minutes).
 // SAC_ERROR_ARGUMENT: an option out of range, too few objects to train and validate, or pictures
@@ -73,11 +58,9 @@ SAC_NODISCARD sac_status sac_agnostic_flow_unit(double *unit, const sac_agnostic
 // SAC_ERROR_INTERRUPTED: `stop` said so, the checkpoint is written (while the flow is computed:
 // there is none yet); SAC_ERROR_NUMERIC: a loss or gradient is not finite, names the step;
 // SAC_ERROR_IO; SAC_ERROR_MEMORY.
-typedef sac_status (*sac_agnostic_epoch_call)(void *user, const sac_agnostic_epoch *epochs,
-                                              int64_t count, int64_t best, sac_error *error);
 SAC_NODISCARD sac_status sac_agnostic_train(sac_agnostic_model **model, sac_agnostic_report *report,
                                             const sac_family_job *job,
-                                            sac_agnostic_epoch_call epoch, void *user,
+                                            sac_learning_epoch_call epoch, void *user,
                                             sac_error *error);
 
 #endif

@@ -55,6 +55,40 @@ void sac_family_progress(const sac_family_listener *listener, const char *stage,
         listener->progress(listener->user, stage, unit, done, total, note);
 }
 
+sac_status sac_family_split(sac_family_objects *out, const sac_family_job *job, int64_t wanted,
+                            sac_error *error) {
+    int64_t train = 0, valid = 0;
+    for (int64_t c = 0; c < job->count; c++) {
+        int64_t objects = job->clips[c].detections->count;
+        train += sac_family_train_count(objects);
+        valid += objects - sac_family_train_count(objects);
+    }
+    if (train < 2 || valid < 1) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "%lld objects to train and %lld to validate were found in %lld "
+                             "training clips; at least 2 and 1 are needed (is the detector right "
+                             "for this video?)",
+                             (long long)train, (long long)valid, (long long)job->count);
+    }
+    sac_family_object *all = sac_calloc(train + valid, sizeof *all);
+    if (all == NULL) return SAC_ERROR_MEMORY;
+    int64_t next[2] = {0, train};
+    for (int64_t c = 0; c < job->count; c++) {
+        const sac_detections *d = job->clips[c].detections;
+        int64_t first = sac_family_train_count(d->count);
+        for (int64_t t = 0; t < d->frames; t++) {
+            for (int64_t i = d->start[t]; i < d->start[t + 1]; i++)
+                all[next[i >= first]++] = (sac_family_object){.clip = (int32_t)c, .t = t, .box = i};
+        }
+    }
+    *out = (sac_family_objects){.all = all, .train = train, .valid = valid, .held_back = valid};
+    if (wanted > 0 && wanted < valid) {
+        for (int64_t i = 0; i < wanted; i++) all[train + i] = all[train + i * valid / wanted];
+        out->valid = wanted;
+    }
+    return SAC_OK;
+}
+
 sac_status sac_family_tail(sac_detections *view, const sac_detections *d, int64_t first) {
     *view =
         (sac_detections){.frames = d->frames, .count = d->count - first, .boxes = d->boxes + first};

@@ -27,6 +27,19 @@ typedef struct sac_family_clip {
 // back for validation and calibration.
 int64_t sac_family_train_count(int64_t objects);
 
+// An object of the training clips.
+typedef struct sac_family_object {
+    int32_t clip;
+    int64_t t, box; // box counts in detections->boxes of the clip
+} sac_family_object;
+
+// All of them, for families that look at them one by one; sac_free(all).
+typedef struct sac_family_objects {
+    sac_family_object *all; // [train + valid], those that train first; both parts in frame order
+    int64_t train, valid;
+    int64_t held_back; // before any were left out of `valid`
+} sac_family_objects;
+
 // How a family talks while it works. Any member may be NULL; use the helpers below.
 typedef struct sac_family_listener {
     void *user;
@@ -119,6 +132,11 @@ const sac_family *sac_family_find(const char *name);
 
 // ---- helpers for families
 // -----------------------------------------------------------------------------------
+
+// Objects of the job's clips. Of those held back at most `wanted` (0: all) are taken, evenly spread.
+// SAC_ERROR_ARGUMENT: fewer than two that train or none that is held back; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_family_split(sac_family_objects *objects, const sac_family_job *job,
+                                          int64_t wanted, sac_error *error);
 
 // Boxes of `detections` from index `first` on as detections of their own, with the same frames. The
 // view borrows the boxes; free only *start with sac_free. SAC_ERROR_MEMORY.

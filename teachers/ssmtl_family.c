@@ -53,124 +53,67 @@ static sac_status score_objects(void *state, float *tasks, const sac_detections 
                                 user, error);
 }
 
-// ---- training
-// ----------------------------------------------------------------------------------------------
+// ---- training -----------------------------------------------------------------------------------
 
 typedef struct training {
     const sac_family_job *job;
     const sac_ssmtl_options *options;
     unsigned tasks;
-    bool shown; // progress
 } training;
 
-static void on_progress(void *user, int64_t done, int64_t total, double loss) {
-    training *r = user;
-    char note[32];
-    if (!r->shown) {
-        sac_family_progress(&r->job->listener, "train", "samples", done - r->options->batch, total,
-                            NULL);
-    }
-    r->shown = true;
-    (void)snprintf(note, sizeof note, "loss %.4f", loss);
-    sac_family_progress(&r->job->listener, "train", "samples", done, total, note);
-}
-
-static sac_status on_lend(void *user, int64_t index, bool wanted, sac_error *error) {
-    const training *r = user;
-    return sac_family_lend(r->job, index, wanted, error);
-}
-
-static void on_say(void *user, const char *message) {
-    const training *r = user;
-    sac_family_say(&r->job->listener, "%s", message);
-}
-
-// Columns of one side of metrics.csv; `losses` NULL: their names.
-static sac_status write_losses(sac_file_writer *writer, const char *side, unsigned tasks,
-                               const sac_ssmtl_losses *losses, sac_error *error) {
-    sac_status status = SAC_OK;
-    if (losses == NULL) {
-        SAC_TRY(sac_file_printf(writer, error, ",%s_loss", side));
-    } else {
-        SAC_TRY(sac_file_printf(writer, error, ",%.6g", losses->total));
-    }
-    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
-        if ((tasks & SAC_SSMTL_BIT(k)) == 0) continue;
-        const char *name = sac_ssmtl_task_name(k);
-        if (losses == NULL) {
-            SAC_TRY(sac_file_printf(writer, error, ",%s_%s", side, name));
-        } else {
-            SAC_TRY(sac_file_printf(writer, error, ",%.6g", losses->task[k]));
-        }
-        if (!sac_ssmtl_has_accuracy(k)) continue;
-        if (losses == NULL) {
-            SAC_TRY(sac_file_printf(writer, error, ",%s_%s_accuracy", side, name));
-        } else {
-            SAC_TRY(sac_file_printf(writer, error, ",%.4f", losses->accuracy[k]));
-        }
-    }
-fail:
-    return status;
-}
-
-static sac_status write_metrics(const training *r, const sac_ssmtl_epoch *epochs, int64_t count,
+static sac_status write_metrics(const training *r, const sac_learning_epoch *epochs, int64_t count,
                                 int64_t best, sac_error *error) {
-    sac_status status = SAC_OK;
-    sac_file_writer *writer = NULL;
-    char *path = sac_path_join(r->job->folder, "metrics.csv");
-    SAC_TRY_ALLOC(path);
-    SAC_TRY(sac_file_writer_open(&writer, path, error));
-    SAC_TRY(sac_file_printf(writer, error, "epoch,samples,learning_rate,seconds"));
-    SAC_TRY(write_losses(writer, "train", r->tasks, NULL, error));
-    SAC_TRY(write_losses(writer, "valid", r->tasks, NULL, error));
-    SAC_TRY(sac_file_printf(writer, error, ",best\n"));
-    for (int64_t i = 0; i < count; i++) {
-        const sac_ssmtl_epoch *e = &epochs[i];
-        SAC_TRY(sac_file_printf(writer, error, "%lld,%lld,%.6g,%.1f", (long long)e->epoch,
-                                (long long)e->samples, e->learning_rate, e->seconds));
-        SAC_TRY(write_losses(writer, "train", r->tasks, &e->train, error));
-        SAC_TRY(write_losses(writer, "valid", r->tasks, &e->valid, error));
-        SAC_TRY(sac_file_printf(writer, error, ",%d\n", i == best));
+    sac_learning_column columns[1 + 2 * SAC_SSMTL_TASKS] = {{.name = "loss"}};
+    int n = 1;
+    for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
+        if ((r->tasks & SAC_SSMTL_BIT(k)) == 0) continue;
+        const char *name = sac_ssmtl_task_name(k);
+        columns[n].value = SAC_SSMTL_LOSS_TASK + k;
+        (void)snprintf(columns[n].name, sizeof columns[n].name, "%s", name);
+        n++;
+        if (!sac_ssmtl_has_accuracy(k)) continue;
+        columns[n].value = SAC_SSMTL_LOSS_ACCURACY + k;
+        columns[n].part = true;
+        (void)snprintf(columns[n].name, sizeof columns[n].name, "%s_accuracy", name);
+        n++;
     }
-    SAC_TRY(sac_file_writer_commit(&writer, error));
-fail:
-    sac_file_writer_close(&writer);
-    sac_free(path);
-    return status;
+    return sac_learning_write_metrics(r->job->folder, epochs, count, best, columns, n, error);
 }
 
-static sac_status on_epoch(void *user, const sac_ssmtl_epoch *epochs, int64_t count, int64_t best,
-                           sac_error *error) {
+static sac_status on_epoch(void *user, const sac_learning_epoch *epochs, int64_t count,
+                           int64_t best, sac_error *error) {
     const training *r = user;
-    const sac_ssmtl_epoch *e = &epochs[count - 1];
+    const sac_learning_epoch *e = &epochs[count - 1];
+    const sac_ssmtl_losses valid = sac_ssmtl_losses_get(e->valid);
     char text[400] = "";
     size_t at = 0;
     for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
         if ((r->tasks & SAC_SSMTL_BIT(k)) == 0 || at >= sizeof text) continue;
         int n = snprintf(text + at, sizeof text - at, "%s%s %.4f", at > 0 ? ", " : "",
-                         sac_ssmtl_task_name(k), e->valid.task[k]);
+                         sac_ssmtl_task_name(k), valid.task[k]);
         at += n > 0 ? (size_t)n : 0;
         if (!sac_ssmtl_has_accuracy(k) || at >= sizeof text) continue;
-        n = snprintf(text + at, sizeof text - at, " %.1f %%", 100 * e->valid.accuracy[k]);
+        n = snprintf(text + at, sizeof text - at, " %.1f %%", 100 * valid.accuracy[k]);
         at += n > 0 ? (size_t)n : 0;
     }
     sac_family_say(&r->job->listener, "epoch %lld/%lld: train %.4f, valid %.4f (%s)%s",
-                   (long long)e->epoch, (long long)r->options->epochs, e->train.total,
-                   e->valid.total, text, best == count - 1 ? ", best" : "");
+                   (long long)e->epoch, (long long)r->options->learning.epochs, e->train[0],
+                   valid.total, text, best == count - 1 ? ", best" : "");
     return write_metrics(r, epochs, count, best, error);
 }
 
-static json_t *losses_json(const sac_ssmtl_losses *l, unsigned tasks) {
+static json_t *losses_json(const double losses[SAC_SSMTL_LOSS_VALUES], unsigned tasks) {
+    const sac_ssmtl_losses l = sac_ssmtl_losses_get(losses);
     json_t *json = json_object();
-    bool good = json_object_set_new(json, "total", sac_json_number(l->total)) == 0;
+    bool good = json_object_set_new(json, "total", sac_json_number(l.total)) == 0;
     for (int k = 0; good && k < SAC_SSMTL_TASKS; k++) {
         if ((tasks & SAC_SSMTL_BIT(k)) == 0) continue;
         char name[64];
         (void)snprintf(name, sizeof name, "%s", sac_ssmtl_task_name(k));
-        good = json_object_set_new(json, name, sac_json_number(l->task[k])) == 0;
+        good = json_object_set_new(json, name, sac_json_number(l.task[k])) == 0;
         if (!good || !sac_ssmtl_has_accuracy(k)) continue;
         (void)snprintf(name, sizeof name, "%s_accuracy", sac_ssmtl_task_name(k));
-        good = json_object_set_new(json, name, sac_json_number(l->accuracy[k])) == 0;
+        good = json_object_set_new(json, name, sac_json_number(l.accuracy[k])) == 0;
     }
     if (good) return json;
     json_decref(json);
@@ -193,18 +136,20 @@ static json_t *imitated_json(const sac_ssmtl_options *options) {
     return json;
 }
 
-static json_t *metrics_json(const sac_ssmtl_report *p, unsigned tasks,
+static json_t *metrics_json(const sac_ssmtl_report *report, unsigned tasks,
                             const sac_calibration *calibration) {
-    const sac_ssmtl_epoch *best = &p->epochs[p->best];
+    const sac_learning_report *p = &report->learning;
+    const sac_learning_epoch *best = &p->epochs[p->best];
     double rate = p->seconds > 0 ? (double)p->samples / p->seconds : NAN;
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:f, s:o, s:o, s:o}", "epochs",
                      (json_int_t)p->count, "best_epoch", (json_int_t)p->best + 1, "samples",
                      (json_int_t)p->samples, "training_objects", (json_int_t)p->training_objects,
                      "held_back_objects", (json_int_t)p->held_back_objects, "training_minutes",
-                     p->seconds / 60, "waited_for_batches_s", p->waited, "samples_per_s",
-                     sac_json_number(rate), "cpu_ms_per_sample", 1000 * p->cpu_per_sample, "train",
-                     losses_json(&best->train, tasks), "valid", losses_json(&best->valid, tasks),
-                     "calibration", sac_calibration_tasks_json(calibration));
+                     p->seconds / 60, "waited_for_batches_s", report->waited, "samples_per_s",
+                     sac_json_number(rate), "cpu_ms_per_sample", 1000 * report->cpu_per_sample,
+                     "train", losses_json(best->train, tasks), "valid",
+                     losses_json(best->valid, tasks), "calibration",
+                     sac_calibration_tasks_json(calibration));
 }
 
 static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {
@@ -213,25 +158,16 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     teacher t = {0};
     sac_ssmtl_report report = {0};
     json_t *provenance = NULL;
-    sac_ssmtl_listener listener = {.user = &r,
-                                   .stop = job->listener.stop,
-                                   .say = on_say,
-                                   .lend = on_lend,
-                                   .progress = on_progress,
-                                   .epoch = on_epoch};
+    const sac_learning_report *learned = &report.learning;
     *metrics = NULL;
     SAC_TRY(sac_ssmtl_tasks_parse(&r.tasks, r.options->tasks, error));
-    SAC_TRY(sac_ssmtl_train(&t.model, &report, job->clips, job->count, r.options, job->checkpoint,
-                            job->resume, job->stamp, &listener, error));
-    SAC_TRY(write_metrics(&r, report.epochs, report.count, report.best, error));
-    if (report.best < 0 || report.best >= report.count) {
-        status = sac_error_set(error, SAC_ERROR_NUMERIC, -1, "no epoch was finished");
-        goto fail;
-    }
+    SAC_TRY(sac_ssmtl_train(&t.model, &report, job, on_epoch, &r, error));
+    SAC_TRY(write_metrics(&r, learned->epochs, learned->count, learned->best, error));
     sac_family_say(&job->listener, "trained on %lld samples in %.1f minutes, kept epoch %lld",
-                   (long long)report.samples, report.seconds / 60, (long long)report.best + 1);
+                   (long long)learned->samples, learned->seconds / 60,
+                   (long long)learned->best + 1);
     t.model->calibration.normalisation = (sac_normalisation)r.options->normalisation;
-    SAC_TRY(sac_ssmtl_scorer_create(&t.scorer, t.model, BATCH, r.options->backend, error));
+    SAC_TRY(sac_ssmtl_scorer_create(&t.scorer, t.model, BATCH, r.options->learning.backend, error));
     SAC_TRY(sac_family_calibrate(&t.model->calibration, job, &sac_ssmtl_family, &t, error));
     SAC_TRY_ALLOC(*metrics = metrics_json(&report, r.tasks, &t.model->calibration));
     if (json_object_set_new(*metrics, "imitated", imitated_json(r.options)) != 0) {
@@ -246,7 +182,7 @@ fail:
         *metrics = NULL;
     }
     json_decref(provenance);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     sac_ssmtl_scorer_close(&t.scorer);
     sac_ssmtl_model_close(&t.model);
     return status < 0 ? sac_error_set(error, status, -1, "no memory for the teacher") : SAC_OK;

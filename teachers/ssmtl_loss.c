@@ -159,14 +159,14 @@ void sac_ssmtl_loss(sac_ssmtl_losses *losses, const sac_ssmtl_design *design,
 void sac_ssmtl_losses_put(double values[SAC_SSMTL_LOSS_VALUES], const sac_ssmtl_losses *l) {
     values[0] = l->total;
     values[1] = l->masked;
-    memcpy(values + 2, l->task, sizeof l->task);
-    memcpy(values + 2 + SAC_SSMTL_TASKS, l->accuracy, sizeof l->accuracy);
+    memcpy(values + SAC_SSMTL_LOSS_TASK, l->task, sizeof l->task);
+    memcpy(values + SAC_SSMTL_LOSS_ACCURACY, l->accuracy, sizeof l->accuracy);
 }
 
 sac_ssmtl_losses sac_ssmtl_losses_get(const double values[SAC_SSMTL_LOSS_VALUES]) {
     sac_ssmtl_losses l = {.total = values[0], .masked = values[1]};
-    memcpy(l.task, values + 2, sizeof l.task);
-    memcpy(l.accuracy, values + 2 + SAC_SSMTL_TASKS, sizeof l.accuracy);
+    memcpy(l.task, values + SAC_SSMTL_LOSS_TASK, sizeof l.task);
+    memcpy(l.accuracy, values + SAC_SSMTL_LOSS_ACCURACY, sizeof l.accuracy);
     return l;
 }
 

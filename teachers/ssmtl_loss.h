@@ -54,8 +54,12 @@ void sac_ssmtl_loss(sac_ssmtl_losses *losses, const sac_ssmtl_design *design,
 
 // losses += share * more, member by member.
 void sac_ssmtl_losses_add(sac_ssmtl_losses *losses, const sac_ssmtl_losses *more, double share);
-// As plain numbers for checkpoints, and back.
-enum { SAC_SSMTL_LOSS_VALUES = 2 + 2 * SAC_SSMTL_TASKS };
+// As plain numbers, and back: the total, `masked`, then by tasks.
+enum {
+    SAC_SSMTL_LOSS_TASK = 2,
+    SAC_SSMTL_LOSS_ACCURACY = SAC_SSMTL_LOSS_TASK + SAC_SSMTL_TASKS,
+    SAC_SSMTL_LOSS_VALUES = SAC_SSMTL_LOSS_ACCURACY + SAC_SSMTL_TASKS
+};
 void sac_ssmtl_losses_put(double values[SAC_SSMTL_LOSS_VALUES], const sac_ssmtl_losses *losses);
 sac_ssmtl_losses sac_ssmtl_losses_get(const double values[SAC_SSMTL_LOSS_VALUES]);
 

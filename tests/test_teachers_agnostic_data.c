@@ -201,7 +201,7 @@ typedef struct crops {
 typedef struct world {
     scene s;
     sac_field_store *fields;
-    sac_agnostic_object objects[SCENE_CLIPS * SCENE_FRAMES * SCENE_PER_FRAME];
+    sac_family_object objects[SCENE_CLIPS * SCENE_FRAMES * SCENE_PER_FRAME];
     sac_agnostic_pool pool;
 } world;
 
@@ -213,7 +213,7 @@ static void make_world(world *w, int speed) {
     for (int c = 0; c < SCENE_CLIPS; c++) {
         clips[c] = (sac_field_clip){w->s.clips[c].pixels, SCENE_FRAMES, SCENE_W, SCENE_H};
         for (int64_t i = 0; i < w->s.detections[c].count; i++)
-            w->objects[count++] = (sac_agnostic_object){c, i / SCENE_PER_FRAME, i};
+            w->objects[count++] = (sac_family_object){c, i / SCENE_PER_FRAME, i};
     }
     sac_error error = {0};
     sac_assert_ok(

@@ -20,11 +20,11 @@ TestSuite(teachers_agnostic_train, .init = set_up);
 static sac_agnostic_options small_options(void) {
     sac_agnostic_options o = sac_agnostic_default_options();
     o.crop_size = 16;
-    o.batch = 8;
-    o.epochs = 3;
-    o.samples_per_epoch = 40;
-    o.validation_samples = 13; // not a multiple of the batch
-    o.checkpoint_minutes = 1000;
+    o.learning.batch = 8;
+    o.learning.epochs = 3;
+    o.learning.samples_per_epoch = 40;
+    o.learning.validation_samples = 13; // not a multiple of the batch
+    o.learning.checkpoint_minutes = 1000;
     return o;
 }
 
@@ -65,37 +65,40 @@ Test(teachers_agnostic_train, learns_what_is_normal) {
     scene_make(&s, 1);
     scene_make(&fast, 3);
     sac_agnostic_options o = small_options();
-    o.epochs = 4;
-    o.batch = 16;
-    o.samples_per_epoch = 384;
-    o.validation_samples = 0;
-    o.learning_rate = 3e-3;
+    o.learning.epochs = 4;
+    o.learning.batch = 16;
+    o.learning.samples_per_epoch = 384;
+    o.learning.validation_samples = 0;
+    o.learning.learning_rate = 3e-3;
     sac_agnostic_model *model = NULL;
     sac_agnostic_report report = {0};
     sac_error error = {0};
     sac_family_job job = job_of(&s, &o);
     sac_assert_ok(sac_agnostic_train(&model, &report, &job, NULL, NULL, &error), &error);
-    const sac_agnostic_epoch *first = &report.epochs[0], *best = &report.epochs[report.best];
-    cr_assert_eq(report.count, 4);
-    cr_assert_eq(report.training_objects, 2 * 102);
-    cr_assert_eq(report.held_back_objects, 2 * 18);
-    cr_assert_lt(best->valid.total, first->train.total);
+    const sac_learning_report *p = &report.learning;
+    const sac_agnostic_losses first = sac_agnostic_losses_get(p->epochs[0].train),
+                              train = sac_agnostic_losses_get(p->epochs[p->best].train),
+                              best = sac_agnostic_losses_get(p->epochs[p->best].valid);
+    cr_assert_eq(p->count, 4);
+    cr_assert_eq(p->training_objects, 2 * 102);
+    cr_assert_eq(p->held_back_objects, 2 * 18);
+    cr_assert_lt(best.total, first.total);
     cr_assert(model->flow_unit > 0.7 && model->flow_unit < 2, "unit %g px", model->flow_unit);
     double total = 0;
     for (int k = 0; k < SAC_AGNOSTIC_BRANCHES; k++) {
-        const double *v = best->valid.of[k];
+        const double *v = best.of[k];
         cr_assert_gt(v[SAC_AGNOSTIC_ACCURACY], 0.8, "%s: %g", sac_agnostic_branch_name(k),
                      v[SAC_AGNOSTIC_ACCURACY]);
         cr_assert_gt(v[SAC_AGNOSTIC_PSEUDO], 1.2 * v[SAC_AGNOSTIC_NORMAL],
                      "%s: error %g of normal, %g of pseudo-abnormal crops",
                      sac_agnostic_branch_name(k), v[SAC_AGNOSTIC_NORMAL], v[SAC_AGNOSTIC_PSEUDO]);
         cr_assert_eq(v[SAC_AGNOSTIC_ADVERSARY], 0);
-        cr_assert_gt(best->train.of[k][SAC_AGNOSTIC_ADVERSARY], 0);
+        cr_assert_gt(train.of[k][SAC_AGNOSTIC_ADVERSARY], 0);
         total += (v[SAC_AGNOSTIC_NORMAL] + v[SAC_AGNOSTIC_VERDICT]) / 3;
     }
-    cr_assert_float_eq(best->valid.total, total, 1e-9);
-    for (int64_t i = 0; i < report.count; i++)
-        cr_assert_geq(report.epochs[i].valid.total, best->valid.total);
+    cr_assert_float_eq(best.total, total, 1e-9);
+    for (int64_t i = 0; i < p->count; i++)
+        cr_assert_geq(p->epochs[i].valid[0], best.total);
     // Objects three times as fast are more abnormal by both flows.
     double normal[3], abnormal[3];
     mean_tasks(normal, model, &s);
@@ -104,7 +107,7 @@ Test(teachers_agnostic_train, learns_what_is_normal) {
         cr_assert_gt(abnormal[k], normal[k] + 0.3, "%s: %g, fast %g", sac_agnostic_branch_name(k),
                      normal[k], abnormal[k]);
     sac_agnostic_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     scene_close(&s);
     scene_close(&fast);
 }
@@ -149,30 +152,28 @@ Test(teachers_agnostic_train, resumed_equals_uninterrupted) {
         error = (sac_error){0};
         sac_assert_ok(sac_agnostic_train(&model, &report, &job, NULL, NULL, &error), &error);
         assert_same_models(model, whole);
-        cr_assert_eq(report.count, whole_report.count);
-        cr_assert_eq(report.best, whole_report.best);
-        for (int64_t e = 0; e < report.count; e++) {
-            cr_assert_eq(memcmp(&report.epochs[e].train, &whole_report.epochs[e].train,
-                                sizeof report.epochs[e].train),
-                         0);
-            cr_assert_eq(memcmp(&report.epochs[e].valid, &whole_report.epochs[e].valid,
-                                sizeof report.epochs[e].valid),
-                         0);
-            cr_assert_eq(report.epochs[e].samples, whole_report.epochs[e].samples);
+        cr_assert_eq(report.learning.count, whole_report.learning.count);
+        cr_assert_eq(report.learning.best, whole_report.learning.best);
+        for (int64_t e = 0; e < report.learning.count; e++) {
+            const sac_learning_epoch *a = &report.learning.epochs[e],
+                                     *b = &whole_report.learning.epochs[e];
+            cr_assert_eq(memcmp(a->train, b->train, sizeof a->train), 0);
+            cr_assert_eq(memcmp(a->valid, b->valid, sizeof a->valid), 0);
+            cr_assert_eq(a->samples, b->samples);
         }
         sac_agnostic_model_close(&model);
-        sac_free(report.epochs);
+        sac_free(report.learning.epochs);
     }
     // Another seed gives another model, or the comparisons above check nothing.
-    o.seed = 2;
+    o.learning.seed = 2;
     job = job_of(&s, &o);
     sac_assert_ok(sac_agnostic_train(&model, &report, &job, NULL, NULL, &error), &error);
     const sac_param *a = sac_params_at(model->params, 0), *b = sac_params_at(whole->params, 0);
     cr_assert_neq(memcmp(a->data, b->data, (size_t)a->count * sizeof(float)), 0);
     sac_agnostic_model_close(&model);
     sac_agnostic_model_close(&whole);
-    sac_free(report.epochs);
-    sac_free(whole_report.epochs);
+    sac_free(report.learning.epochs);
+    sac_free(whole_report.learning.epochs);
     scene_close(&s);
 }
 
@@ -180,8 +181,8 @@ Test(teachers_agnostic_train, refuses_foreign_checkpoints) {
     scene s;
     scene_make(&s, 1);
     sac_agnostic_options o = small_options();
-    o.epochs = 1;
-    o.samples_per_epoch = 8;
+    o.learning.epochs = 1;
+    o.learning.samples_per_epoch = 8;
     sac_agnostic_model *model = NULL;
     sac_agnostic_report report = {0};
     sac_error error = {0};
@@ -189,7 +190,7 @@ Test(teachers_agnostic_train, refuses_foreign_checkpoints) {
     job.checkpoint = sac_test_path("foreign.safetensors");
     sac_assert_ok(sac_agnostic_train(&model, &report, &job, NULL, NULL, &error), &error);
     sac_agnostic_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     job.resume = true;
     job.stamp = "two";
     sac_assert_error(sac_agnostic_train(&model, &report, &job, NULL, NULL, &error),
@@ -225,7 +226,7 @@ Test(teachers_agnostic_train, refuses_foreign_checkpoints) {
     scene_close(&s);
 }
 
-static sac_status refuse_epoch(void *user, const sac_agnostic_epoch *epochs, int64_t count,
+static sac_status refuse_epoch(void *user, const sac_learning_epoch *epochs, int64_t count,
                                int64_t best, sac_error *error) {
     (void)user;
     cr_assert(count == 1 && best == 0 && epochs[0].epoch == 1);
@@ -239,11 +240,11 @@ Test(teachers_agnostic_train, limits_and_bad_options) {
     sac_agnostic_report report = {0};
     for (int i = 0; i < 7; i++) {
         sac_agnostic_options o = small_options();
-        if (i == 0) o.batch = 1;
-        if (i == 1) o.epochs = 0;
-        if (i == 2) o.learning_rate = NAN;
+        if (i == 0) o.learning.batch = 1;
+        if (i == 1) o.learning.epochs = 0;
+        if (i == 2) o.learning.learning_rate = NAN;
         if (i == 3) o.lambda = -1;
-        if (i == 4) o.max_minutes = -1;
+        if (i == 4) o.learning.max_minutes = -1;
         if (i == 5) o.width = 2;
         if (i == 6) o.crop_size = 20;
         sac_error error = {0};
@@ -268,15 +269,15 @@ Test(teachers_agnostic_train, limits_and_bad_options) {
                      SAC_ERROR_ARGUMENT, &error, "0 objects", "detector", NULL);
     sac_detections_close(&none);
     // A time limit closes the epoch early and ends learning.
-    o.epochs = 100000;
-    o.max_minutes = 1e-4;
+    o.learning.epochs = 100000;
+    o.learning.max_minutes = 1e-4;
     job = job_of(&s, &o);
     error = (sac_error){0};
     sac_assert_ok(sac_agnostic_train(&model, &report, &job, NULL, NULL, &error), &error);
-    cr_assert_eq(report.count, 1);
-    cr_assert_eq(report.best, 0);
-    cr_assert(isfinite(report.epochs[0].valid.total));
+    cr_assert_eq(report.learning.count, 1);
+    cr_assert_eq(report.learning.best, 0);
+    cr_assert(isfinite(report.learning.epochs[0].valid[0]));
     sac_agnostic_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     scene_close(&s);
 }

@@ -60,12 +60,16 @@ static void close_scene(scene *s) {
 static sac_ssmtl_options small_options(void) {
     sac_ssmtl_options o = sac_ssmtl_default_options();
     o.design.crop_size = 16;
-    o.batch = 8;
-    o.epochs = 3;
-    o.samples_per_epoch = 40;
-    o.validation_samples = 13; // not a multiple of the batch
-    o.checkpoint_minutes = 1000;
+    o.learning.batch = 8;
+    o.learning.epochs = 3;
+    o.learning.samples_per_epoch = 40;
+    o.learning.validation_samples = 13; // not a multiple of the batch
+    o.learning.checkpoint_minutes = 1000;
     return o;
+}
+
+static sac_family_job job_of(const scene *s, const sac_ssmtl_options *o) {
+    return (sac_family_job){.clips = s->clips, .count = CLIPS, .options = o, .stamp = "stamp"};
 }
 
 static void assert_same_models(const sac_ssmtl_model *a, const sac_ssmtl_model *b) {
@@ -82,6 +86,24 @@ Test(teachers_train, split) {
     cr_assert_eq(sac_family_train_count(1), 1);
     cr_assert_eq(sac_family_train_count(100), 85);
     cr_assert_eq(sac_family_train_count(7), 5);
+    // 120 objects a clip, of which 18 are held back; of both clips' 36 every ninth is taken.
+    scene s;
+    make_scene(&s);
+    const sac_family_job job = {.clips = s.clips, .count = CLIPS};
+    sac_family_objects objects;
+    sac_error error = {0};
+    sac_assert_ok(sac_family_split(&objects, &job, 4, &error), &error);
+    cr_assert(objects.train == 2 * 102 && objects.valid == 4 && objects.held_back == 36);
+    for (int64_t i = 0; i < objects.train + objects.valid; i++) {
+        const sac_family_object *o = &objects.all[i];
+        const int64_t held = (i - objects.train) * 9,
+                      at = i < objects.train ? i % 102 : 102 + held % 18;
+        cr_assert_eq(o->clip, i < objects.train ? i / 102 : held / 18);
+        cr_assert_eq(o->box, at);
+        cr_assert_eq(o->t, at / PER_FRAME);
+    }
+    sac_free(objects.all);
+    close_scene(&s);
 }
 
 static double object_score(const sac_ssmtl_model *model, const float *tasks) {
@@ -92,31 +114,29 @@ Test(teachers_train, learns_the_tasks) {
     scene s;
     make_scene(&s);
     sac_ssmtl_options o = small_options();
-    o.epochs = 5;
-    o.batch = 16;
-    o.samples_per_epoch = 640;
-    o.validation_samples = 0;
-    o.learning_rate = 3e-3;
+    o.learning.epochs = 5;
+    o.learning.batch = 16;
+    o.learning.samples_per_epoch = 640;
+    o.learning.validation_samples = 0;
+    o.learning.learning_rate = 3e-3;
     o.augmentation.jitter = o.augmentation.brightness = 0.5;
+    const sac_family_job job = job_of(&s, &o);
     sac_ssmtl_model *model = NULL;
     sac_ssmtl_report report = {0};
     sac_error error = {0};
-    sac_assert_ok(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
-        &error);
-    const sac_ssmtl_epoch *first = &report.epochs[0], *best = &report.epochs[report.best];
-    cr_assert_eq(report.count, 5);
-    cr_assert_eq(report.training_objects, 2 * 102);
-    cr_assert_eq(report.held_back_objects, 2 * 18);
-    cr_assert_lt(best->valid.total, first->train.total);
-    cr_assert_gt(best->valid.accuracy[SAC_SSMTL_ARROW], 0.9, "arrow %g",
-                 best->valid.accuracy[SAC_SSMTL_ARROW]);
-    cr_assert_gt(best->valid.accuracy[SAC_SSMTL_IRREGULARITY], 0.75, "irregularity %g",
-                 best->valid.accuracy[SAC_SSMTL_IRREGULARITY]);
-    cr_assert_lt(best->valid.task[SAC_SSMTL_MIDDLE], 0.12, "middle %g",
-                 best->valid.task[SAC_SSMTL_MIDDLE]);
-    for (int64_t i = 0; i < report.count; i++) {
-        cr_assert_geq(report.epochs[i].valid.total, best->valid.total);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
+    const sac_learning_report *p = &report.learning;
+    const sac_ssmtl_losses best = sac_ssmtl_losses_get(p->epochs[p->best].valid);
+    cr_assert_eq(p->count, 5);
+    cr_assert_eq(p->training_objects, 2 * 102);
+    cr_assert_eq(p->held_back_objects, 2 * 18);
+    cr_assert_lt(best.total, p->epochs[0].train[0]);
+    cr_assert_gt(best.accuracy[SAC_SSMTL_ARROW], 0.9, "arrow %g", best.accuracy[SAC_SSMTL_ARROW]);
+    cr_assert_gt(best.accuracy[SAC_SSMTL_IRREGULARITY], 0.75, "irregularity %g",
+                 best.accuracy[SAC_SSMTL_IRREGULARITY]);
+    cr_assert_lt(best.task[SAC_SSMTL_MIDDLE], 0.12, "middle %g", best.task[SAC_SSMTL_MIDDLE]);
+    for (int64_t i = 0; i < p->count; i++) {
+        cr_assert_geq(p->epochs[i].valid[0], best.total);
     }
     // Objects twice as fast are scored higher than the training objects are.
     sac_ssmtl_scorer *scorer = NULL;
@@ -157,7 +177,7 @@ Test(teachers_train, learns_the_tasks) {
     sac_free(tasks);
     sac_free(fast_tasks);
     sac_ssmtl_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     close_scene(&s);
 }
 
@@ -173,57 +193,53 @@ Test(teachers_train, resumed_equals_uninterrupted) {
     sac_ssmtl_model *whole = NULL;
     sac_ssmtl_report whole_report = {0}, report = {0};
     sac_error error = {0};
-    sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, s.clips, CLIPS, &o, NULL, false, "stamp",
-                                  NULL, &error),
-                  &error);
+    sac_family_job job = job_of(&s, &o);
+    sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, &job, NULL, NULL, &error), &error);
     // 15 steps in all. Stop after 1, then after 3 more (epoch 1), 5 (an epoch's end lies inside),
     // and so on.
-    const char *checkpoint = sac_test_path("checkpoint.safetensors");
-    sac_ssmtl_listener listener = {.stop = stop_after_steps};
+    job.checkpoint = sac_test_path("checkpoint.safetensors");
+    job.listener.stop = stop_after_steps;
     static const int portions[] = {1, 3, 5, 2};
     sac_ssmtl_model *model = NULL;
     for (int i = 0; i < 4; i++) {
         steps_left = portions[i] + (i == 0 ? CLIPS - 1 : 0); // cutting crops polls too
+        job.resume = i > 0;
         error = (sac_error){0};
-        sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, i > 0,
-                                         "stamp", &listener, &error),
+        sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error),
                          SAC_ERROR_INTERRUPTED, &error, "interrupted after step", NULL);
         cr_assert_null(model);
     }
+    job.resume = true;
+    job.listener.stop = NULL;
     error = (sac_error){0};
-    sac_assert_ok(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, true, "stamp",
-                                  NULL, &error),
-                  &error);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
     assert_same_models(model, whole);
-    cr_assert_eq(report.count, whole_report.count);
-    cr_assert_eq(report.best, whole_report.best);
-    for (int64_t i = 0; i < report.count; i++) {
-        cr_assert_eq(report.epochs[i].train.total, whole_report.epochs[i].train.total);
-        cr_assert_eq(report.epochs[i].valid.total, whole_report.epochs[i].valid.total);
-        cr_assert_eq(report.epochs[i].valid.task[SAC_SSMTL_ARROW],
-                     whole_report.epochs[i].valid.task[SAC_SSMTL_ARROW]);
-        cr_assert_eq(report.epochs[i].samples, whole_report.epochs[i].samples);
+    cr_assert_eq(report.learning.count, whole_report.learning.count);
+    cr_assert_eq(report.learning.best, whole_report.learning.best);
+    for (int64_t i = 0; i < report.learning.count; i++) {
+        const sac_learning_epoch *a = &report.learning.epochs[i],
+                                 *b = &whole_report.learning.epochs[i];
+        cr_assert_eq(memcmp(a->train, b->train, sizeof a->train), 0);
+        cr_assert_eq(memcmp(a->valid, b->valid, sizeof a->valid), 0);
+        cr_assert_eq(a->samples, b->samples);
     }
     sac_ssmtl_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     // A finished run resumed again only hands out the result.
-    sac_assert_ok(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, true, "stamp",
-                                  NULL, &error),
-                  &error);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
     assert_same_models(model, whole);
     sac_ssmtl_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     // Another seed gives another model, or the comparisons above check nothing.
-    o.seed = 2;
-    sac_assert_ok(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
-        &error);
+    o.learning.seed = 2;
+    job = job_of(&s, &o);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
     const sac_param *a = sac_params_at(model->params, 0), *b = sac_params_at(whole->params, 0);
     cr_assert_neq(memcmp(a->data, b->data, (size_t)a->count * sizeof(float)), 0);
     sac_ssmtl_model_close(&model);
     sac_ssmtl_model_close(&whole);
-    sac_free(report.epochs);
-    sac_free(whole_report.epochs);
+    sac_free(report.learning.epochs);
+    sac_free(whole_report.learning.epochs);
     close_scene(&s);
 }
 
@@ -246,51 +262,50 @@ Test(teachers_train, all_tasks_resume_and_score, .timeout = 250) {
     o.design.transformer = 1;
     o.design.masked = true;
     o.design.residual = false;
-    o.epochs = 2;
-    o.samples_per_epoch = 24;
+    o.learning.epochs = 2;
+    o.learning.samples_per_epoch = 24;
     sac_ssmtl_model *whole = NULL, *model = NULL;
     sac_ssmtl_report whole_report = {0}, report = {0};
     sac_error error = {0};
-    sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, s.clips, CLIPS, &o, NULL, false, "all",
-                                  NULL, &error),
-                  &error);
-    const char *checkpoint = sac_test_path("all.safetensors");
-    sac_ssmtl_listener listener = {.stop = stop_after_steps};
+    sac_family_job job = job_of(&s, &o);
+    sac_assert_ok(sac_ssmtl_train(&whole, &whole_report, &job, NULL, NULL, &error), &error);
+    job.checkpoint = sac_test_path("all.safetensors");
+    job.listener.stop = stop_after_steps;
     static const int portions[] = {1, 3};
     for (int i = 0; i < 2; i++) {
         // The first run polls before the second clip, and both networks per 16 objects of each part
         // of a clip: 102 that train, 7 and 6 that validate.
         steps_left = portions[i] + (i == 0 ? 1 + 2 * (7 + 1 + 7 + 1) : 0);
+        job.resume = i > 0;
         error = (sac_error){0};
-        sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, i > 0,
-                                         "all", &listener, &error),
+        sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error),
                          SAC_ERROR_INTERRUPTED, &error, "interrupted after step", NULL);
     }
+    job.resume = true;
+    job.listener.stop = NULL;
     error = (sac_error){0};
-    sac_assert_ok(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, checkpoint, true, "all", NULL, &error),
-        &error);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
     assert_same_models(model, whole);
     cr_assert_eq(model->classes, 2);
     for (int t = 0; t < SAC_SSMTL_TARGETS; t++) cr_assert_eq(model->scale[t], whole->scale[t]);
-    for (int64_t i = 0; i < report.count; i++) {
-        cr_assert_eq(memcmp(&report.epochs[i].valid, &whole_report.epochs[i].valid,
-                            sizeof report.epochs[i].valid),
-                     0);
+    for (int64_t i = 0; i < report.learning.count; i++) {
+        const sac_learning_epoch *a = &report.learning.epochs[i],
+                                 *b = &whole_report.learning.epochs[i];
+        const sac_ssmtl_losses valid = sac_ssmtl_losses_get(a->valid);
+        cr_assert_eq(memcmp(a->valid, b->valid, sizeof a->valid), 0);
         for (int k = 0; k < SAC_SSMTL_TASKS; k++) {
             bool on = k != SAC_SSMTL_SEGMENTATION;
-            cr_assert_eq(report.epochs[i].valid.task[k] > 0, on, "%s", sac_ssmtl_task_name(k));
+            cr_assert_eq(valid.task[k] > 0, on, "%s", sac_ssmtl_task_name(k));
         }
     }
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     // A network with other weights is another run.
     char other[1200];
     (void)snprintf(other, sizeof other, "%s", network);
     make_image_network(other, sizeof other, weights, 5);
     sac_ssmtl_model *none = NULL;
-    sac_assert_error(
-        sac_ssmtl_train(&none, &report, s.clips, CLIPS, &o, checkpoint, true, "all", NULL, &error),
-        SAC_ERROR_FORMAT, &error, "which differ", NULL);
+    sac_assert_error(sac_ssmtl_train(&none, &report, &job, NULL, NULL, &error), SAC_ERROR_FORMAT,
+                     &error, "which differ", NULL);
     // The file scores as the model does, with finite scores for every task.
     const char *path = sac_test_path("all.teacher.safetensors");
     const int64_t count = s.detections[0].count;
@@ -323,15 +338,15 @@ Test(teachers_train, all_tasks_resume_and_score, .timeout = 250) {
     sac_ssmtl_model_close(&again);
     sac_ssmtl_model_close(&model);
     sac_ssmtl_model_close(&whole);
-    sac_free(whole_report.epochs);
+    sac_free(whole_report.learning.epochs);
     // Networks and tasks must fit each other.
+    job = job_of(&s, &o);
     for (int i = 0; i < 2; i++) {
         o.imitate[2] = i == 0 ? NULL : network;
         o.imitate[1] = i == 0 ? NULL : network;
         error = (sac_error){0};
-        sac_assert_error(
-            sac_ssmtl_train(&none, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
-            SAC_ERROR_ARGUMENT, &error, i == 0 ? "pose" : "segmentation", NULL);
+        sac_assert_error(sac_ssmtl_train(&none, &report, &job, NULL, NULL, &error),
+                         SAC_ERROR_ARGUMENT, &error, i == 0 ? "pose" : "segmentation", NULL);
     }
     close_scene(&s);
 }
@@ -340,37 +355,38 @@ Test(teachers_train, refuses_foreign_checkpoints) {
     scene s;
     make_scene(&s);
     sac_ssmtl_options o = small_options();
-    o.epochs = 1;
-    o.samples_per_epoch = 8;
-    const char *path = sac_test_path("foreign.safetensors");
+    o.learning.epochs = 1;
+    o.learning.samples_per_epoch = 8;
+    sac_family_job job = job_of(&s, &o);
+    job.checkpoint = sac_test_path("foreign.safetensors");
+    job.stamp = "one";
     sac_ssmtl_model *model = NULL;
     sac_ssmtl_report report = {0};
     sac_error error = {0};
-    sac_assert_ok(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, false, "one", NULL, &error),
-        &error);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
     sac_ssmtl_model_close(&model);
-    sac_free(report.epochs);
-    sac_assert_error(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, true, "two", NULL, &error),
-        SAC_ERROR_FORMAT, &error, "foreign.safetensors", "one", "two", NULL);
+    sac_free(report.learning.epochs);
+    job.resume = true;
+    job.stamp = "two";
+    sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), SAC_ERROR_FORMAT,
+                     &error, "foreign.safetensors", "one", "two", NULL);
+    job.stamp = "one";
     error = (sac_error){0};
     sac_safetensors *st = NULL;
     sac_assert_ok(sac_safetensors_create(&st), &error);
-    sac_assert_ok(sac_safetensors_write(st, path, &error), &error);
+    sac_assert_ok(sac_safetensors_write(st, job.checkpoint, &error), &error);
     sac_safetensors_close(&st);
-    sac_assert_error(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, true, "one", NULL, &error),
-        SAC_ERROR_FORMAT, &error, "foreign.safetensors", "checkpoint", NULL);
+    sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), SAC_ERROR_FORMAT,
+                     &error, "foreign.safetensors", "checkpoint", NULL);
     error = (sac_error){0};
     sac_test_write("foreign.safetensors", "abc", 3);
-    sac_assert_error(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, path, true, "one", NULL, &error),
-        SAC_ERROR_FORMAT, &error, "foreign.safetensors", NULL);
+    sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), SAC_ERROR_FORMAT,
+                     &error, "foreign.safetensors", NULL);
     error = (sac_error){0};
-    sac_assert_error(sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, "/nowhere/c", false,
-                                     "one", NULL, &error),
-                     SAC_ERROR_IO, &error, "/nowhere", NULL);
+    job.checkpoint = "/nowhere/c";
+    job.resume = false;
+    sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), SAC_ERROR_IO,
+                     &error, "/nowhere", NULL);
     close_scene(&s);
 }
 
@@ -378,19 +394,18 @@ Test(teachers_train, time_limit_ends_learning) {
     scene s;
     make_scene(&s);
     sac_ssmtl_options o = small_options();
-    o.epochs = 100000;
-    o.max_minutes = 1e-4;
+    o.learning.epochs = 100000;
+    o.learning.max_minutes = 1e-4;
     sac_ssmtl_model *model = NULL;
     sac_ssmtl_report report = {0};
     sac_error error = {0};
-    sac_assert_ok(
-        sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
-        &error);
-    cr_assert_eq(report.count, 1, "the epoch is closed early");
-    cr_assert_eq(report.best, 0);
-    cr_assert(isfinite(report.epochs[0].valid.total));
+    const sac_family_job job = job_of(&s, &o);
+    sac_assert_ok(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), &error);
+    cr_assert_eq(report.learning.count, 1, "the epoch is closed early");
+    cr_assert_eq(report.learning.best, 0);
+    cr_assert(isfinite(report.learning.epochs[0].valid[0]));
     sac_ssmtl_model_close(&model);
-    sac_free(report.epochs);
+    sac_free(report.learning.epochs);
     close_scene(&s);
 }
 
@@ -401,25 +416,26 @@ Test(teachers_train, refuses_bad_options) {
     sac_ssmtl_report report = {0};
     for (int i = 0; i < 7; i++) {
         sac_ssmtl_options o = small_options();
-        if (i == 0) o.batch = 1;
-        if (i == 1) o.epochs = 0;
-        if (i == 2) o.learning_rate = NAN;
-        if (i == 3) o.learning_rate = 0;
-        if (i == 4) o.max_minutes = -1;
+        if (i == 0) o.learning.batch = 1;
+        if (i == 1) o.learning.epochs = 0;
+        if (i == 2) o.learning.learning_rate = NAN;
+        if (i == 3) o.learning.learning_rate = 0;
+        if (i == 4) o.learning.max_minutes = -1;
         if (i == 5) o.augmentation.jitter = 2;
         if (i == 6) o.weight_decay = -1;
         sac_error error = {0};
-        sac_assert_error(
-            sac_ssmtl_train(&model, &report, s.clips, CLIPS, &o, NULL, false, "", NULL, &error),
-            SAC_ERROR_ARGUMENT, &error, "out of range", NULL);
+        const sac_family_job job = job_of(&s, &o);
+        sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error),
+                         SAC_ERROR_ARGUMENT, &error, "out of range", NULL);
     }
     sac_ssmtl_options o = small_options();
     sac_error error = {0};
     sac_detections none = {.frames = FRAMES, .start = sac_calloc(FRAMES + 1, sizeof(int64_t))};
     sac_family_clip clip = s.clips[0];
     clip.detections = &none;
-    sac_assert_error(sac_ssmtl_train(&model, &report, &clip, 1, &o, NULL, false, "", NULL, &error),
-                     SAC_ERROR_ARGUMENT, &error, "0 objects", "detector", NULL);
+    const sac_family_job job = {.clips = &clip, .count = 1, .options = &o, .stamp = ""};
+    sac_assert_error(sac_ssmtl_train(&model, &report, &job, NULL, NULL, &error), SAC_ERROR_ARGUMENT,
+                     &error, "0 objects", "detector", NULL);
     sac_detections_close(&none);
     close_scene(&s);
 }

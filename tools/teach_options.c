@@ -63,24 +63,24 @@ static const sac_option options[] = {
     {.name = "backend", .type = SAC_OPTION_CHOICE, AT(backend),
      .choices = "onednn|ref", .help = "ref repeats the run on the plain reference (slow)"},
     {.name = "", .help = "Learning, for families that learn in steps"},
-    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs),
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(learning.epochs),
      .number = 6, .min = 1, .max = 100000, .help = "validations during training"},
-    {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples_per_epoch),
+    {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(learning.samples_per_epoch),
      .number = 4096, .min = 0, .max = 1e9,
      .help = "objects trained on between validations; 0: all"},
-    {.name = "validation-samples", .type = SAC_OPTION_INT, AT(validation_samples),
+    {.name = "validation-samples", .type = SAC_OPTION_INT, AT(learning.validation_samples),
      .number = 1024, .min = 0, .max = 1e9, .help = "held-back objects per validation; 0: all"},
-    {.name = "batch", .type = SAC_OPTION_INT, AT(batch),
+    {.name = "batch", .type = SAC_OPTION_INT, AT(learning.batch),
      .number = 64, .min = 2, .max = 4096, .help = "objects per step"},
-    {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning_rate),
+    {.name = "learning-rate", .type = SAC_OPTION_REAL, AT(learning.learning_rate),
      .number = 1e-3, .min = 1e-9, .max = 1, .help = "of Adam, at the start"},
     {.name = "schedule", .type = SAC_OPTION_CHOICE, AT(schedule),
      .choices = "cosine|constant", .help = "course of the learning rate"},
-    {.name = "max-time", .type = SAC_OPTION_DURATION, AT(max_minutes),
+    {.name = "max-time", .type = SAC_OPTION_DURATION, AT(learning.max_minutes),
      .number = 0, .min = 0, .max = 1e6, .help = "training ends after so long; 0: no limit"},
-    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(max_minutes), .min = 0, .max = 1e6,
+    {.name = "max-minutes", .type = SAC_OPTION_REAL, AT(learning.max_minutes), .min = 0, .max = 1e6,
      .hidden = true},
-    {.name = "checkpoint-minutes", .type = SAC_OPTION_REAL, AT(checkpoint_minutes),
+    {.name = "checkpoint-minutes", .type = SAC_OPTION_REAL, AT(learning.checkpoint_minutes),
      .number = 2, .min = 0, .max = 1e6, .help = "between checkpoints; 0: after every step"},
     {.name = "", .help = "Teacher ssmtl: proxy tasks on object-centric sequences"},
     {.name = "preset", .type = SAC_OPTION_CHOICE, AT(preset), .choices = TEACH_PRESETS,
@@ -252,34 +252,22 @@ const sac_command teach_command = {
 // ---- families
 // ----------------------------------------------------------------------------------------------
 
-static const void *fill_ssmtl(teach_settings *set, sac_backend backend) {
-    sac_ssmtl_options *o = &set->ssmtl;
-    o->batch = set->batch;
-    o->epochs = set->epochs;
-    o->samples_per_epoch = set->samples_per_epoch;
-    o->validation_samples = set->validation_samples;
-    o->learning_rate = set->learning_rate;
-    o->cosine = set->schedule == 0;
-    o->max_minutes = set->max_minutes;
-    o->checkpoint_minutes = set->checkpoint_minutes;
-    o->seed = (uint64_t)set->tool.seed;
-    o->backend = backend;
+static sac_learning_options learning_of(const teach_settings *set, sac_backend backend) {
+    sac_learning_options o = set->learning;
+    o.cosine = set->schedule == 0;
+    o.seed = (uint64_t)set->tool.seed;
+    o.backend = backend;
     return o;
 }
 
+static const void *fill_ssmtl(teach_settings *set, sac_backend backend) {
+    set->ssmtl.learning = learning_of(set, backend);
+    return &set->ssmtl;
+}
+
 static const void *fill_agnostic(teach_settings *set, sac_backend backend) {
-    sac_agnostic_options *o = &set->agnostic;
-    o->batch = set->batch;
-    o->epochs = set->epochs;
-    o->samples_per_epoch = set->samples_per_epoch;
-    o->validation_samples = set->validation_samples;
-    o->learning_rate = set->learning_rate;
-    o->cosine = set->schedule == 0;
-    o->max_minutes = set->max_minutes;
-    o->checkpoint_minutes = set->checkpoint_minutes;
-    o->seed = (uint64_t)set->tool.seed;
-    o->backend = backend;
-    return o;
+    set->agnostic.learning = learning_of(set, backend);
+    return &set->agnostic;
 }
 
 static const void *fill_attributes(teach_settings *set, sac_backend backend) {

@@ -18,10 +18,9 @@ typedef struct teach_settings {
     int teacher, backend, preset;
     bool training_maps, resume, overwrite;
     int64_t block, filter;
-    // Shared by the families that learn in steps.
+    // Shared by the families that learn in steps; seed and backend come from elsewhere.
     int schedule;
-    int64_t epochs, samples_per_epoch, validation_samples, batch;
-    double learning_rate, max_minutes, checkpoint_minutes;
+    sac_learning_options learning;
     // Options of their own, one struct per family.
     sac_ssmtl_options ssmtl;
     sac_agnostic_options agnostic;
