@@ -27,7 +27,7 @@ static int64_t row_bytes(const sac_u8_conv *c) {
     const int64_t reach = c->winograd        ? 16
                           : sac_u8_spread(c) ? 0
                                              : sac_u8_run(c) - c->kw * c->pixel;
-    return align64((row_pixels(c) * c->pixel + reach) * c->word);
+    return align64((row_pixels(c) * c->pixel + reach) * c->cell);
 }
 
 // With ends_only: the first tile of places, then the last.
@@ -93,15 +93,17 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     c->pixel = c->ic;
     c->ends_only = c->folded = c->winograd = false;
 #if defined(__x86_64__)
-    if (isa == SAC_U8_AVX2) c->winograd = sac_u8_winograd_fits(c);
+    c->winograd = isa == SAC_U8_AVX2 && sac_u8_winograd_fits(c);
     if (isa == SAC_U8_AMX && !sac_u8_amx_prepare(c)) c->isa = SAC_U8_VNNI;
 #endif
+    c->cell = c->winograd ? 1 : c->word;
 }
 
 bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
     return a->ic == b->ic && a->oc == b->oc && a->kh == b->kh && a->kw == b->kw &&
            a->planes == b->planes && a->word == b->word && a->chunk == b->chunk &&
-           sac_u8_spread(a) == sac_u8_spread(b) && a->folded == b->folded;
+           sac_u8_spread(a) == sac_u8_spread(b) && a->folded == b->folded &&
+           a->winograd == b->winograd && (!a->winograd || a->sw == b->sw);
 }
 
 size_t sac_u8_conv_packed_bytes(const sac_u8_conv *c) {
@@ -214,7 +216,7 @@ static void row_fill(const sac_u8_conv *c, uint8_t *row, int64_t plane, const ui
                      int64_t n, int64_t y) {
     const int64_t left = c->pw * c->pixel;
 #if defined(__x86_64__)
-    if (c->word == 2) {
+    if (c->cell == 2) {
         int16_t *to = (int16_t *)(void *)row + left;
         for (int p = 0; p < c->parts; to += c->part[p++].channels)
             sac_u8_widen(to, part_row(c, src, p, n, y), c->iw, c->ic, c->part[p].pixel,
@@ -254,7 +256,7 @@ static void ends_fill(const sac_u8_conv *c, const row_ends *e, uint8_t *row, int
 
 // The rows can be read where they lie: nothing to pad, to interleave or to fill up.
 static bool reads_in_place(const sac_u8_conv *c) {
-    return c->word == 1 && c->ph == 0 && c->pw == 0 && c->parts == 1 &&
+    return c->cell == 1 && c->ph == 0 && c->pw == 0 && c->parts == 1 &&
            c->part[0].pixel == c->pixel && !sac_u8_spread(c) && c->kw * c->ic == sac_u8_run(c) &&
            row_pixels(c) == c->iw && (c->oh - 1) * c->sh + c->kh <= c->ih;
 }
@@ -321,7 +323,7 @@ static void tiles_run(const sac_u8_conv *c, void *dst, const void *packed, uint8
     memset(band_data, 0, (size_t)rows_bytes(c));
     for (int64_t r = begin; r < end; r++) {
         const int64_t n = r / parts / all, oy = r / parts % all * SAC_U8_WINOGRAD_TILE;
-        const int16_t *rows[SAC_U8_WINOGRAD_ROWS];
+        const uint8_t *rows[SAC_U8_WINOGRAD_ROWS];
         sac_u8_band band[SAC_U8_WINOGRAD_TILE];
         for (int64_t k = 0; k < count; k++) {
             const int64_t y = oy * c->sh - c->ph + k, place = (y + count) % count;
@@ -331,7 +333,7 @@ static void tiles_run(const sac_u8_conv *c, void *dst, const void *packed, uint8
                 held[place] = n * c->ih + y;
                 row_fill(c, row, bytes, src, n, y);
             }
-            rows[k] = (const int16_t *)(const void *)(inside ? row : zero);
+            rows[k] = inside ? row : zero;
         }
         for (int64_t i = 0; i < SAC_U8_WINOGRAD_TILE; i++) {
             if (oy + i < c->oh) {
@@ -436,7 +438,8 @@ void sac_u8_conv_run(const sac_u8_conv *c, void *dst, const void *packed, void *
     if (threads > c->bands) threads = c->bands;
     if (threads > rows) threads = (int)rows;
     // Less than a few microseconds of work: waking a second thread costs more.
-    if (products < (c->isa == SAC_U8_AMX ? 1 << 21 : 1 << 19)) threads = 1;
+    const int64_t least = c->isa == SAC_U8_AMX ? 1 << 21 : c->winograd ? 1 << 18 : 1 << 19;
+    if (products < least) threads = 1;
     if (threads <= 1) {
         rows_run(c, dst, packed, scratch, src, residual, 0, rows);
         return;

@@ -8,7 +8,8 @@
 // is. Work is a sum over KH such runs, in chunks of a few bytes; nothing depends on C being a
 // multiple of anything. Sources are gathered row by row into a band with its padding, which is
 // where a concatenation or a change from planes to pixels happens. AVX2 has no exact products of
-// bytes: there the band and the weights are 16-bit words, widened when a row is gathered. AMX, to
+// bytes: there the weights are 16-bit words, and what they meet is widened when a row is gathered or
+// a tile transformed. AMX, to
 // which a chunk is 64 bytes and costs the same when it is not full, has two more ways: the parts of
 // a source may stay apart, each with runs of its own, and rows may be read where they lie but for
 // their ends.
@@ -45,7 +46,8 @@ typedef struct sac_u8_conv {
     // Of sac_u8_conv_prepare.
     sac_u8_isa isa;
     int planes;   // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
-    int64_t word; // bytes of an activation in the band and of a packed weight: AVX2 2, else 1
+    int64_t word; // bytes of a packed weight: AVX2 2, else 1
+    int64_t cell; // bytes of an activation in the band: AVX2 without winograd 2, else 1
     int64_t chunk;  // words of a run that one step multiplies; runs are padded to whole chunks
     int64_t pixel;  // words from one pixel of a plane's row to the next: all channels; or 64, so
                     // that pixels do not straddle cache lines and each tap is a chunk; folded: 4
@@ -149,10 +151,10 @@ int64_t sac_u8_winograd_bytes(const sac_u8_conv *c);
 int64_t sac_u8_winograd_parts(const sac_u8_conv *c);
 void sac_u8_winograd_weights(const sac_u8_conv *c, int16_t u[SAC_U8_WINOGRAD_BLOCKS],
                              const int8_t g[9]);
-// One part. rows: six or nine, from the left padding on, 16 words beyond their end readable. A
+// One part. rows: six or nine, from the left padding on, 16 bytes beyond their end readable. A
 // band's dst is NULL where dst has no such row.
 void sac_u8_winograd_run(const sac_u8_conv *c, const void *packed, int16_t *v,
-                         const int16_t *const rows[SAC_U8_WINOGRAD_ROWS],
+                         const uint8_t *const rows[SAC_U8_WINOGRAD_ROWS],
                          const sac_u8_band band[SAC_U8_WINOGRAD_TILE], int64_t part);
 // n pixels of one part into a row of s16 that has ic channels.
 void sac_u8_widen(int16_t *dst, const uint8_t *src, int64_t n, int64_t ic, int64_t pixel,

@@ -103,6 +103,10 @@ TILE __m256i words_load(const int16_t *from) {
     return _mm256_loadu_si256((const __m256i *)(const void *)from);
 }
 
+TILE __m256i words_of(const uint8_t *from) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
 TILE void words_store(int16_t *to, __m256i words) {
     _mm256_storeu_si256((__m256i *)(void *)to, words);
 }
@@ -142,7 +146,7 @@ TILE void line_stride2(__m256i v[9], const __m256i d[9]) {
 }
 
 // Of `tiles` tiles from `t` on: first all columns, then each row of what that gave.
-TILE void tiles_of(const sac_u8_conv *c, int stride, int16_t *v, const int16_t *const *rows,
+TILE void tiles_of(const sac_u8_conv *c, int stride, int16_t *v, const uint8_t *const *rows,
                    int64_t t, int64_t tiles) {
     enum { MOST_PIXELS = 2 * TILE_SIZE * MOST_TILES + 2 };
     const int blocks = stride == 1 ? 6 : 9, step = stride * TILE_SIZE;
@@ -155,7 +159,7 @@ TILE void tiles_of(const sac_u8_conv *c, int stride, int16_t *v, const int16_t *
         for (int64_t x = 0; x < pixels; x++) {
             __m256i d[9], line[9];
 #    pragma GCC unroll 9
-            for (int i = 0; i < step + 3 - stride; i++) d[i] = words_load(rows[i] + from + x * ic);
+            for (int i = 0; i < step + 3 - stride; i++) d[i] = words_of(rows[i] + from + x * ic);
             if (stride == 1) {
                 line_stride1(line, d);
             } else {
@@ -185,12 +189,12 @@ TILE void tiles_of(const sac_u8_conv *c, int stride, int16_t *v, const int16_t *
     }
 }
 
-TARGET static void tiles_stride1(const sac_u8_conv *c, int16_t *v, const int16_t *const *rows,
+TARGET static void tiles_stride1(const sac_u8_conv *c, int16_t *v, const uint8_t *const *rows,
                                  int64_t t, int64_t tiles) {
     tiles_of(c, 1, v, rows, t, tiles);
 }
 
-TARGET static void tiles_stride2(const sac_u8_conv *c, int16_t *v, const int16_t *const *rows,
+TARGET static void tiles_stride2(const sac_u8_conv *c, int16_t *v, const uint8_t *const *rows,
                                  int64_t t, int64_t tiles) {
     tiles_of(c, 2, v, rows, t, tiles);
 }
@@ -322,7 +326,7 @@ WINOGRAD_OF(6)
 #    endif
 
 void sac_u8_winograd_run(const sac_u8_conv *c, const void *packed, int16_t *v,
-                         const int16_t *const rows[SAC_U8_WINOGRAD_ROWS],
+                         const uint8_t *const rows[SAC_U8_WINOGRAD_ROWS],
                          const sac_u8_band band[TILE_SIZE], int64_t part) {
     static const block_fn ways[MOST_TILES - LEAST_TILES + 1][2][2] = {
         WAYS_OF(2),
