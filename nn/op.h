@@ -69,4 +69,12 @@ bool sac_shape_equal(const sac_shape *a, const sac_shape *b);
 // "[8][3][64][64]" into a buffer of at least 96 bytes; returns it.
 char *sac_shape_text(const sac_shape *shape, char *buffer);
 
+// The axes behind N and C of [N][C][H][W], with d 1, or [N][C][D][H][W].
+typedef struct sac_space {
+    int64_t d, h, w;
+} sac_space;
+sac_space sac_shape_space(const sac_shape *shape);
+// SAC_ERROR_SHAPE: a shape that has other axes.
+SAC_NODISCARD sac_status sac_shape_check_space(const sac_shape *shape, sac_error *error);
+
 #endif

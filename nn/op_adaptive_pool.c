@@ -29,27 +29,23 @@ typedef struct geometry {
 } geometry;
 
 static geometry geometry_of(const sac_shape *src, const sac_shape *dst) {
-    bool is3d = src->ndims == 5;
-    int h = is3d ? 3 : 2;
+    const sac_space from = sac_shape_space(src), to = sac_shape_space(dst);
     return (geometry){.n = src->dims[0],
                       .c = src->dims[1],
-                      .d = is3d ? src->dims[2] : 1,
-                      .h = src->dims[h],
-                      .w = src->dims[h + 1],
-                      .od = is3d ? dst->dims[2] : 1,
-                      .oh = dst->dims[h],
-                      .ow = dst->dims[h + 1]};
+                      .d = from.d,
+                      .h = from.h,
+                      .w = from.w,
+                      .od = to.d,
+                      .oh = to.h,
+                      .ow = to.w};
 }
 
 static sac_status pool_shape(const sac_attrs *attrs, const sac_shape *src, int src_count,
                              sac_shape *dst, sac_error *error) {
     (void)src_count;
     char text[96];
-    if (src[0].ndims != 4 && src[0].ndims != 5) {
-        return sac_error_set(error, SAC_ERROR_SHAPE, -1,
-                             "input is %s, expected [N][C][H][W] or [N][C][D][H][W]",
-                             sac_shape_text(&src[0], text));
-    }
+    const sac_status status = sac_shape_check_space(&src[0], error);
+    if (status < 0) return status;
     *dst = src[0];
     int64_t cells = 1;
     for (int d = 2; d < src[0].ndims; d++) {

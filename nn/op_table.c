@@ -70,3 +70,16 @@ char *sac_shape_text(const sac_shape *shape, char *buffer) {
     }
     return buffer;
 }
+
+sac_space sac_shape_space(const sac_shape *shape) {
+    const int64_t *last = shape->dims + shape->ndims;
+    return (sac_space){.d = shape->ndims == 5 ? last[-3] : 1, .h = last[-2], .w = last[-1]};
+}
+
+sac_status sac_shape_check_space(const sac_shape *shape, sac_error *error) {
+    char text[96];
+    if (shape->ndims == 4 || shape->ndims == 5) return SAC_OK;
+    return sac_error_set(error, SAC_ERROR_SHAPE, -1,
+                         "input is %s, expected [N][C][H][W] or [N][C][D][H][W]",
+                         sac_shape_text(shape, text));
+}

@@ -14,14 +14,13 @@ typedef struct geometry {
 } geometry;
 
 static geometry geometry_of(const sac_shape *src, const sac_attrs *attrs) {
-    bool is3d = src->ndims == 5;
-    int h = is3d ? 3 : 2;
+    const sac_space from = sac_shape_space(src);
     return (geometry){.n = src->dims[0],
                       .c = src->dims[1],
-                      .d = is3d ? src->dims[2] : 1,
-                      .h = src->dims[h],
-                      .w = src->dims[h + 1],
-                      .fd = is3d ? attrs->size[0] : 1,
+                      .d = from.d,
+                      .h = from.h,
+                      .w = from.w,
+                      .fd = src->ndims == 5 ? attrs->size[0] : 1,
                       .fh = attrs->size[1],
                       .fw = attrs->size[2]};
 }
@@ -30,11 +29,8 @@ static sac_status upsample_shape(const sac_attrs *attrs, const sac_shape *src, i
                                  sac_shape *dst, sac_error *error) {
     (void)src_count;
     char text[96];
-    if (src[0].ndims != 4 && src[0].ndims != 5) {
-        return sac_error_set(error, SAC_ERROR_SHAPE, -1,
-                             "input is %s, expected [N][C][H][W] or [N][C][D][H][W]",
-                             sac_shape_text(&src[0], text));
-    }
+    const sac_status status = sac_shape_check_space(&src[0], error);
+    if (status < 0) return status;
     *dst = src[0];
     for (int d = 2; d < src[0].ndims; d++) {
         int64_t factor = attrs->size[d - (src[0].ndims - 3)];
