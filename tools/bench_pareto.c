@@ -18,7 +18,7 @@ typedef struct pareto_settings {
     int smoothing, published;
     bool file;
     bench_truth truth;
-    const char *json, *markdown, *csv;
+    bench_outputs outputs; // no plot
 } pareto_settings;
 
 enum { PUBLISHED_AUTO, PUBLISHED_ALWAYS, PUBLISHED_NEVER };
@@ -53,12 +53,7 @@ static const sac_option pareto_options[] = {
     {.name = "published", .type = SAC_OPTION_CHOICE, AT(published), .choices = "auto|always|never",
      .help = "show the published points of UCSD Ped2, marked as such; auto: when the data set is "
              "called so"},
-    {.name = "json", .type = SAC_OPTION_TEXT, AT(json), .argument = "FILE",
-     .help = "write the results as JSON; - for standard output instead of the table"},
-    {.name = "markdown", .type = SAC_OPTION_TEXT, AT(markdown), .argument = "FILE",
-     .help = "write the table as Markdown"},
-    {.name = "csv", .type = SAC_OPTION_TEXT, AT(csv), .argument = "FILE",
-     .help = "write the table as CSV"},
+    BENCH_FILE_OPTIONS(pareto_settings),
     {.name = "plot", .type = SAC_OPTION_LIST, AT(plots), .argument = "FILE",
      .help = "draw accuracy against speed; .svg or .png, may be given several times"},
     BENCH_QUIET_OPTIONS(pareto_settings),
@@ -146,7 +141,6 @@ static sac_status time_models(pareto_work *w, const char *source, sac_error *err
 
 static sac_status hand_out(pareto_work *w, sac_error *error) {
     const pareto_settings *s = w->settings;
-    const bench_outputs outputs = {.json = s->json, .markdown = s->markdown, .csv = s->csv};
     const char *name = w->dataset->name;
     sac_figures figures = {0};
     char *markdown = NULL, *csv = NULL;
@@ -162,7 +156,7 @@ static sac_status hand_out(pareto_work *w, sac_error *error) {
     csv = sac_pareto_csv(&w->pareto);
     for (int64_t i = 0; i < s->plots.count; i++)
         SAC_TRY(sac_pareto_plot(&w->pareto, name, s->plots.items[i], error));
-    SAC_TRY(bench_outputs_write(&outputs, json, markdown, csv, error));
+    SAC_TRY(bench_outputs_write(&s->outputs, json, markdown, csv, error));
 fail:
     sac_figures_close(&figures);
     json_decref(json);

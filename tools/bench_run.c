@@ -19,12 +19,7 @@ typedef struct run_settings {
 
 static const sac_option run_options[] = {
     {.name = "", .help = "What is measured"},
-    {.name = "model",
-     .letter = 'm',
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(run_settings, model),
-     .argument = "MODEL",
-     .help = "student model file"},
+    BENCH_MODEL_OPTION(run_settings, "student model file"),
     {.name = "threads",
      .letter = 't',
      .type = SAC_OPTION_TEXT,
@@ -32,12 +27,7 @@ static const sac_option run_options[] = {
      .text = "1,2",
      .argument = "N[,N]",
      .help = "thread counts to measure; the results of the highest stand at the top of the JSON"},
-    {.name = "precision",
-     .type = SAC_OPTION_CHOICE,
-     .offset = offsetof(run_settings, precision),
-     .choices = "auto|f32|int8|bf16",
-     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it; "
-             "bf16 needs AMX, else f32"},
+    BENCH_PRECISION_OPTION(run_settings),
     BENCH_ROUND_OPTIONS(run_settings),
     DECODE_OPTIONS(run_settings, decode, 1),
     {.name = "limits",

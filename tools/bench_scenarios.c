@@ -44,16 +44,13 @@ typedef struct scenarios_settings {
 // clang-format off
 static const sac_option scenarios_options[] = {
     {.name = "", .help = "What is measured"},
-    {.name = "model", .letter = 'm', .type = SAC_OPTION_TEXT, AT(model), .argument = "MODEL",
-     .help = "student model file"},
+    BENCH_MODEL_OPTION(scenarios_settings, "student model file"),
     {.name = "only", .type = SAC_OPTION_TEXT, AT(only),
      .text = "streams,startup,latency,offline,cameras,training", .argument = "A,B",
      .help = "scenarios to run"},
     {.name = "threads", .letter = 't', .type = SAC_OPTION_INT, AT(threads), .min = 0, .max = 64,
      .argument = "N", .help = "compute threads, and workers of the cameras; 0: every core"},
-    {.name = "precision", .type = SAC_OPTION_CHOICE, AT(precision), .choices = "auto|f32|int8|bf16",
-     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it; "
-             "bf16 needs AMX, else f32"},
+    BENCH_PRECISION_OPTION(scenarios_settings),
     {.name = "repeats", .type = SAC_OPTION_INT, AT(repeats), .number = 5, .min = 1, .max = 100,
      .argument = "N", .help = "interleaved rounds; the median counts"},
     {.name = "seconds", .type = SAC_OPTION_REAL, AT(seconds), .number = 1, .min = 0.001,

@@ -81,15 +81,17 @@ typedef struct bench_outputs {
     const char *json, *markdown, *csv, *plot;
 } bench_outputs;
 // clang-format off
-#define BENCH_OUTPUT_OPTIONS(kind, shown)                                                          \
-    {.name = "", .help = "Results"},                                                               \
+// Rows for a settings struct `kind` with a bench_outputs `outputs`.
+#define BENCH_FILE_OPTIONS(kind)                                                                   \
     {.name = "json", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.json),              \
      .argument = "FILE",                                                                           \
      .help = "write the results as JSON; - for standard output instead of the table"},             \
     {.name = "markdown", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.markdown),      \
      .argument = "FILE", .help = "write the table as Markdown"},                                   \
     {.name = "csv", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.csv),                \
-     .argument = "FILE", .help = "write the table as CSV"},                                        \
+     .argument = "FILE", .help = "write the table as CSV"}
+#define BENCH_OUTPUT_OPTIONS(kind, shown)                                                          \
+    {.name = "", .help = "Results"}, BENCH_FILE_OPTIONS(kind),                                     \
     {.name = "plot", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.plot),              \
      .argument = "FILE", .help = "draw " shown "; .svg or .png"}
 // clang-format on
@@ -126,6 +128,15 @@ typedef struct bench_clip_settings {
      .number = 400, .min = 2, .max = 100000, .argument = "N", .help = "length"},                   \
     {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(kind, tool.seed), .number = 1,     \
      .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of the scene"}
+// The student that is measured.
+#define BENCH_MODEL_OPTION(kind, what)                                                             \
+    {.name = "model", .letter = 'm', .type = SAC_OPTION_TEXT, .offset = offsetof(kind, model),     \
+     .argument = "MODEL", .help = what}
+#define BENCH_PRECISION_OPTION(kind)                                                               \
+    {.name = "precision", .type = SAC_OPTION_CHOICE, .offset = offsetof(kind, precision),          \
+     .choices = "auto|f32|int8|bf16",                                                              \
+     .help = "of the student; auto: int8 where the model holds scales and the CPU gains by it; "   \
+     "bf16 needs AMX, else f32"}
 // What is measured in interleaved rounds, and for how long; of what FFmpeg opens.
 #define BENCH_ROUND_OPTIONS(kind)                                                                  \
     {.name = "repeats", .type = SAC_OPTION_INT, .offset = offsetof(kind, repeats), .number = 5,    \
