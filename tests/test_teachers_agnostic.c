@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "agnostic_scene.h"
-#include "core/file.h"
 #include "core/memory.h"
 #include "core/rng.h"
 #include "core/safetensors.h"
 #include "helper.h"
 #include "nn/infer.h"
+#include "teacher_files.h"
 #include "teachers/agnostic.h"
 #include "teachers/agnostic_fields.h"
 #include "teachers/teacher.h"
@@ -477,22 +477,6 @@ Test(teachers_agnostic, file_round_trip) {
     sac_agnostic_model_close(&back);
 }
 
-// Rewrites one metadata entry of a good file and expects a certain refusal.
-static void expect_refusal(const char *good, const char *key, const char *value, sac_status code,
-                           const char *word) {
-    sac_safetensors *st = NULL;
-    sac_error error = {0};
-    const char *path = sac_test_path("hostile.safetensors");
-    sac_assert_ok(sac_safetensors_read(&st, good, &error), &error);
-    sac_assert_ok(sac_safetensors_set_metadata(st, key, value, &error), &error);
-    sac_assert_ok(sac_safetensors_write(st, path, &error), &error);
-    sac_safetensors_close(&st);
-    sac_teacher *teacher = NULL;
-    sac_assert_error(sac_teacher_open(&teacher, path, SAC_BACKEND_REF, &error), code, &error,
-                     "hostile.safetensors", word, NULL);
-    cr_assert_null(teacher);
-}
-
 Test(teachers_agnostic, refuses_foreign_files) {
     sac_error error = {0};
     sac_agnostic_model *model = make_model();
@@ -518,17 +502,6 @@ Test(teachers_agnostic, refuses_foreign_files) {
     free(text);
     json_decref(json);
     sac_net_close(&coder);
-    // Truncated in many places of the header and a few of the data.
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    sac_assert_ok(sac_file_read(&bytes, &size, good, 1u << 28, &error), &error);
-    for (size_t cut = 0; cut < size; cut += cut < 30000 ? 331 : size / 7) {
-        const char *path = sac_test_write("cut.safetensors", bytes, cut);
-        sac_teacher *teacher = NULL;
-        error = (sac_error){0};
-        sac_assert_error(sac_teacher_open(&teacher, path, SAC_BACKEND_REF, &error),
-                         SAC_ERROR_FORMAT, &error, "cut.safetensors", NULL);
-    }
-    sac_free(bytes);
+    expect_cuts_refused(good, 30000, 331);
     sac_agnostic_model_close(&model);
 }

@@ -9,8 +9,8 @@
 #endif
 
 #include "attributes_make.h"
-#include "core/file.h"
 #include "helper.h"
+#include "teacher_files.h"
 #include "teachers/attributes.h"
 #include "teachers/attributes_family.h"
 #include "teachers/teacher.h"
@@ -424,20 +424,6 @@ Test(teachers_attributes, refuses_bad_options) {
                      &error, "clip two", "one camera", NULL);
     cr_assert_not(sac_is_file(file));
     close_set(&s);
-}
-
-// Rewrites one metadata entry of a good file and expects a certain refusal.
-static void expect_refusal(const char *good, const char *key, const char *value, sac_status code,
-                           const char *word) {
-    sac_safetensors *st = NULL;
-    sac_error error = {0};
-    sac_assert_ok(sac_safetensors_read(&st, good, &error), &error);
-    sac_assert_ok(sac_safetensors_set_metadata(st, key, value, &error), &error);
-    sac_teacher *teacher = NULL;
-    sac_assert_error(sac_teacher_load(&teacher, st, "hostile", SAC_BACKEND_REF, &error), code,
-                     &error, "hostile", word, NULL);
-    cr_assert_null(teacher);
-    sac_safetensors_close(&st);
 }
 
 Test(teachers_attributes, refuses_foreign_files) {

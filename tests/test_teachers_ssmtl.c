@@ -3,11 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/file.h"
 #include "core/memory.h"
 #include "core/rng.h"
-#include "core/safetensors.h"
 #include "helper.h"
+#include "teacher_files.h"
 #include "teachers/ssmtl.h"
 #include "teachers/teacher.h"
 
@@ -220,22 +219,6 @@ Test(teachers_ssmtl, teacher_file_round_trip) {
     sac_ssmtl_model_close(&model);
 }
 
-// Rewrites one metadata entry of a good file and expects a certain refusal.
-static void expect_refusal(const char *good, const char *key, const char *value, sac_status code,
-                           const char *word) {
-    sac_safetensors *st = NULL;
-    sac_error error = {0};
-    const char *path = sac_test_path("hostile.safetensors");
-    sac_assert_ok(sac_safetensors_read(&st, good, &error), &error);
-    sac_assert_ok(sac_safetensors_set_metadata(st, key, value, &error), &error);
-    sac_assert_ok(sac_safetensors_write(st, path, &error), &error);
-    sac_safetensors_close(&st);
-    sac_teacher *teacher = NULL;
-    sac_assert_error(sac_teacher_open(&teacher, path, SAC_BACKEND_REF, &error), code, &error,
-                     "hostile.safetensors", word, NULL);
-    cr_assert_null(teacher);
-}
-
 Test(teachers_ssmtl, refuses_foreign_files) {
     sac_ssmtl_model *model = make_model();
     const char *good = sac_test_path("good.safetensors");
@@ -273,18 +256,6 @@ Test(teachers_ssmtl, refuses_foreign_files) {
     } else {
         cr_assert_eq(status, SAC_ERROR_NUMERIC);
     }
-    // Truncated at every 97th byte of the header region and a few places in the data.
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    error = (sac_error){0};
-    sac_assert_ok(sac_file_read(&bytes, &size, good, 1u << 28, &error), &error);
-    for (size_t cut = 0; cut < size; cut += cut < 20000 ? 97 : size / 7) {
-        const char *path = sac_test_write("cut.safetensors", bytes, cut);
-        sac_teacher *teacher = NULL;
-        error = (sac_error){0};
-        sac_assert_error(sac_teacher_open(&teacher, path, SAC_BACKEND_REF, &error),
-                         SAC_ERROR_FORMAT, &error, "cut.safetensors", NULL);
-    }
-    sac_free(bytes);
+    expect_cuts_refused(good, 20000, 97);
     sac_ssmtl_model_close(&model);
 }
