@@ -198,6 +198,54 @@ Test(video_damage, png_with_a_flipped_bit) {
     sac_free(bytes);
 }
 
+// Reads `source` to its end: the marks of the frames and the counts must say the same. Returns the
+// number of damaged frames.
+static int64_t read_damaged(const char *source, bool luma, int64_t frames) {
+    sac_video *video = NULL;
+    sac_video_options options = sac_video_default_options();
+    sac_video_counts counts;
+    sac_error error = {0};
+    int64_t read = 0, damaged = 0, first = -1;
+    options.luma = luma;
+    sac_assert_ok(sac_video_open(&video, source, &options, &error), &error);
+    for (;; read++) {
+        sac_frame frame;
+        sac_luma_frame plane = {0};
+        const sac_status status = luma ? sac_video_read_luma(video, &plane, &error)
+                                       : sac_video_read(video, &frame, &error);
+        if (status == SAC_EOF) break;
+        sac_assert_ok(status, &error);
+        const bool marked = luma ? plane.damaged : frame.damaged;
+        if (marked && damaged++ == 0) first = read;
+    }
+    sac_video_get_counts(video, &counts);
+    cr_assert_eq(read, frames, "%s: %lld frames", source, (long long)read);
+    cr_assert_eq(counts.damaged, damaged);
+    cr_assert_eq(counts.first_damaged, first);
+    sac_video_close(&video);
+    return damaged;
+}
+
+// Errors that MPEG-4's decoder covers up lose no frame, and are counted.
+Test(video_damage, bit_errors_are_counted) {
+    size_t size;
+    const char *whole = make_video("bits.mp4", 64, 48, 60, 25, false);
+    uint8_t *bytes = read_bytes(whole, &size);
+    int64_t damaged = 0;
+    cr_assert_eq(read_damaged(whole, false, 60), 0);
+    cr_assert_eq(read_damaged(whole, true, 60), 0);
+    for (size_t at = 0; at < 3; at++) {
+        for (size_t i = 0; i < 8; i++) bytes[size / 3 + at * size / 8 + i] ^= 0x5A;
+        const char *path = sac_test_write("bits_flipped.mp4", bytes, size);
+        const int64_t found = read_damaged(path, false, 60);
+        cr_assert_eq(read_damaged(path, true, 60), found);
+        cr_assert_geq(found, damaged);
+        damaged = found;
+    }
+    cr_assert_gt(damaged, 0);
+    sac_free(bytes);
+}
+
 Test(video_damage, absurd_sizes) {
     expect_failure(sac_test_write_text("wide.pgm", "P5\n16385 1\n255\nx"), SAC_ERROR_FORMAT, "");
     expect_failure(sac_test_write_text("huge.pgm", "P5\n999999999 999999999\n255\nx"),

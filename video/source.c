@@ -30,7 +30,7 @@ typedef struct slot {
     sac_luma luma;
     int64_t index;
     double time_s;
-    bool repeated;
+    bool repeated, damaged;
 } slot;
 
 struct sac_video {
@@ -140,6 +140,7 @@ static sac_status produce(sac_video *v, slot *out, sac_error *error) {
     if (v->options.luma) av_frame_unref(frame);
     SAC_TRY(decode(v, frame, &time_s, &out->repeated, error));
     if (status == SAC_EOF) return status;
+    out->damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
     if (v->options.luma) {
         SAC_TRY(sac_converter_luma(v->converter, &out->luma, &out->store, frame, v->label, error));
         if (out->luma.data == out->store.bytes) av_frame_unref(frame);
@@ -318,6 +319,7 @@ static sac_status create(sac_video **video, const char *source, const sac_video_
     v->options.format = NULL;
     atomic_init(&v->stop, false);
     v->held = -1;
+    v->counts.first_damaged = -1;
     if (pthread_mutex_init(&v->lock, NULL) != 0) SAC_TRY(SAC_ERROR_MEMORY);
     v->made++;
     if (pthread_cond_init(&v->arrived, NULL) != 0) SAC_TRY(SAC_ERROR_MEMORY);
@@ -421,6 +423,7 @@ static sac_status next_frame(sac_video *v, bool luma, slot **out, sac_error *err
     pthread_mutex_lock(&v->lock);
     v->counts.delivered++;
     if ((*out)->repeated) v->counts.repeated++;
+    if ((*out)->damaged && v->counts.damaged++ == 0) v->counts.first_damaged = (*out)->index;
     pthread_mutex_unlock(&v->lock);
     return SAC_OK;
 }
@@ -436,7 +439,8 @@ sac_status sac_video_read(sac_video *v, sac_frame *frame, sac_error *error) {
                          .channels = v->info.channels,
                          .index = s->index,
                          .time_s = s->time_s,
-                         .repeated = s->repeated};
+                         .repeated = s->repeated,
+                         .damaged = s->damaged};
     return SAC_OK;
 }
 
@@ -445,8 +449,11 @@ sac_status sac_video_read_luma(sac_video *v, sac_luma_frame *frame, sac_error *e
     *frame = (sac_luma_frame){0};
     sac_status status = next_frame(v, true, &s, error);
     if (status != SAC_OK) return status;
-    *frame = (sac_luma_frame){
-        .luma = s->luma, .index = s->index, .time_s = s->time_s, .repeated = s->repeated};
+    *frame = (sac_luma_frame){.luma = s->luma,
+                              .index = s->index,
+                              .time_s = s->time_s,
+                              .repeated = s->repeated,
+                              .damaged = s->damaged};
     return SAC_OK;
 }
 

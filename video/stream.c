@@ -1,6 +1,7 @@
-// Demuxing and decoding. Local files are held to their containers' word: a damaged packet or a
-// missing rest is an error, after the pictures before it have been handed out. Live inputs lose
-// packets, so there damage is skipped.
+// Demuxing and decoding. Local files are held to their containers' word: a packet that gives no
+// picture or a missing rest is an error, after the pictures before it have been handed out. Live
+// inputs lose packets, so there damage is skipped. Pictures whose damage the decoder covered up are
+// handed out and carry its marks.
 #include "video/stream.h"
 
 #include <errno.h>

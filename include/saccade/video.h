@@ -66,20 +66,24 @@ typedef struct sac_frame {
     int64_t index; // from 0
     double time_s; // presentation time since the first frame; non-decreasing
     bool repeated; // the picture of the frame before, see skip_frames
+    bool damaged;  // the decoder found errors in the picture, or in what it is predicted from, and
+                   // covered them up
 } sac_frame;
 
 typedef struct sac_luma_frame {
     sac_luma luma; // in the decoder's own memory; valid until the next read or close
     int64_t index; // these as in sac_frame
     double time_s;
-    bool repeated;
+    bool repeated, damaged;
 } sac_luma_frame;
 
 typedef struct sac_video_counts {
-    int64_t decoded;   // by the decoder; more than delivered while frames wait in the queue
-    int64_t delivered; // handed out, repeated ones included
-    int64_t repeated;  // delivered in place of frames that were not decoded
-    int64_t dropped;   // late frames, see SAC_VIDEO_LATE_DROP
+    int64_t decoded;       // by the decoder; more than delivered while frames wait in the queue
+    int64_t delivered;     // handed out, repeated ones included
+    int64_t repeated;      // delivered in place of frames that were not decoded
+    int64_t dropped;       // late frames, see SAC_VIDEO_LATE_DROP
+    int64_t damaged;       // delivered, marked `damaged`
+    int64_t first_damaged; // index of the first of those, -1: none
 } sac_video_counts;
 
 typedef struct sac_video sac_video;
@@ -106,10 +110,16 @@ SAC_API SAC_NODISCARD sac_status sac_video_open(sac_video **video, const char *s
 SAC_API void sac_video_get_info(const sac_video *video, sac_video_info *info);
 // Next frame; SAC_EOF at the regular end. Frames of a different size inside the source are scaled
 // to the delivered size.
-// SAC_ERROR_FORMAT: damaged data, named with file and frame (in folders the picture), or a file cut
+// Damage: bit errors that the decoder notices and covers up cost pixels, but no frame is lost and
+// the indices of those behind it stay right. Such frames are delivered, marked and counted as
+// `damaged`, from files as from cameras: a day of recording is not worthless for one of them.
+// FFmpeg's decoders of H.264, MPEG-1, -2 and -4 tell, of the frame in which the error lies and not
+// of all that are predicted from it; those of HEVC, VP8, VP9, MJPEG and FFV1 cover up in silence.
+// SAC_ERROR_FORMAT: in a local file data that gives no picture at all, so that the frames behind it
+// would be miscounted, named with file and frame; a damaged picture of a folder; or a file cut
 // short, which is noticed where the container declares its length (MP4, MOV, Matroska, WebM, AVI)
-// or a packet is incomplete; the frames before it are delivered first. SAC_ERROR_IO: no data
-// within timeout_s. SAC_ERROR_INTERRUPTED: after sac_video_interrupt.
+// or a packet is incomplete; the frames before it are delivered first. Live inputs lose packets and
+// go on. SAC_ERROR_IO: no data within timeout_s. SAC_ERROR_INTERRUPTED: after sac_video_interrupt.
 // Once it has returned anything but SAC_OK it keeps returning the same.
 SAC_API SAC_NODISCARD sac_status sac_video_read(sac_video *video, sac_frame *frame,
                                                 sac_error *error);
