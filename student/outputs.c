@@ -290,6 +290,7 @@ static sac_status write_report(sac_outputs *o, const sac_output_notes *notes, sa
                                .moments = o->moments,
                                .frames_per_second = notes->frames_per_second,
                                .interrupted = notes->interrupted,
+                               .reason = notes->reason,
                                .source = notes->source,
                                .settings = notes->settings,
                                .model = notes->model,

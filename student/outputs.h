@@ -46,6 +46,7 @@ typedef struct sac_output_notes {
     const sac_events *events; // NULL: no threshold
     double frames_per_second;
     bool interrupted;
+    const char *reason; // of an interruption, for the report; NULL: the person who ran it
     const json_t *source, *settings, *model, *timing; // tables of the report; NULL: left out
 } sac_output_notes;
 

@@ -193,7 +193,12 @@ sac_status sac_report_write(sac_file_writer *writer, const sac_report *r, sac_er
     sac_html page, *p = &page;
     sac_html_begin(p, writer, r->title, "Abnormal event scores by Saccade, 0 normal to 1 abnormal",
                    error);
-    if (r->interrupted) {
+    if (r->interrupted && r->reason != NULL) {
+        sac_html_put(p, "<p class=\"note\">The run was interrupted: the source broke off behind "
+                        "the last frame shown here. ");
+        sac_html_text(p, r->reason);
+        sac_html_put(p, "</p>");
+    } else if (r->interrupted) {
         sac_html_put(p,
                      "<p class=\"note\">The run was interrupted: the source goes on after the last "
                      "frame shown here.</p>");

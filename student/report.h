@@ -23,6 +23,7 @@ typedef struct sac_report {
     const sac_moments *moments; // NULL: no pictures
     double frames_per_second;   // of the run, for the summary line
     bool interrupted;           // says that the source was not scored to its end
+    const char *reason;         // what ended it early, any bytes; NULL: the person who ran it
     // Objects of key -> value shown as tables in this order; NULL ones are left out. Nested objects
     // are flattened with dots.
     const json_t *source, *settings, *model, *timing;

@@ -155,6 +155,41 @@ code=0
 run clip.mkv --late drop --queue 0 > out 2> err || code=$?
 [ $code = 2 ] && grep -q 'queue' err || fail "dropping without a queue: exit code $code"
 
+# A source that breaks off: the rows before that are kept, as those of a full run, and the exit code is 1.
+ffmpeg -v error -f lavfi -i testsrc2=size=320x240:rate=10:duration=6 -c:v mpeg4 -movflags +faststart whole.mp4
+head -c $(($(stat -c %s whole.mp4) * 2 / 3)) whole.mp4 > half.mp4
+run whole.mp4 --csv whole.csv --quiet
+code=0
+run half.mp4 --csv half.csv --jsonl half.jsonl --maps half.npy --report half.html --overlay half.avi --json > out 2> err || code=$?
+[ $code = 1 ] || fail "exit code $code for a file cut short: $(cat err)"
+k=$(rows half.csv)
+[ "$k" -gt 10 ] && [ "$k" -lt 60 ] || fail "$k rows of a file cut short"
+head -$((k + 1)) whole.csv | cmp - half.csv || fail "rows of a file cut short"
+[ "$(wc -l < half.jsonl)" = "$k" ] && [ "$(stat -c %s half.npy)" = $((128 + k * 1024)) ] && [ -s half.avi ] ||
+    fail "outputs of a file cut short"
+grep -q 'broke off .*half.mp4.*truncated at frame' half.html || fail "the report does not say why it is partial"
+grep -q 'half.mp4.*truncated at frame' err && grep -q "$k frames were scored and written" err || fail "message: $(cat err)"
+grep -q '"interrupted": true' out && grep -q '"error": ".*truncated' out && grep -q "\"frames\": $k," out || fail "JSON: $(cat out)"
+code=0
+run half.mp4 clip.mkv --csv 'cut-{}.csv' > out 2> err || code=$?
+[ $code = 1 ] && cmp cut-half.csv half.csv && cmp cut-clip.csv a.csv || fail "a source behind one that breaks off: $code"
+grep -q "half.mp4: $k frames of" out || fail "summary: $(cat out)"
+# A live source that falls silent.
+(cat clip.mkv; sleep 20) | run pipe:0 --timeout 1 --csv silent.csv > out 2> err && fail "silence was taken for an end"
+grep -q 'no data for 1 s' err || fail "message: $(cat err)"
+k=$(rows silent.csv)
+[ "$k" -ge 1 ] && head -$((k + 1)) a.csv | cmp - silent.csv || fail "$k rows of a source that fell silent"
+
+# Bit errors: counted and named, no frame is lost.
+cp whole.mp4 bits.mp4
+printf 'XXXXXXXX' | dd of=bits.mp4 bs=1 seek=$(($(stat -c %s bits.mp4) / 2)) conv=notrunc status=none
+run bits.mp4 --csv bits.csv --json > out 2> err
+[ "$(rows bits.csv)" = 60 ] && grep -q '"frames_damaged": [1-9]' out && grep -q '"first_damaged_frame": [1-9]' out ||
+    fail "damage in the summary: $(cat out)"
+grep -q 'warning: bits.mp4: damaged frames: [1-9]' err || fail "no warning of damage: $(cat err)"
+run bits.mp4 --csv bits.csv > out 2> err
+grep -q '^  damaged frames: ' out || fail "damage: $(cat out)"
+
 # Ctrl-C: complete rows are kept, exactly those of an uninterrupted run, and the exit code is 130.
 ffmpeg -v error -stream_loop 400 -i clip.mkv -c copy long.mkv
 run long.mkv --csv full.csv --max-frames 60 --quiet

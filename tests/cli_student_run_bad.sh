@@ -57,8 +57,8 @@ expect 1 'words.mp4' -m m.safetensors words.mp4 --csv o.csv
 ffmpeg -v error -f lavfi -i sine=duration=1 sound.wav
 expect 1 'sound.wav' -m m.safetensors sound.wav --csv o.csv
 ffmpeg -v error -f lavfi -i testsrc2=size=320x240:rate=10:duration=3 -c:v mpeg4 -movflags +faststart whole.mp4
-head -c $(($(stat -c %s whole.mp4) * 2 / 3)) whole.mp4 > half.mp4
-expect 1 'half.mp4' -m m.safetensors half.mp4 --csv o.csv
+head -c 3000 whole.mp4 > start.mp4 # breaks off before a row is complete: nothing is written
+expect 1 'start.mp4' -m m.safetensors start.mp4 --csv o.csv
 
 # Outputs: refused before a frame is read.
 expect 1 '/nonexistent-folder' -m m.safetensors clip.mkv --csv /nonexistent-folder/o.csv

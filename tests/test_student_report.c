@@ -322,6 +322,7 @@ static sac_status write_outputs(const char *const paths[SAC_OUTPUT_COUNT], int f
     const sac_output_notes notes = {.events = events,
                                     .frames_per_second = 123.4,
                                     .interrupted = true,
+                                    .reason = events != NULL ? "no <data> for 3 s" : NULL,
                                     .settings = settings_json};
     if (status >= 0) status = sac_outputs_commit(&o, &notes, error);
     sac_outputs_close(&o);
@@ -445,6 +446,7 @@ Test(student_report, page_is_self_contained_and_escaped) {
                  "nothing is loaded from elsewhere");
     cr_assert_eq(count_of(page, "deep.flag"), 1);
     cr_assert_eq(count_of(page, "interrupted"), 1);
+    cr_assert_eq(count_of(page, "broke off behind the last frame shown here. no &lt;data&gt;"), 1);
     cr_assert_eq(count_of(page, "<polyline"), 2);
     int pictures = count_of(page, "data:image/png;base64,iVBORw0KGgo");
     cr_assert(pictures >= 2 && pictures <= 4, "%d pictures", pictures);

@@ -112,6 +112,7 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     sac_video *video = NULL;
     sac_progress *progress = NULL;
     sac_video_info info;
+    sac_video_counts counts;
     sac_video_options wanted = sac_video_default_options();
     sac_result result;
     int64_t read = 0;
@@ -144,6 +145,12 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
         sac_progress_update(progress, read, NULL);
     }
     status = SAC_OK;
+    sac_video_get_counts(video, &counts);
+    if (counts.damaged > 0)
+        fprintf(stderr,
+                "%s: warning: %s: damaged frames: %" PRId64 ", the first is frame %" PRId64
+                "; scores near them are not those of normal video\n",
+                command.name, source, counts.damaged, counts.first_damaged);
 fail:
     sac_progress_close(&progress);
     sac_video_close(&video);

@@ -189,21 +189,29 @@ static int report(run_state *r, int64_t i, json_t *results, json_t *failures, in
     const run_settings *s = r->settings;
     const char *source = r->sources[i];
     run_outcome *o = &r->outcomes[i];
-    if (o->status == SAC_ERROR_INTERRUPTED || (o->status < 0 && sac_interrupted())) {
+    if (o->damaged > 0)
+        fprintf(stderr,
+                "%s: warning: %s: damaged frames: %" PRId64 ", the first is frame %" PRId64
+                "; scores near them mean little\n",
+                run_command.name, source, o->damaged, o->first_damaged);
+    if (o->status >= 0 || o->broke_off) {
+        json_t *json = run_outcome_json(r, i, source, o);
+        if (json == NULL || json_array_append_new(results, json) != 0) *status = SAC_ERROR_MEMORY;
+        if (!s->tool.json && !s->tool.quiet) run_print_summary(r, i, source, o);
+    }
+    if (!o->broke_off &&
+        (o->status == SAC_ERROR_INTERRUPTED || (o->status < 0 && sac_interrupted()))) {
         fprintf(stderr, "%s: interrupted; %s: nothing was written\n", run_command.name, source);
     } else if (o->status < 0) {
         // The other sources are still worth scoring.
         code = sac_tool_fail(run_command.name, o->status, &o->error);
+        if (o->broke_off)
+            fprintf(stderr, "%s: %s: %" PRId64 " frames were scored and written before that\n",
+                    run_command.name, source, o->frames);
         note_failure(failures, source, &o->error);
-    } else {
-        json_t *json = run_outcome_json(r, i, source, o);
-        if (json == NULL || json_array_append_new(results, json) != 0) *status = SAC_ERROR_MEMORY;
-        if (!s->tool.json && !s->tool.quiet) run_print_summary(r, i, source, o);
-        if (o->interrupted) {
-            fprintf(stderr, "%s: interrupted; %s: %" PRId64 " frames were scored%s\n",
-                    run_command.name, source, o->frames,
-                    o->frames > 0 ? " and written" : ", nothing was written");
-        }
+    } else if (o->interrupted) {
+        fprintf(stderr, "%s: interrupted; %s: %" PRId64 " frames were scored%s\n", run_command.name,
+                source, o->frames, o->frames > 0 ? " and written" : ", nothing was written");
     }
     if (o->status == SAC_ERROR_MEMORY) *status = SAC_ERROR_MEMORY;
     return code;

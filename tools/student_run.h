@@ -57,7 +57,9 @@ typedef struct run_outcome {
     sac_status status;
     sac_error error;
     bool done;
+    bool broke_off; // the source failed behind its first frames; what was scored is written
     int64_t frames, reused;
+    int64_t damaged, first_damaged; // frames read whose pictures hold errors; rows count them so
     double duration_s, wall_s, score_s, read_s;
     double first_s; // from the start of the process to the first score
     float max, max_smoothed;

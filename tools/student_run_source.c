@@ -113,16 +113,21 @@ fail:
     return status;
 }
 
-// Reads the next frame and pushes it; keeps its picture at `picture` if that is not NULL.
-static sac_status read_and_push(run_job *j, uint8_t *picture, int64_t size, sac_error *error) {
+// Reads frame `index`, as rows count, and pushes it; keeps its picture at `picture` if that is not
+// NULL. *lost: it was the source that failed.
+static sac_status read_and_push(run_job *j, int64_t index, uint8_t *picture, int64_t size,
+                                bool *lost, sac_error *error) {
     sac_status status = SAC_OK;
-    sac_frame frame;
-    sac_luma_frame luma;
+    sac_frame frame = {0};
+    sac_luma_frame luma = {0};
     double before = sac_time_s();
-    SAC_TRY(j->luma ? sac_video_read_luma(j->video, &luma, error)
-                    : sac_video_read(j->video, &frame, error));
+    status = j->luma ? sac_video_read_luma(j->video, &luma, error)
+                     : sac_video_read(j->video, &frame, error);
+    *lost = status < 0;
+    SAC_TRY(status);
     j->o->read_s += sac_time_s() - before;
     if (status != SAC_OK) return status;
+    if ((frame.damaged || luma.damaged) && j->o->damaged++ == 0) j->o->first_damaged = index;
     if (picture != NULL && j->luma) SAC_TRY(sac_video_picture(j->video, picture, error));
     if (picture != NULL && !j->luma) memcpy(picture, frame.data, (size_t)size);
     before = sac_time_s();
@@ -148,7 +153,15 @@ static void show_progress(run_job *j, int64_t read) {
     pthread_mutex_unlock(&r->lock);
 }
 
-// Reads, pushes and pulls until the source ends or Ctrl-C comes.
+// The source ends early. Rows that would need frames not read any more are left out: what is
+// written equals a full run.
+static sac_status take_complete(run_job *j, const waiting *kept, sac_error *error) {
+    j->o->interrupted = true;
+    return take_results(j, kept, true, error);
+}
+
+// Reads, pushes and pulls until the source ends, Ctrl-C comes, or the source breaks off behind rows
+// that can be written: then o->broke_off is set, and o->error says why.
 static sac_status score_all(run_job *j, waiting *kept, sac_error *error) {
     sac_status status = SAC_OK;
     const run_settings *s = j->run->settings;
@@ -156,18 +169,31 @@ static sac_status score_all(run_job *j, waiting *kept, sac_error *error) {
     while (s->max_frames == 0 || read < s->max_frames) {
         uint8_t *picture =
             kept->pixels != NULL ? kept->pixels + read % kept->slots * kept->size : NULL;
+        bool lost = false;
+        sac_error cause = {0};
         status = sac_interrupted() ? SAC_ERROR_INTERRUPTED
-                                   : read_and_push(j, picture, kept->size, error);
+                                   : read_and_push(j, read, picture, kept->size, &lost, &cause);
         if (status == SAC_EOF) break;
         if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
-            // Rows that would need frames not read any more are left out: what is written equals a
-            // full run.
-            j->o->interrupted = true;
-            sac_error none = {0};
-            SAC_TRY(take_results(j, kept, true, &none));
+            SAC_TRY(take_complete(j, kept, error));
             return SAC_OK;
         }
-        if (status < 0) goto fail;
+        if (lost) {
+            const sac_status why = status;
+            SAC_TRY(take_complete(j, kept, error));
+            sac_error_set(&cause, why, read, "%s: %s", j->source, sac_status_name(why));
+            if (j->o->frames == 0) {
+                *error = cause;
+                return why;
+            }
+            j->o->error = cause;
+            j->o->broke_off = true;
+            return SAC_OK;
+        }
+        if (status < 0) {
+            *error = cause;
+            goto fail;
+        }
         read++;
         SAC_TRY(take_results(j, kept, j->live, error));
         show_progress(j, read);
@@ -194,6 +220,7 @@ static sac_status commit(run_state *r, const char *source, sac_outputs **outputs
     const sac_output_notes notes = {.events = r->threshold >= 0.0 ? &o->events : NULL,
                                     .frames_per_second = run_rate(o->frames, o->wall_s),
                                     .interrupted = o->interrupted,
+                                    .reason = o->broke_off ? o->error.message : NULL,
                                     .source = about,
                                     .settings = r->settings_json,
                                     .model = r->model_json,
@@ -281,7 +308,13 @@ static sac_status run_source(run_job *j, int64_t index, sac_error *error) {
     o->wall_s = sac_time_s() - start;
     o->reused = sac_student_reused(j->student);
     sac_video_get_counts(j->video, &o->counts);
-    if (o->frames > 0) SAC_TRY(commit(r, j->source, &j->outputs, o, error));
+    if (o->frames > 0) status = commit(r, j->source, &j->outputs, o, error);
+    if (status < 0) o->broke_off = false; // nothing was written
+    SAC_TRY(status);
+    if (o->broke_off) {
+        *error = o->error;
+        status = error->code;
+    }
 fail:
     sac_progress_close(&j->progress);
     sac_outputs_close(&j->outputs);

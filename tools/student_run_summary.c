@@ -27,16 +27,16 @@ json_t *run_source_json(const char *source, const run_outcome *o) {
 
 json_t *run_timing_json(const run_state *r, const run_outcome *o) {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:s}",
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:s}",
         "wall_s", sac_json_number(o->wall_s), "frames_per_second",
         sac_json_number(run_rate(o->frames, o->wall_s)), "waiting_for_frames_s",
         sac_json_number(o->read_s), "waiting_for_scores_s", sac_json_number(o->score_s),
         "frames_reused_by_gate", (json_int_t)o->reused, "frames_decoded",
         (json_int_t)o->counts.decoded, "frames_repeated", (json_int_t)o->counts.repeated,
-        "frames_dropped", (json_int_t)o->counts.dropped, "threads", (json_int_t)r->threads,
-        "precision", sac_precision_name(r->info.precision), "backend", r->info.backend, "isa",
-        r->info.isa, "load_ms", sac_json_number(r->info.load_ms), "plan_ms",
-        sac_json_number(r->info.plan_ms), "start_to_first_score_ms",
+        "frames_dropped", (json_int_t)o->counts.dropped, "frames_damaged", (json_int_t)o->damaged,
+        "threads", (json_int_t)r->threads, "precision", sac_precision_name(r->info.precision),
+        "backend", r->info.backend, "isa", r->info.isa, "load_ms", sac_json_number(r->info.load_ms),
+        "plan_ms", sac_json_number(r->info.plan_ms), "start_to_first_score_ms",
         sac_json_number(o->frames > 0 ? o->first_s * 1e3 : NAN), "version", sac_version());
 }
 
@@ -57,6 +57,14 @@ json_t *run_outcome_json(const run_state *r, int64_t index, const char *source,
     }
     bool failed = json_object_set(json, "outputs", files) != 0;
     failed = failed || json_object_set_new(json, "interrupted", json_boolean(o->interrupted)) != 0;
+    if (o->damaged > 0)
+        failed = failed || json_object_set_new(json, "first_damaged_frame",
+                                               json_integer((json_int_t)o->first_damaged)) != 0;
+    if (o->broke_off) {
+        char *why = sac_text_utf8(o->error.message);
+        failed = failed || why == NULL || json_object_set_new(json, "error", json_string(why)) != 0;
+        sac_free(why);
+    }
     if (o->frames > 0) {
         failed = failed || json_object_set_new(json, "max_score",
                                                json_pack("{s:o, s:I, s:o}", "score",
@@ -94,6 +102,9 @@ void run_print_summary(const run_state *r, int64_t index, const char *source,
             run_rate(o->frames, o->wall_s));
     if (o->counts.dropped > 0)
         fprintf(out, "  %" PRId64 " late frames dropped\n", o->counts.dropped);
+    if (o->damaged > 0)
+        fprintf(out, "  damaged frames: %" PRId64 ", the first is frame %" PRId64 "\n", o->damaged,
+                o->first_damaged);
     if (o->frames == 0) return;
     if (r->settings->gate) {
         fprintf(out, "  %" PRId64 " frames scored like the one before, as nothing moved\n",
