@@ -44,7 +44,8 @@ static const sac_option options[] = {
              "per source)"},
     TEXT_OPTION(
         csv, 0, "FILE",
-        "scores per frame; \"-\": standard output, which is the default without any output"),
+        "scores per frame, the first is frame 0; \"-\": standard output, which is the default "
+        "without any output"),
     TEXT_OPTION(jsonl, 0, "FILE", "the same as JSON lines"),
     TEXT_OPTION(
         maps, 0, "FILE",
@@ -140,13 +141,15 @@ const sac_command run_command = {
     .description =
         "Scores every frame of each SOURCE: a video file, a folder or pattern of pictures, a URL "
         "or a device.\n"
-        "Frames count from 0; scores lie in [0,1]; peak_x and peak_y are pixels of the source. "
-        "Clips may be as short\n"
-        "as one frame: the border frames stand in for those that are missing. Each of --threads "
-        "computes frames of its\n"
-        "own; scores do not depend on how many there are. A model that student-calibrate has seen "
-        "adds the column\n"
-        "score_calibrated.\n\n"
+        "Frames count from 0 in rows, events and maps, where labels.csv and boxes of a data set "
+        "count from 1.\n"
+        "Scores lie in [0,1]; peak_x and peak_y are pixels of the source. Clips may be as short as "
+        "one frame: the\n"
+        "border frames stand in for those that are missing. Each of --threads computes frames of "
+        "its own; scores do\n"
+        "not depend on how many there are. A model that student-calibrate has seen adds the column "
+        "score_calibrated.\n"
+        "Where a source breaks off, or after Ctrl-C, what was scored until then is written.\n\n"
         "  student-run -m ped2.safetensors clip.mp4 --csv scores.csv --quiet\n"
         "  student-run -m ped2.safetensors Test/Test001 --report report.html --threshold 0.4\n"
         "  student-run -m ped2.safetensors *.mp4 --csv out/{}.csv --overlay out/\n"

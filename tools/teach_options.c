@@ -17,11 +17,12 @@ static const sac_option options[] = {
     {.name = "", .help = "What to learn from"},
     {.name = "dataset", .letter = 'i', .type = SAC_OPTION_TEXT, AT(dataset),
      .argument = "DIR",
-     .help = "data set in one of the layouts below, or a folder that holds one; LAYOUT:DIR names "
+     .help = "data set in one of the layouts above, or a folder that holds one; LAYOUT:DIR names "
              "the layout"},
     {.name = "detector", .type = SAC_OPTION_TEXT, AT(detector),
      .text = "motion", .argument = "LIST",
-     .help = "motion, flow, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]), "
+     .help = "motion, flow, boxes:FILE.csv (clip,frame,x1,y1,x2,y2[,confidence][,class]; frames "
+             "from 1), "
              "darknet:CFG:WEIGHTS[:NAMES], onnx:FILE[:NAMES], or several separated by commas"},
     {.name = "min-confidence", .type = SAC_OPTION_REAL, AT(detection.min_confidence),
      .number = 0.5, .min = 0, .max = 1, .help = "boxes below are dropped"},
@@ -243,7 +244,10 @@ const sac_command teach_command = {
         "  generic       train/ and test/ with videos or folders of pictures; labels CLIP.txt or "
         "CLIP.npy\n"
         "                beside the test clips, one value a frame, or labels.csv with "
-        "video,start,end",
+        "video,start,end\n\n"
+        "Frames of labels.csv (start and end both included), of tables of boxes and of objects.csv "
+        "count from 1;\n"
+        "those that student-run writes from 0.",
     .options = options,
     .min_positional = 0,
     .max_positional = 0,
