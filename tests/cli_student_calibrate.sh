@@ -24,6 +24,17 @@ run 2 "$bin/student-calibrate" -m m.safetensors one.mkv --max-frames 50
 has err '200 are needed'
 run 1 "$bin/student-calibrate" -m m.safetensors none.mkv
 has err 'none.mkv'
+# The same video under two names would certify what it cannot.
+ln -s one.mkv link.mkv
+ln one.mkv hard.mkv
+mkdir pictures && ffmpeg -v error -i one.mkv -frames:v 12 pictures/%02d.png </dev/null || fail "ffmpeg"
+for twice in 'one.mkv one.mkv' 'one.mkv two.mkv ./one.mkv' 'one.mkv link.mkv' 'hard.mkv one.mkv' 'pictures pictures/*1.png' \
+    'pictures/0*.png pictures/%02d.png'; do
+    set -f
+    run 2 "$bin/student-calibrate" -m m.safetensors $twice
+    set +f
+    has err 'the same file'
+done
 run 0 "$bin/student-calibrate" --help
 has out 'Poisson'
 

@@ -2,9 +2,12 @@
 // scores mean there (student/calibration.h). Trains nothing; the network stays as it is.
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/check.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/text.h"
@@ -16,6 +19,7 @@
 #include "student/feed.h"
 #include "student/model.h"
 #include "video/dataset.h"
+#include "video/pictures.h"
 
 typedef struct settings {
     sac_tool_settings tool;
@@ -98,7 +102,8 @@ static const sac_command command = {
         "  Poisson limit): T hours without an event exclude, at 95 %, no rate below 3/T.\n\n"
         "SOURCEs are files, folders or patterns of pictures, as for student-run. They should hold\n"
         "nothing abnormal, many hours of day and night if possible, and not be what the student\n"
-        "was trained on: it knows those frames, and scores them lower than new ones.\n\n"
+        "was trained on: it knows those frames, and scores them lower than new ones. No file may\n"
+        "be named twice: the amount of video is what certifies a budget.\n\n"
         "  student-calibrate -m run/student.safetensors monday.mp4 tuesday.mp4 --far 2/hour\n"
         "  student-calibrate -m run/student.safetensors --dataset DIR -o calibrated.safetensors",
     .options = options,
@@ -156,6 +161,80 @@ fail:
     sac_video_close(&video);
     return status < 0 ? sac_error_set(error, status, -1, "%s: %s", source, sac_status_name(status))
                       : SAC_OK;
+}
+
+// A file of a source: the video itself, or a picture of a folder or pattern.
+typedef struct source_file {
+    dev_t device;
+    ino_t inode;
+    int64_t source; // index of the SOURCE that names it
+} source_file;
+
+typedef struct source_files {
+    source_file *items;
+    int64_t count, capacity;
+} source_files;
+
+static sac_status add_file(source_files *files, const char *path, int64_t source) {
+    struct stat info;
+    // What does not exist is the business of whoever opens it; pipes and devices give other frames
+    // every time.
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) return SAC_OK;
+    if (files->count == files->capacity) {
+        const int64_t capacity = files->capacity > 0 ? 2 * files->capacity : 64;
+        source_file *items =
+            sac_recalloc(files->items, files->capacity, capacity, sizeof *files->items);
+        if (items == NULL) return SAC_ERROR_MEMORY;
+        files->items = items;
+        files->capacity = capacity;
+    }
+    files->items[files->count++] =
+        (source_file){.device = info.st_dev, .inode = info.st_ino, .source = source};
+    return SAC_OK;
+}
+
+static int compare_files(const void *a, const void *b) {
+    const source_file *x = a, *y = b;
+    if (x->device != y->device) return x->device < y->device ? -1 : 1;
+    if (x->inode != y->inode) return x->inode < y->inode ? -1 : 1;
+    return x->source < y->source ? -1 : x->source > y->source;
+}
+
+// The same video twice is no more video than once, but would certify a lower budget: refused, by
+// whatever names, links or overlapping patterns it comes.
+static sac_status refuse_repeated(const char *const *sources, int64_t count, sac_error *error) {
+    sac_status status = SAC_OK;
+    source_files files = {0};
+    sac_pictures *pictures = NULL;
+    for (int64_t i = 0; i < count; i++) {
+        if (!sac_is_folder(sources[i]) &&
+            (sac_is_file(sources[i]) || !sac_pictures_is_pattern(sources[i]))) {
+            SAC_TRY(add_file(&files, sources[i], i));
+            continue;
+        }
+        status = sac_pictures_open(&pictures, sources[i], NULL);
+        if (status == SAC_ERROR_MEMORY) goto fail;
+        if (status < 0) continue; // said when it is its turn
+        for (int64_t k = 0; k < sac_pictures_count(pictures); k++)
+            SAC_TRY(add_file(&files, sac_pictures_path(pictures, k), i));
+        sac_pictures_close(&pictures);
+    }
+    if (files.count > 0)
+        qsort(files.items, (size_t)files.count, sizeof *files.items, compare_files);
+    status = SAC_OK;
+    for (int64_t i = 1; i < files.count; i++) {
+        const source_file *a = &files.items[i - 1], *b = &files.items[i];
+        if (a->device == b->device && a->inode == b->inode && a->source != b->source)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                  "'%s' and '%s' (SOURCEs %lld and %lld) name the same file: video "
+                                  "counts once",
+                                  sources[a->source], sources[b->source], (long long)a->source + 1,
+                                  (long long)b->source + 1));
+    }
+fail:
+    sac_pictures_close(&pictures);
+    sac_free(files.items);
+    return status;
 }
 
 // Whether the student was trained on this data set, by the fingerprint in its provenance.
@@ -278,6 +357,7 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
         SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                               "expected either SOURCEs of normal video or --dataset DIR"));
     if (s->far != NULL) SAC_TRY(sac_far_parse(&budget, s->far, "--far", error));
+    SAC_TRY(refuse_repeated(sources, count, error));
     SAC_TRY(sac_model_load(&model, s->model, error));
     SAC_TRY(sac_student_pool_open(&pool, s->model, &wanted, &workers, error));
     SAC_TRY(sac_student_pool_stream(pool, &student, error));
