@@ -285,6 +285,18 @@ fail:
     return status;
 }
 
+sac_status sac_file_check(const char *path, sac_error *error) {
+    sac_file_writer *probe = NULL;
+    if (path == NULL || strcmp(path, "-") == 0) return SAC_OK;
+    if (is_special(path))
+        return access(path, W_OK) == 0
+                   ? SAC_OK
+                   : io_error(error, "cannot be opened for writing", path, errno);
+    const sac_status status = sac_file_writer_open(&probe, path, error);
+    sac_file_writer_close(&probe);
+    return status;
+}
+
 sac_status sac_folder_create(const char *path, sac_error *error) {
     if (path[0] == '\0')
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the folder name is empty");

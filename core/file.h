@@ -52,6 +52,11 @@ void sac_file_writer_close(sac_file_writer **writer);
 SAC_NODISCARD sac_status sac_file_save(const char *path, const void *data, size_t size,
                                        sac_error *error);
 
+// Whether a file could be written to `path` now, for what is to be said before hours of work: makes
+// and removes a temporary beside it. Nothing is asked of NULL and "-"; devices and pipes are not
+// opened, which their readers would see. The statuses of sac_file_writer_open.
+SAC_NODISCARD sac_status sac_file_check(const char *path, sac_error *error);
+
 // Creates a folder and what is missing above it; an existing one is fine. SAC_ERROR_IO names the
 // component that failed; SAC_ERROR_ARGUMENT: the path is empty; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_folder_create(const char *path, sac_error *error);

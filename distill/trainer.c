@@ -281,14 +281,12 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
 sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options, bool resume,
                              sac_error *error) {
     sac_status status = SAC_OK;
-    sac_file_writer *probe = NULL;
     char *path = sac_path_join(folder, "metrics.csv");
     SAC_TRY_ALLOC(path);
     SAC_TRY(options_check(options, error));
     SAC_TRY(sac_checkpoint_expect(folder, resume, error));
-    SAC_TRY(sac_file_writer_open(&probe, path, error));
+    SAC_TRY(sac_file_check(path, error));
 fail:
-    sac_file_writer_close(&probe);
     sac_free(path);
     return status;
 }

@@ -75,7 +75,31 @@ expect 1 'zeros.safetensors' "$bench" compare zeros.safetensors machine.json
 expect 2 'positional\|argument\|expected' "$bench" compare machine.json
 expect 2 '.svg or .png' "$bench" run -m none.safetensors --plot speed.pdf
 
+# A result that cannot be written is refused before anything is measured or even read.
+for option in --json --csv --markdown; do
+    expect 1 'no-folder' timeout 60 "$bench" machine -t 1 --seconds 600 $option no-folder/x
+    expect 1 'no-folder' "$bench" run -m none.safetensors $option no-folder/x
+    expect 1 'no-folder' "$bench" scenarios -m none.safetensors $option no-folder/x
+    expect 1 'no-folder' "$bench" peers -m none.safetensors $option no-folder/x
+    expect 1 'no-folder' "$bench" layers -m none.safetensors $option no-folder/x
+    expect 1 'no-folder' "$bench" train --arch none $option no-folder/x
+    expect 1 'no-folder' "$bench" pareto --dataset none -m none.safetensors $option no-folder/x
+done
+expect 1 'no-folder' "$bench" eval --dataset none --baseline -o no-folder/x
+expect 1 'no-folder' "$bench" eval --dataset none --baseline --markdown no-folder/x
+expect 1 'no-folder' "$bench" run -m none.safetensors --plot no-folder/x.svg
+expect 1 'no-folder' "$bench" pareto --dataset none -m none.safetensors --plot no-folder/x.svg
+expect 1 'no-folder' "$bench" compare none.json none.json --json no-folder/x
+expect 1 'no-folder' "$bench" report --dataset none --maps none -o no-folder/x
+expect 1 'is a folder' "$bench" run -m none.safetensors --json .
+expect 2 'one of JSON, Markdown and CSV' "$bench" run -m none.safetensors --json - --csv -
+[ "$("$bench" machine -t 1 --seconds 0.001 -q --csv - 2>/dev/null | head -n 1)" = name,unit,better,value,low,high,rounds,limit,of_limit ] ||
+    fail "--csv - does not take standard output"
 if [ -e /dev/full ]; then
+    # What is lost only when it is written has been shown before, and the other files are there.
+    expect 1 'f32 matmul 1024' "$bench" machine -t 1 --seconds 0.001 -q --csv /dev/full --json late.json
+    [[ $text == */dev/full* ]] || fail "no word about /dev/full: $text"
+    grep -q '"figures"' late.json || fail "no late.json beside a file that could not be written"
     "$bench" machine -t 1 --seconds 0.01 --quiet >/dev/full 2>full.txt
     [ $? = 1 ] || fail "a full disk did not fail the run"
     grep -q 'standard output' full.txt || fail "no word about the full disk: $(cat full.txt)"

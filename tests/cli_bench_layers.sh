@@ -4,7 +4,8 @@ fresh
 bench="$SACCADE_BIN/student-bench"
 small="--seconds 0.001 --repeats 2 -q"
 
-run 0 "$bench" layers $small --json result.json
+run 0 "$bench" layers $small --json result.json --csv result.csv
+grep -Eq '^stem and body_[^,]*,frames/s,higher,[0-9.]*[1-9].*,int8 matmul,' result.csv || fail "result.csv: $(cat result.csv)"
 has out "| stem0.conv | u8-convolution"
 has out "| head1.logit | u8-convolution-head"
 for key in matmul_gops run_us of_matmul; do

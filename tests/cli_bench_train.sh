@@ -15,6 +15,10 @@ done
 run 0 "$bench" train $small --json -
 grep -q '"steps"' out || fail "no JSON on standard output"
 
+run 0 "$bench" train $small --csv result.csv --markdown result.md
+cmp -s out result.md || fail "the table in the file is another one"
+[ "$(grep -c '^training step; [^,]*,samples/s,higher,[0-9]' result.csv)" = 2 ] || fail "two figures expected: $(cat result.csv)"
+
 run 2 "$bench" train --arch huge $small
 has err "huge"
 run 2 "$bench" train --rounds 0

@@ -172,6 +172,26 @@ Test(core_file, unwritable_places_are_named) {
     sac_assert_error(sac_file_save("", "x", 1, &error), SAC_ERROR_ARGUMENT, &error, "empty", NULL);
 }
 
+Test(core_file, asks_without_leaving_anything) {
+    sac_error error = {0};
+    char **names = NULL;
+    int64_t count = 0;
+    sac_assert_ok(sac_file_check(NULL, &error), &error);
+    sac_assert_ok(sac_file_check("-", &error), &error);
+    sac_assert_ok(sac_file_check("/dev/null", &error), &error);
+    sac_assert_ok(sac_file_check(sac_test_path("later"), &error), &error);
+    sac_assert_ok(sac_folder_list(&names, &count, sac_test_folder(), &error), &error);
+    cr_assert_eq(count, 0, "%s is left behind", names[0]);
+    sac_free(names);
+    sac_assert_error(sac_file_check(sac_test_path("no/folder"), &error), SAC_ERROR_IO, &error,
+                     "no/folder", NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_file_check(sac_test_folder(), &error), SAC_ERROR_IO, &error, "folder",
+                     NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_file_check("", &error), SAC_ERROR_ARGUMENT, &error, "empty", NULL);
+}
+
 Test(core_file, folders) {
     sac_error error = {0};
     const char *deep = sac_test_path("a/b//c/");

@@ -10,7 +10,8 @@
 
 typedef struct compare_settings {
     sac_tool_settings tool;
-    const char *only, *json, *markdown;
+    const char *only;
+    bench_outputs outputs; // JSON and Markdown only
     double least;
     bool clear;
 } compare_settings;
@@ -34,12 +35,12 @@ static const sac_option compare_options[] = {
      .help = "fail for clear differences only, where the rounds of the two do not overlap"},
     {.name = "json",
      .type = SAC_OPTION_TEXT,
-     .offset = offsetof(compare_settings, json),
+     .offset = offsetof(compare_settings, outputs.json),
      .argument = "FILE",
      .help = "write the comparison as JSON; - for standard output instead of the table"},
     {.name = "markdown",
      .type = SAC_OPTION_TEXT,
-     .offset = offsetof(compare_settings, markdown),
+     .offset = offsetof(compare_settings, outputs.markdown),
      .argument = "FILE",
      .help = "write the table as Markdown"},
     {.name = "quiet",
@@ -103,12 +104,13 @@ static sac_status compare(const compare_settings *settings, const char **paths,
     char *markdown = NULL;
     json_t *json = NULL;
     sac_status status;
+    SAC_TRY(bench_outputs_check(&settings->outputs, error));
     for (int i = 0; i < 2; i++) SAC_TRY(sac_compared_read(&files[i], paths[i], error));
     SAC_TRY(sac_comparison_make(&comparison, &files[0], &files[1], settings->only, error));
     SAC_TRY(warn_about(files, logger));
     markdown = sac_comparison_markdown(&comparison);
     json = sac_comparison_json(&comparison);
-    SAC_TRY(bench_hand_out(json, settings->json, markdown, settings->markdown, true, error));
+    SAC_TRY(bench_outputs_write(&settings->outputs, json, markdown, NULL, error));
     SAC_TRY(judge(&comparison, settings, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
@@ -120,7 +122,7 @@ fail:
 }
 
 int bench_main_compare(int argc, char **argv) {
-    compare_settings settings;
+    compare_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&compare_command, &settings, argc, argv, &result);

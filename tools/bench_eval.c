@@ -30,7 +30,7 @@ typedef struct eval_settings {
     double sigma;
     int64_t taps;
     bool video_minmax;
-    const char *markdown, *output;
+    bench_outputs outputs; // no plot; the file of JSON is called --output
 } eval_settings;
 
 static const sac_option eval_options[] = {
@@ -154,12 +154,12 @@ static const sac_option eval_options[] = {
     {.name = "output",
      .letter = 'o',
      .type = SAC_OPTION_TEXT,
-     .offset = offsetof(eval_settings, output),
+     .offset = offsetof(eval_settings, outputs.json),
      .argument = "FILE",
      .help = "write the results as JSON"},
     {.name = "markdown",
      .type = SAC_OPTION_TEXT,
-     .offset = offsetof(eval_settings, markdown),
+     .offset = offsetof(eval_settings, outputs.markdown),
      .argument = "FILE",
      .help = "write the tables as Markdown"},
     SAC_TOOL_OPTIONS(eval_settings),
@@ -377,8 +377,8 @@ static sac_status open_sources(eval_work *w, sac_error *error) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d map stores at once",
                              MAX_STORES);
     if (settings->ensembles && stores > MAX_MEMBERS)
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "--ensembles of at most %d map stores", MAX_MEMBERS);
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--ensembles of at most %d map stores",
+                             MAX_MEMBERS);
     if (settings->ensembles && stores < 2)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--ensembles needs at least two --maps FOLDER");
@@ -407,10 +407,12 @@ static json_t *eval_json(const sac_eval_report *report, const eval_settings *set
 
 static sac_status eval(const eval_settings *settings, const sac_logger *logger, sac_error *error) {
     eval_work w = {.settings = settings, .logger = logger};
+    bench_outputs outputs = settings->outputs;
+    outputs.print_json = settings->tool.json;
     sac_eval_report report = {0};
     sac_eval_options conventions[4];
     json_t *json = NULL;
-    char *markdown = NULL;
+    char *markdown = NULL, *csv = NULL;
     int convention_count = 0;
     sac_status status;
     if (settings->dataset == NULL)
@@ -420,6 +422,7 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "nothing to evaluate: give -m MODEL, --scores PATH, --maps FOLDER or "
                              "--baseline");
+    SAC_TRY(bench_outputs_check(&outputs, error));
     SAC_TRY(eval_conventions(conventions, &convention_count, settings, error));
     SAC_TRY(sac_dataset_open(&w.dataset, settings->dataset, logger, error));
     SAC_TRY(sac_clip_select(&w.selection, w.dataset, settings->clips, error));
@@ -433,23 +436,19 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
                                  conventions, convention_count, error));
     json = eval_json(&report, settings);
     markdown = sac_eval_report_markdown(&report);
-    SAC_TRY(bench_hand_out(json, settings->output, markdown, settings->markdown,
-                           !settings->tool.json, error));
-    if (settings->tool.json) {
-        SAC_TRY(bench_print_json(json, error));
-        SAC_TRY(sac_tool_flush(error));
-    }
+    SAC_TRY(bench_outputs_write(&outputs, json, markdown, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     json_decref(json);
     sac_free(markdown);
+    sac_free(csv);
     sac_eval_report_close(&report);
     close_work(&w);
     return status;
 }
 
 int bench_main_eval(int argc, char **argv) {
-    eval_settings settings;
+    eval_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&eval_command, &settings, argc, argv, &result);

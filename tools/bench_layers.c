@@ -9,7 +9,8 @@
 
 typedef struct layers_settings {
     sac_tool_settings tool;
-    const char *model, *arch, *json, *markdown;
+    const char *model, *arch;
+    bench_outputs outputs; // no plot
     int64_t threads, repeats;
     int precision;
     bool whole;
@@ -64,16 +65,7 @@ static const sac_option layers_options[] = {
      .max = 600,
      .argument = "S",
      .help = "length of the matrix multiplication measurement"},
-    {.name = "json",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(layers_settings, json),
-     .argument = "FILE",
-     .help = "write the results as JSON; - for standard output instead of the table"},
-    {.name = "markdown",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(layers_settings, markdown),
-     .argument = "FILE",
-     .help = "write the table as Markdown"},
+    BENCH_FILE_OPTIONS(layers_settings),
     BENCH_QUIET_OPTIONS(layers_settings),
     {.name = NULL},
 };
@@ -104,8 +96,9 @@ static sac_status layers(const layers_settings *s, const sac_logger *logger, sac
     sac_model *model = NULL;
     sac_layers_result result = {0};
     sac_figures figures = {0};
-    char *text = NULL;
+    char *text = NULL, *csv = NULL;
     json_t *json = NULL;
+    SAC_TRY(bench_outputs_check(&s->outputs, error));
     SAC_TRY(model_open(&model, s, error));
     const sac_layers_options options = {.threads = (int)s->threads,
                                         .repeats = (int)s->repeats,
@@ -115,24 +108,26 @@ static sac_status layers(const layers_settings *s, const sac_logger *logger, sac
     SAC_TRY(sac_layers_measure(&result, model, &options, error));
     bench_warn_load(&result.machine, logger);
     SAC_TRY(sac_layers_figures(&figures, &result, error));
-    SAC_TRY_ALLOC(text = sac_layers_markdown(&result));
     SAC_TRY_ALLOC(json = sac_layers_json(&result));
     if (json_object_set_new(json, "figures", sac_figures_to_json(&figures)) < 0 ||
         !bench_sign(json, &layers_command, s))
         SAC_TRY(SAC_ERROR_MEMORY);
-    SAC_TRY(bench_hand_out(json, s->json, text, s->markdown, true, error));
+    text = sac_layers_markdown(&result);
+    csv = sac_figures_csv(&figures);
+    SAC_TRY(bench_outputs_write(&s->outputs, json, text, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     sac_figures_close(&figures);
     sac_layers_close(&result);
     sac_model_close(&model);
     sac_free(text);
+    sac_free(csv);
     json_decref(json);
     return status;
 }
 
 int bench_main_layers(int argc, char **argv) {
-    layers_settings settings;
+    layers_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&layers_command, &settings, argc, argv, &result);

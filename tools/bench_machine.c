@@ -12,8 +12,9 @@
 
 typedef struct machine_settings {
     sac_tool_settings tool;
-    const char *threads, *json;
+    const char *threads;
     double seconds;
+    bench_outputs outputs; // no plot
 } machine_settings;
 
 static const sac_option machine_options[] = {
@@ -32,11 +33,7 @@ static const sac_option machine_options[] = {
      .max = 600,
      .argument = "S",
      .help = "length of one measurement"},
-    {.name = "json",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(machine_settings, json),
-     .argument = "FILE",
-     .help = "write the results as JSON; - for standard output instead of the table"},
+    BENCH_FILE_OPTIONS(machine_settings),
     BENCH_QUIET_OPTIONS(machine_settings),
     {.name = NULL},
 };
@@ -56,7 +53,7 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     sac_machine facts;
     int threads[SAC_SPEED_MAX_RUNS], count;
     double memory;
-    char *text = NULL, *copy = NULL;
+    char *text = NULL, *csv = NULL;
     size_t size = 0;
     FILE *out = NULL;
     json_t *rates = json_array(), *flows = json_array(), *json = NULL;
@@ -64,6 +61,7 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     sac_figure figure;
     char name[64];
     sac_status status;
+    SAC_TRY(bench_outputs_check(&settings->outputs, error));
     SAC_TRY(bench_parse_threads(threads, &count, SAC_SPEED_MAX_RUNS, settings->threads, error));
     sac_machine_describe(&facts);
     bench_warn_load(&facts, logger);
@@ -117,17 +115,17 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     const int closed = fclose(out);
     out = NULL;
     if (!complete || closed != 0) SAC_TRY(SAC_ERROR_MEMORY);
-    SAC_TRY_ALLOC(copy = sac_strdup(text));
     json = json_pack("{s:O, s:o, s:O, s:o, s:o}", "matmul", rates, "memory_gigabytes_s",
                      sac_json_number(memory), "flow", flows, "machine", sac_machine_json(&facts),
                      "figures", sac_figures_to_json(&figures));
     if (!bench_sign(json, &machine_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
-    SAC_TRY(bench_hand_out(json, settings->json, copy, NULL, true, error));
+    csv = sac_figures_csv(&figures);
+    SAC_TRY(bench_outputs_write(&settings->outputs, json, text, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     if (out != NULL) fclose(out);
     free(text);
-    sac_free(copy);
+    sac_free(csv);
     sac_figures_close(&figures);
     json_decref(json);
     json_decref(rates);
@@ -136,7 +134,7 @@ fail:
 }
 
 int bench_main_machine(int argc, char **argv) {
-    machine_settings settings;
+    machine_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&machine_command, &settings, argc, argv, &result);

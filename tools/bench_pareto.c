@@ -154,9 +154,9 @@ static sac_status hand_out(pareto_work *w, sac_error *error) {
         SAC_TRY(SAC_ERROR_MEMORY);
     markdown = sac_pareto_markdown(&w->pareto, name);
     csv = sac_pareto_csv(&w->pareto);
+    SAC_TRY(bench_outputs_write(&s->outputs, json, markdown, csv, error));
     for (int64_t i = 0; i < s->plots.count; i++)
         SAC_TRY(sac_pareto_plot(&w->pareto, name, s->plots.items[i], error));
-    SAC_TRY(bench_outputs_write(&s->outputs, json, markdown, csv, error));
 fail:
     sac_figures_close(&figures);
     json_decref(json);
@@ -175,8 +175,11 @@ static sac_status pareto(const pareto_settings *s, const char *source, const sac
     if (s->models.count > SAC_PLOT_MOST / 4)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "at most %d models at once",
                              SAC_PLOT_MOST / 4);
-    for (int64_t i = 0; i < s->plots.count; i++)
-        SAC_TRY(sac_plot_check_path(s->plots.items[i], "--plot", error));
+    SAC_TRY(bench_outputs_check(&s->outputs, error));
+    for (int64_t i = 0; i < s->plots.count; i++) {
+        const bench_outputs picture = {.plot = s->plots.items[i]};
+        SAC_TRY(bench_outputs_check(&picture, error));
+    }
     SAC_TRY(sac_pareto_open(&w.pareto, s->models.items, s->models.count, error));
     SAC_TRY(sac_dataset_open(&w.dataset, s->dataset, logger, error));
     SAC_TRY(sac_clip_select(&w.selection, w.dataset, s->clips, error));
@@ -200,7 +203,7 @@ fail:
 }
 
 int bench_main_pareto(int argc, char **argv) {
-    pareto_settings settings;
+    pareto_settings settings = {0}; // there is no single plot
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&pareto_command, &settings, argc, argv, &result);

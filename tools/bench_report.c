@@ -166,6 +166,7 @@ static sac_status report(const report_settings *settings, const sac_logger *logg
     if (settings->output == NULL && settings->overlays == NULL)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "nothing to write: give -o FILE.html or --overlays DIR");
+    SAC_TRY(sac_file_check(settings->output, error));
     SAC_TRY(sac_map_store_open(&w.store, settings->maps, error));
     SAC_TRY(sac_dataset_open(&w.dataset, settings->dataset, logger, error));
     if (settings->output != NULL) SAC_TRY(write_page(&w, error));

@@ -100,9 +100,9 @@ static sac_status run(const run_settings *settings, const char *source, const sa
     if (!bench_sign(json, &run_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
     markdown = sac_speed_markdown(&result);
     csv = sac_figures_csv(&figures);
+    SAC_TRY(bench_outputs_write(&settings->outputs, json, markdown, csv, error));
     SAC_TRY(bench_plot_limits(&figures, "Speed as a share of its limit", settings->outputs.plot,
                               logger, error));
-    SAC_TRY(bench_outputs_write(&settings->outputs, json, markdown, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     sac_progress_close(&shown.progress);
@@ -116,7 +116,7 @@ fail:
 }
 
 int bench_main_run(int argc, char **argv) {
-    run_settings settings;
+    run_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&run_command, &settings, argc, argv, &result);

@@ -453,9 +453,9 @@ static sac_status scenarios(const scenarios_settings *settings, const char *sour
     if (!bench_sign(w.json, &scenarios_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
     markdown = markdown_of(&w);
     csv = sac_figures_csv(&w.figures);
+    SAC_TRY(bench_outputs_write(&settings->outputs, w.json, markdown, csv, error));
     SAC_TRY(bench_plot_limits(&w.figures, "A student in use: shares of the limits",
                               settings->outputs.plot, logger, error));
-    SAC_TRY(bench_outputs_write(&settings->outputs, w.json, markdown, csv, error));
     if (grown.code < 0)
         SAC_TRY(sac_error_set(error, grown.code, grown.position, "%s", grown.message));
 fail:
@@ -471,7 +471,7 @@ fail:
 }
 
 int bench_main_scenarios(int argc, char **argv) {
-    scenarios_settings settings;
+    scenarios_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&scenarios_command, &settings, argc, argv, &result);

@@ -215,7 +215,6 @@ static sac_status write_picture(const sac_suite_table *table, const char *folder
 
 static sac_status write_results(const sac_suite_table *table, const suite_settings *s,
                                 sac_machine *machine, sac_error *error) {
-    bench_outputs outputs = {0};
     sac_figures figures = {0};
     char *json_path = sac_path_join(s->output, "results.json"),
          *markdown_path = sac_path_join(s->output, "results.md"),
@@ -236,17 +235,13 @@ static sac_status write_results(const sac_suite_table *table, const suite_settin
         SAC_TRY(SAC_ERROR_MEMORY);
     markdown = sac_suite_table_markdown(table);
     csv = sac_suite_table_csv(table);
+    const bench_outputs outputs = {
+        .json = json_path, .markdown = markdown_path, .csv = csv_path, .print_json = s->tool.json};
+    SAC_TRY(bench_outputs_write(&outputs, json, markdown, csv, error));
     if (any) {
         SAC_TRY(write_picture(table, s->output, "results.svg", error));
         SAC_TRY(write_picture(table, s->output, "results.png", error));
     }
-    outputs.json = json_path;
-    outputs.markdown = markdown_path;
-    outputs.csv = csv_path;
-    if (s->tool.json) SAC_TRY(bench_print_json(json, error));
-    SAC_TRY(bench_hand_out(json, outputs.json, markdown, outputs.markdown, !s->tool.json, error));
-    if (csv == NULL) SAC_TRY(SAC_ERROR_MEMORY);
-    SAC_TRY(sac_file_save(outputs.csv, csv, strlen(csv), error));
 fail:
     sac_free(json_path);
     sac_free(markdown_path);
@@ -258,12 +253,25 @@ fail:
     return status;
 }
 
+// The folder of the results is there and takes files, said before hours of training.
+static sac_status check_output(const suite_settings *s, sac_error *error) {
+    sac_status status;
+    char *path = NULL;
+    SAC_TRY(sac_folder_create(s->output, error));
+    SAC_TRY_ALLOC(path = sac_path_join(s->output, "results.json"));
+    SAC_TRY(sac_file_check(path, error));
+fail:
+    sac_free(path);
+    return status;
+}
+
 // Trains, and tables what there is, also after an interruption.
 static sac_status work_through(sac_suite *suite, const suite_settings *s, sac_machine *machine,
                                suite_display *shown, sac_error *error) {
     sac_suite_table table = {0};
     bench_display timing = {.settings = &s->tool, .label = "speeds", .unit = "measurements"};
     sac_status status;
+    SAC_TRY(check_output(s, error));
     const sac_status worked = sac_suite_run_all(suite, error);
     sac_progress_close(&shown->progress);
     if (worked < 0 && worked != SAC_ERROR_INTERRUPTED) return worked;

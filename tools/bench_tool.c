@@ -40,14 +40,6 @@ void bench_warn(const sac_logger *logger, const char *message) {
     if (logger->write != NULL) logger->write(logger->user, SAC_LOG_WARNING, message);
 }
 
-sac_status bench_print_json(const json_t *json, sac_error *error) {
-    char *text = json_dumps(json, JSON_INDENT(2));
-    if (text == NULL) return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the JSON");
-    printf("%s\n", text);
-    free(text);
-    return SAC_OK;
-}
-
 sac_status bench_parse_threads(int *threads, int *count, int most, const char *text,
                                sac_error *error) {
     *count = 0;
@@ -80,36 +72,57 @@ sac_status bench_parse_threads(int *threads, int *count, int most, const char *t
     return SAC_OK;
 }
 
-sac_status bench_hand_out(const json_t *json, const char *json_path, const char *markdown,
-                          const char *markdown_path, bool print_markdown, sac_error *error) {
+static bool on_stdout(const char *path) {
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
+sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error) {
     sac_status status = SAC_OK;
-    if (json == NULL || markdown == NULL)
-        return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the report");
-    const bool json_on_stdout = json_path != NULL && strcmp(json_path, "-") == 0;
-    const bool markdown_on_stdout = markdown_path != NULL && strcmp(markdown_path, "-") == 0;
-    if (markdown_path != NULL && !markdown_on_stdout)
-        SAC_TRY(sac_file_save(markdown_path, markdown, strlen(markdown), error));
-    if (json_path != NULL && !json_on_stdout) SAC_TRY(sac_json_write(json, json_path, error));
-    if (json_on_stdout)
-        SAC_TRY(bench_print_json(json, error));
-    else if (print_markdown || markdown_on_stdout)
-        fputs(markdown, stdout);
-    SAC_TRY(sac_tool_flush(error));
+    const char *const files[] = {outputs->json, outputs->markdown, outputs->csv, outputs->plot};
+    const int shown = (outputs->print_json || on_stdout(outputs->json)) +
+                      on_stdout(outputs->markdown) + on_stdout(outputs->csv);
+    if (shown > 1)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "standard output can take one of JSON, Markdown and CSV only");
+    SAC_TRY(sac_plot_check_path(outputs->plot, "--plot", error));
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        SAC_TRY(sac_file_check(files[i], error));
 fail:
     return status;
 }
 
-sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error) {
-    return sac_plot_check_path(outputs->plot, "--plot", error);
+static sac_status print_results(const bench_outputs *outputs, const json_t *json,
+                                const char *markdown, const char *csv, sac_error *error) {
+    if (outputs->print_json || on_stdout(outputs->json)) {
+        char *text = json_dumps(json, JSON_INDENT(2));
+        if (text == NULL)
+            return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the JSON");
+        printf("%s\n", text);
+        free(text); // Jansson allocates with malloc
+    } else {
+        fputs(on_stdout(outputs->csv) ? csv : markdown, stdout);
+    }
+    return sac_tool_flush(error);
+}
+
+static sac_status save(const char *path, const char *text, sac_error *error) {
+    if (path == NULL || on_stdout(path)) return SAC_OK;
+    return sac_file_save(path, text, strlen(text), error);
+}
+
+static void keep_first(sac_status *kept, sac_status status) {
+    if (*kept >= 0) *kept = status;
 }
 
 sac_status bench_outputs_write(const bench_outputs *outputs, const json_t *json,
                                const char *markdown, const char *csv, sac_error *error) {
-    sac_status status;
-    if (csv == NULL) SAC_TRY(sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the table"));
-    if (outputs->csv != NULL) SAC_TRY(sac_file_save(outputs->csv, csv, strlen(csv), error));
-    SAC_TRY(bench_hand_out(json, outputs->json, markdown, outputs->markdown, true, error));
-fail:
+    if (json == NULL || markdown == NULL || (csv == NULL && outputs->csv != NULL))
+        return sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the report");
+    sac_status status = print_results(outputs, json, markdown, csv, error);
+    keep_first(&status, save(outputs->csv, csv, error));
+    keep_first(&status, save(outputs->markdown, markdown, error));
+    if (outputs->json != NULL && !on_stdout(outputs->json))
+        keep_first(&status, sac_json_write(json, outputs->json, error));
     return status;
 }
 

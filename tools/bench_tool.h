@@ -71,14 +71,11 @@ void bench_warn_load(const sac_machine *machine, const sac_logger *logger);
 SAC_NODISCARD sac_status bench_parse_threads(int *threads, int *count, int most, const char *text,
                                              sac_error *error);
 
-SAC_NODISCARD sac_status bench_print_json(const json_t *json, sac_error *error);
-// Markdown to its file and to stdout, JSON to its file; a "-" takes standard output for itself.
-SAC_NODISCARD sac_status bench_hand_out(const json_t *json, const char *json_path,
-                                        const char *markdown, const char *markdown_path,
-                                        bool print_markdown, sac_error *error);
-// Where a command's results go; NULL: not wanted.
+// Where a command's results go; NULL: not wanted. The table stands on standard output unless
+// something else is sent there by "-".
 typedef struct bench_outputs {
     const char *json, *markdown, *csv, *plot;
+    bool print_json; // on standard output, whatever file there is of it
 } bench_outputs;
 // clang-format off
 // Rows for a settings struct `kind` with a bench_outputs `outputs`.
@@ -95,10 +92,12 @@ typedef struct bench_outputs {
     {.name = "plot", .type = SAC_OPTION_TEXT, .offset = offsetof(kind, outputs.plot),              \
      .argument = "FILE", .help = "draw " shown "; .svg or .png"}
 // clang-format on
-// What can be wrong with the outputs is said before the work begins. SAC_ERROR_ARGUMENT.
+// What can be wrong with the outputs is said before the work begins. SAC_ERROR_ARGUMENT: the ending
+// of a picture, two results on standard output; SAC_ERROR_IO: a file that cannot be written.
 SAC_NODISCARD sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error);
-// Table, JSON and CSV to where they are wanted; the picture is the caller's. NULL texts: lack of
-// memory.
+// First what belongs on standard output, then the files, each tried whatever became of those before
+// it; the first failure is returned. The picture is the caller's, afterwards. NULL texts: lack of
+// memory, a CSV that is not wanted excepted.
 SAC_NODISCARD sac_status bench_outputs_write(const bench_outputs *outputs, const json_t *json,
                                              const char *markdown, const char *csv,
                                              sac_error *error);

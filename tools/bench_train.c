@@ -10,7 +10,8 @@ typedef struct train_settings {
     int64_t threads, rounds, teacher_batch, student_batch;
     double seconds;
     int backbone;
-    const char *arch, *json, *markdown;
+    const char *arch;
+    bench_outputs outputs; // no plot
 } train_settings;
 
 static const sac_option train_options[] = {
@@ -65,16 +66,7 @@ static const sac_option train_options[] = {
      .max = 4096,
      .argument = "N",
      .help = "frames a student step"},
-    {.name = "json",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(train_settings, json),
-     .argument = "FILE",
-     .help = "write the results as JSON; - for standard output instead of the table"},
-    {.name = "markdown",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(train_settings, markdown),
-     .argument = "FILE",
-     .help = "write the table as Markdown"},
+    BENCH_FILE_OPTIONS(train_settings),
     BENCH_QUIET_OPTIONS(train_settings),
     {.name = NULL},
 };
@@ -95,8 +87,10 @@ static sac_status train(const train_settings *settings, const sac_logger *logger
     sac_status status;
     sac_training_result result;
     sac_training_options options = sac_training_default_options();
-    char *text = NULL;
+    sac_figures figures = {0};
+    char *text = NULL, *csv = NULL;
     json_t *json = NULL;
+    SAC_TRY(bench_outputs_check(&settings->outputs, error));
     options.threads = (int)settings->threads;
     options.rounds = (int)settings->rounds;
     options.seconds = settings->seconds;
@@ -107,19 +101,23 @@ static sac_status train(const train_settings *settings, const sac_logger *logger
     options.stop = sac_interrupted;
     SAC_TRY(sac_training_measure(&result, &options, error));
     bench_warn_load(&result.machine, logger);
-    SAC_TRY_ALLOC(text = sac_training_to_markdown(&result));
+    SAC_TRY(sac_training_figures(&figures, &result, error));
     SAC_TRY_ALLOC(json = sac_training_to_json(&result));
     if (!bench_sign(json, &train_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
-    SAC_TRY(bench_hand_out(json, settings->json, text, settings->markdown, true, error));
+    text = sac_training_to_markdown(&result);
+    csv = sac_figures_csv(&figures);
+    SAC_TRY(bench_outputs_write(&settings->outputs, json, text, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
+    sac_figures_close(&figures);
     sac_free(text);
+    sac_free(csv);
     json_decref(json);
     return status;
 }
 
 int bench_main_train(int argc, char **argv) {
-    train_settings settings;
+    train_settings settings = {0};
     sac_options_result result;
     sac_error error = {0};
     const int code = sac_tool_start(&train_command, &settings, argc, argv, &result);
