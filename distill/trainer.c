@@ -19,7 +19,7 @@
 #define STREAM_ORDER 0x6f72646572
 
 sac_trainer_options sac_trainer_default_options(void) {
-    return (sac_trainer_options){.epochs = 20,
+    return (sac_trainer_options){.epochs = 12,
                                  .samples_per_epoch = 6144,
                                  .batch = 4,
                                  .learning_rate = 2e-3,

@@ -13,7 +13,7 @@
 #include "student/model.h"
 
 typedef struct sac_trainer_options {
-    int64_t epochs, samples_per_epoch, batch; // 20, 6144, 4
+    int64_t epochs, samples_per_epoch, batch; // 12, 6144, 4
     double learning_rate, weight_decay;       // 2e-3 (cosine to 1 % of it), 1e-4 decoupled
     double clip_norm;                         // of the gradient, 1; 0: no clipping
     // epochs without a better validation loss before stopping, 12; 0: never

@@ -115,7 +115,7 @@ static const sac_option options[] = {
      .max = 1, .argument = "X",
      .help = "part of the samples with block artefacts of a compressed video, of random strength"},
     {.name = "", .help = "Training"},
-    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 20, .min = 0, .max = 100000,
+    {.name = "epochs", .type = SAC_OPTION_INT, AT(epochs), .number = 12, .min = 0, .max = 100000,
      .argument = "N", .help = "at most so many epochs; 0 only with --init and "
                               "--quantise: no training in f32"},
     {.name = "samples-per-epoch", .type = SAC_OPTION_INT, AT(samples), .number = 6144, .min = 1,
