@@ -92,6 +92,26 @@ has err 'smoothing'
 run 0 "$bin/student-run" -m c.safetensors one.mkv --csv s.csv --smoothing-taps 5 -q
 head -1 s.csv | grep -q calibrated && fail "a calibration for other smoothing was used"
 
+# Other conditions than those of the calibration: a warning that names them; the same ones: none.
+lacks err 'other conditions'
+run 0 "$bin/student-run" -m c.safetensors one.mkv --csv s.csv --far 300/hour --gate --size 32x24 -q
+has err 'warning: c.safetensors was calibrated under other conditions: size source (now 32x24), gate off (now on);'
+run 0 "$bin/student-run" -m c.safetensors one.mkv --csv s.csv --precision f32 -q
+empty err
+run 0 "$bin/student-calibrate" -m m.safetensors one.mkv two.mkv -o g.safetensors --gate --size 32x24
+run 0 "$bin/student-run" -m g.safetensors one.mkv --csv s.csv --gate --size 32x24 -q
+empty err
+run 0 "$bin/student-run" -m g.safetensors one.mkv --csv s.csv -q
+has err 'size 32x24 (now source), gate on (now off)'
+run 2 "$bin/student-calibrate" -m m.safetensors one.mkv --size 32
+has err '--size'
+run 0 "$bin/make-model" q.safetensors --width 64 --height 48 --scales
+run 0 "$bin/student-calibrate" -m q.safetensors one.mkv two.mkv --far 180/hour --precision int8
+run 0 "$bin/student-run" -m q.safetensors one.mkv --csv s.csv --threshold auto --precision int8 -q
+empty err
+run 0 "$bin/student-run" -m q.safetensors one.mkv --csv s.csv --threshold auto --precision f32 -q
+has err 'precision int8 (now f32)'
+
 # Metadata that lie.
 sed 's/\\"confidence\\":0.9/\\"confidence\\":9.9/' c.safetensors > bad.safetensors
 cmp -s c.safetensors bad.safetensors && fail "the test did not find the confidence"

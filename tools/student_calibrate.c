@@ -18,14 +18,20 @@
 #include "student/calibration.h"
 #include "student/feed.h"
 #include "student/model.h"
+#include "tools/conditions.h"
+#include "tools/decode_options.h"
 #include "video/dataset.h"
 #include "video/pictures.h"
 
 typedef struct settings {
     sac_tool_settings tool;
     const char *model, *output, *dataset, *far;
+    const char *size;
     double confidence, merge_gap_s, frame_rate;
     int64_t max_frames;
+    int precision; // sac_precision
+    bool gate;
+    decode_settings decode;
 } settings;
 
 static const sac_option options[] = {
@@ -76,6 +82,23 @@ static const sac_option options[] = {
      .max = 3600,
      .argument = "S",
      .help = "runs above the threshold at most S seconds apart are one event"},
+    {.name = "",
+     .help = "Scoring, as student-run will be told to: it warns where the conditions differ"},
+    {.name = "precision",
+     .type = SAC_OPTION_CHOICE,
+     .offset = offsetof(settings, precision),
+     .choices = "auto|f32|int8|bf16",
+     .help = "of the student, see student-run --help"},
+    {.name = "gate",
+     .type = SAC_OPTION_BOOL,
+     .offset = offsetof(settings, gate),
+     .help = "score frames in which nothing moved beyond sensor noise like the ones before"},
+    {.name = "size",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(settings, size),
+     .argument = "WxH",
+     .help = "scale frames to this size while decoding; default: the source's own"},
+    DECODE_OPTIONS(settings, decode, 0),
     {.name = "", .help = "Output"},
     {.name = "output",
      .letter = 'o',
@@ -111,8 +134,20 @@ static const sac_command command = {
     .max_positional = -1,
 };
 
+// Reads the next frame and pushes it, as student-run does: planes where they lie unless frames are
+// scaled. SAC_EOF.
+static sac_status feed(sac_student *student, sac_video *video, bool scaled, sac_error *error) {
+    sac_frame frame;
+    if (!scaled) return sac_feed_frame(student, video, error);
+    const sac_status status = sac_video_read(video, &frame, error);
+    if (status != SAC_OK) return status;
+    return sac_student_push(student, frame.data, frame.width, frame.height, frame.channels,
+                            frame.time_s, error);
+}
+
 static sac_status score_source(sac_calibrator *calibrator, sac_student *student, const settings *s,
-                               const char *source, sac_error *error) {
+                               const run_conditions *conditions, const char *source,
+                               sac_error *error) {
     sac_status status = SAC_OK;
     sac_video *video = NULL;
     sac_progress *progress = NULL;
@@ -124,6 +159,12 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     bool ended = false;
     // As student-run reads: scores must come from the same bytes.
     sac_feed_options(&wanted, student);
+    if (conditions->width > 0) {
+        wanted.luma = false;
+        wanted.width = conditions->width;
+        wanted.height = conditions->height;
+    }
+    decode_options_apply(&wanted, &s->decode);
     wanted.frame_rate = s->frame_rate;
     SAC_TRY(sac_video_open(&video, source, &wanted, error));
     sac_video_get_info(video, &info);
@@ -135,7 +176,7 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
         if (s->max_frames > 0 && read == s->max_frames)
             status = SAC_EOF;
         else
-            SAC_TRY(sac_feed_frame(student, video, error));
+            SAC_TRY(feed(student, video, conditions->width > 0, error));
         ended = status == SAC_EOF;
         if (ended) {
             SAC_TRY(sac_student_finish(student, error));
@@ -313,12 +354,11 @@ static sac_status print_json(const sac_calibration *calibration, const char *out
 
 // Keeps the calibration and what it was made of.
 static sac_status store(sac_model *model, const sac_calibration *calibration,
-                        const sac_dataset *dataset, const char *precision, const char *out,
-                        sac_error *error) {
+                        const sac_dataset *dataset, const run_conditions *conditions,
+                        const char *out, sac_error *error) {
     json_t *json = sac_calibration_to_json(calibration);
-    json_t *made = json_pack("{s:s, s:s, s:s}", "version", sac_version(), "commit", sac_commit(),
-                             "precision", precision);
-    bool failed = json == NULL || made == NULL;
+    json_t *made = json_pack("{s:s, s:s}", "version", sac_version(), "commit", sac_commit());
+    bool failed = json == NULL || made == NULL || run_conditions_store(made, conditions) < 0;
     if (!failed && dataset != NULL)
         failed = json_object_set_new(made, "dataset", json_string(dataset->name)) != 0 ||
                  json_object_set_new(made, "fingerprint", json_string(dataset->fingerprint)) != 0;
@@ -346,7 +386,8 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     sac_far budget;
     const char *out = s->output != NULL ? s->output : s->model;
     const sac_logger logger = sac_tool_logger(command.name, s->tool.quiet);
-    const sac_student_options wanted = sac_student_default_options();
+    sac_student_options wanted = sac_student_default_options();
+    run_conditions conditions = {.gate = s->gate, .decode = s->decode};
     const sac_student_pool_options workers = {.workers = (int)s->tool.threads};
     sac_calibration_options how = sac_calibration_default_options();
     how.confidence = s->confidence;
@@ -357,11 +398,15 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
         SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                               "expected either SOURCEs of normal video or --dataset DIR"));
     if (s->far != NULL) SAC_TRY(sac_far_parse(&budget, s->far, "--far", error));
+    SAC_TRY(run_parse_size(&conditions.width, &conditions.height, s->size, error));
+    wanted.precision = (sac_precision)s->precision;
+    wanted.gate = s->gate;
     SAC_TRY(refuse_repeated(sources, count, error));
     SAC_TRY(sac_model_load(&model, s->model, error));
     SAC_TRY(sac_student_pool_open(&pool, s->model, &wanted, &workers, error));
     SAC_TRY(sac_student_pool_stream(pool, &student, error));
     sac_student_pool_get_info(pool, &about);
+    conditions.precision = about.precision;
     SAC_TRY(sac_calibrator_create(&calibrator, &how, error));
     if (s->dataset != NULL) {
         SAC_TRY(sac_dataset_open(&dataset, s->dataset, &logger, error));
@@ -375,12 +420,12 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     }
     const int64_t total = dataset != NULL ? dataset->train_count : count;
     for (int64_t i = 0; i < total; i++)
-        SAC_TRY(score_source(calibrator, student, s,
+        SAC_TRY(score_source(calibrator, student, s, &conditions,
                              dataset != NULL ? dataset->clips[i].source : sources[i], error));
     SAC_TRY(sac_calibrator_finish(&calibration, calibrator, error));
     if (s->far != NULL)
         SAC_TRY(sac_calibration_set_budget(calibration, &budget, s->far, "--far", error));
-    SAC_TRY(store(model, calibration, dataset, sac_precision_name(about.precision), out, error));
+    SAC_TRY(store(model, calibration, dataset, &conditions, out, error));
     if (s->tool.json)
         SAC_TRY(print_json(calibration, out, error));
     else

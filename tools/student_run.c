@@ -42,6 +42,23 @@ static json_t *describe_model(const run_state *r) {
     return json;
 }
 
+// Thresholds and calibrated scores hold for scores that came about in the same way.
+static void warn_of_conditions(const run_state *r, const json_t *made) {
+    const run_settings *s = r->settings;
+    const run_conditions now = {.precision = r->info.precision,
+                                .width = r->width,
+                                .height = r->height,
+                                .gate = s->gate,
+                                .decode = s->decode};
+    char differing[320];
+    run_conditions_compare(differing, sizeof differing, made, &now);
+    if (differing[0] != '\0')
+        fprintf(stderr,
+                "%s: warning: %s was calibrated under other conditions: %s; its thresholds and "
+                "calibrated scores may not hold\n",
+                run_command.name, s->model, differing);
+}
+
 // The calibration, if the model has one that fits the smoothing, and the threshold of events.
 static sac_status take_calibration(run_state *r, sac_error *error) {
     sac_status status = SAC_OK;
@@ -69,6 +86,7 @@ static sac_status take_calibration(run_state *r, sac_error *error) {
             sac_calibration_close(&r->calibration); // a column of wrong numbers helps nobody
         }
     }
+    if (r->calibration != NULL) warn_of_conditions(r, json_object_get(json, "made"));
     r->threshold = -1.0;
     if (automatic || s->far != NULL) {
         sac_operating_point point;

@@ -12,6 +12,7 @@
 #include "student/events.h"
 #include "student/outputs.h"
 #include "student/runtime.h"
+#include "tools/conditions.h"
 #include "tools/decode_options.h"
 
 typedef struct run_settings {
@@ -28,9 +29,6 @@ typedef struct run_settings {
 } run_settings;
 
 extern const sac_command run_command;
-// --size; both 0 where there is none. SAC_ERROR_ARGUMENT.
-SAC_NODISCARD sac_status run_parse_size(int *width, int *height, const char *text,
-                                        sac_error *error);
 
 // A camera or a stalled pipe can block a read for long; this thread wakes it up when Ctrl-C comes.
 // Opening and closing a source may block inside the operating system, where nothing can wake them:

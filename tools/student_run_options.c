@@ -1,8 +1,4 @@
 // The options of student-run.
-#include <stdio.h>
-#include <string.h>
-
-#include "core/number.h"
 #include "tools/student_run.h"
 
 #define TEXT_OPTION(member_, letter_, argument_, help_)                                            \
@@ -159,27 +155,3 @@ const sac_command run_command = {
     .min_positional = 1,
     .max_positional = -1,
 };
-
-sac_status run_parse_size(int *width_px, int *height_px, const char *text, sac_error *error) {
-    *width_px = *height_px = 0;
-    if (text == NULL) return SAC_OK;
-    char buffer[32];
-    int64_t width = 0, height = 0;
-    snprintf(buffer, sizeof buffer, "%s", text);
-    char *cross = strchr(buffer, 'x');
-    bool ok = cross != NULL && strlen(text) < sizeof buffer;
-    if (ok) {
-        *cross = '\0';
-        ok = sac_number_integer(buffer, &width) && sac_number_integer(cross + 1, &height) &&
-             width >= 1 && width <= 16384 && height >= 1 && height <= 16384;
-    }
-    if (!ok) {
-        return sac_error_set(
-            error, SAC_ERROR_ARGUMENT, -1,
-            "--size '%.64s': WIDTHxHEIGHT with sides of 1..16384 was expected, such as 360x240",
-            text);
-    }
-    *width_px = (int)width;
-    *height_px = (int)height;
-    return SAC_OK;
-}
