@@ -53,7 +53,7 @@ head -c 128 g.npy | grep -qa "'shape': (23, 16, 16)" || fail "header of the maps
 [ "$(ffprobe -v error -count_frames -select_streams v -show_entries stream=nb_read_frames -of csv=p=0 g.mp4)" = $n ] ||
     fail "frames of the overlay"
 grep -q '</html>' g.html && ! grep -Eq 'https?://|<script' g.html || fail "report"
-grep -q '23 frames of 96x64' out || fail "summary: $(cat out)"
+grep -Eq '23 frames of 96x64 in .* frames/s\), in f32 \([a-z0-9_]+\)$' out || fail "summary: $(cat out)"
 grep -q '1 event at threshold 0.001' out && grep -q '(frames 0-22)' out || fail "events: $(cat out)"
 ls | grep -q tmp && fail "temporaries are left: $(ls)"
 
@@ -108,6 +108,10 @@ for precision in int8 f32; do
     grep -q "\"precision\": \"$precision\"" out || fail "precision $precision: $(cat out)"
 done
 near q-int8.csv q-f32.csv 0.05
+"$bin/student-run" -m q.safetensors clip.mkv --csv q-text.csv --precision int8 > out
+grep -Eq ', in int8 \([a-z0-9]+\)$' out || fail "precision in the summary: $(cat out)"
+ONEDNN_MAX_CPU_ISA=avx2 "$bin/student-run" -m q.safetensors clip.mkv --csv q-text.csv --precision bf16 > out
+grep -q ', in f32 (avx2; bf16 needs AMX)$' out || fail "no AMX in the summary: $(cat out)"
 cmp -s q-int8.csv q-f32.csv && fail "int8 changes nothing"
 "$bin/student-run" -m q.safetensors clip.mkv --csv q-one.csv -t 1 --quiet --precision int8
 cmp q-int8.csv q-one.csv || fail "int8 scores depend on the threads"

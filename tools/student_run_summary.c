@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "nn/infer.h"
 #include "saccade/version.h"
 #include "tools/student_run.h"
 
@@ -93,13 +94,25 @@ fail:
     return NULL;
 }
 
+// The instructions that most of the work is done with: in int8 those of our own kernels.
+static const char *instructions(const sac_student_info *info) {
+    if (info->precision != SAC_PRECISION_INT8 || strcmp(info->isa, "portable") == 0)
+        return info->isa;
+    return sac_nn_int8_kernels();
+}
+
+static bool lacks_bf16(const run_state *r) {
+    return r->settings->precision == SAC_PRECISION_BF16 && r->info.precision != SAC_PRECISION_BF16;
+}
+
 void run_print_summary(const run_state *r, int64_t index, const char *source,
                        const run_outcome *o) {
     FILE *out = r->text_to_stderr ? stderr : stdout;
     char at[32], from[32], to[32];
-    fprintf(out, "%s: %" PRId64 " frames of %dx%d in %.2f s (%.0f frames/s)\n", source, o->frames,
-            o->video.source_width, o->video.source_height, o->wall_s,
-            run_rate(o->frames, o->wall_s));
+    fprintf(out, "%s: %" PRId64 " frames of %dx%d in %.2f s (%.0f frames/s), in %s (%s%s)\n",
+            source, o->frames, o->video.source_width, o->video.source_height, o->wall_s,
+            run_rate(o->frames, o->wall_s), sac_precision_name(r->info.precision),
+            instructions(&r->info), lacks_bf16(r) ? "; bf16 needs AMX" : "");
     if (o->counts.dropped > 0)
         fprintf(out, "  %" PRId64 " late frames dropped\n", o->counts.dropped);
     if (o->damaged > 0)
