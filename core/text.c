@@ -53,6 +53,22 @@ char *sac_text_utf8(const char *text) {
     return out;
 }
 
+char *sac_text_without_login(const char *source) {
+    char *out = sac_strdup(source);
+    if (out == NULL) return NULL;
+    // A URL may hold another ("async:http://...", "...?from=http://..."). As FFmpeg splits them: the
+    // login ends at the last @ of the part before the path.
+    for (char *at = strstr(out, "://"); at != NULL; at = strstr(at, "://")) {
+        at += 3;
+        char *host = at;
+        const size_t end = strcspn(at, "/?#");
+        for (size_t i = 0; i < end; i++)
+            if (at[i] == '@') host = at + i + 1;
+        memmove(at, host, strlen(host) + 1);
+    }
+    return out;
+}
+
 char *sac_text_duration(char *buffer, size_t size, double seconds) {
     if (!isfinite(seconds) || fabs(seconds) > 1e12) {
         snprintf(buffer, size, "?");

@@ -9,6 +9,10 @@
 // feed, become U+FFFD. sac_free it; NULL on lack of memory.
 char *sac_text_utf8(const char *text);
 
+// Copy of the name of a video source for whoever reads it: in URLs "user:password@" is left out, as
+// in "rtsp://camera/1" of "rtsp://user:secret@camera/1". sac_free it; NULL on lack of memory.
+char *sac_text_without_login(const char *source);
+
 // Seconds as "1:02:03.4", "2:03.4" or "3.4 s"; `size` >= 32. Returns the buffer.
 char *sac_text_duration(char *buffer, size_t size, double seconds);
 

@@ -184,6 +184,25 @@ grep -q 'no data for 1 s' err || fail "message: $(cat err)"
 k=$(rows silent.csv)
 [ "$k" -ge 1 ] && head -$((k + 1)) a.csv | cmp - silent.csv || fail "$k rows of a source that fell silent"
 
+# Passwords of cameras are neither shown nor stored.
+if command -v python3 > /dev/null; then
+    python3 -u -m http.server 0 --bind 127.0.0.1 > server.log 2>&1 &
+    server=$!
+    for _ in $(seq 100); do grep -q 'port [0-9]' server.log && break; sleep 0.1; done
+    port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' server.log | head -1)
+    code=0
+    for name in clip.mkv absent.mkv; do
+        run "http://user:secret@127.0.0.1:$port/$name" --csv 'pass-{}.csv' --jsonl 'pass-{}.jsonl' --report 'pass-{}.html' \
+            --json --progress always > "pass-$name.out" 2> "pass-$name.err" || code=$?
+    done
+    run "http://user:secret@127.0.0.1:$port/clip.mkv" clip.mkv > pass-two.csv 2>> pass-clip.mkv.err || code=9
+    kill $server
+    [ $code = 1 ] && grep -q "http://127.0.0.1:$port/clip.mkv" pass-clip.html pass-clip.mkv.out pass-two.csv &&
+        grep -q "http://127.0.0.1:$port/absent.mkv" pass-absent.mkv.err || fail "an URL: $(cat pass-*.err)"
+    grep -l 'secret\|user' pass-* && fail "a password is shown or stored"
+    cmp a.csv pass-clip.csv || fail "rows from a server"
+fi
+
 # Bit errors: counted and named, no frame is lost.
 cp whole.mp4 bits.mp4
 printf 'XXXXXXXX' | dd of=bits.mp4 bs=1 seek=$(($(stat -c %s bits.mp4) / 2)) conv=notrunc status=none

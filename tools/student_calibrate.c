@@ -157,6 +157,8 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     sac_result result;
     int64_t read = 0;
     bool ended = false;
+    char *shown = sac_text_without_login(source);
+    SAC_TRY_ALLOC(shown);
     // As student-run reads: scores must come from the same bytes.
     sac_feed_options(&wanted, student);
     if (conditions->width > 0) {
@@ -168,7 +170,7 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     wanted.frame_rate = s->frame_rate;
     SAC_TRY(sac_video_open(&video, source, &wanted, error));
     sac_video_get_info(video, &info);
-    SAC_TRY(sac_progress_open(&progress, source, "frames", info.frames, &s->tool));
+    SAC_TRY(sac_progress_open(&progress, shown, "frames", info.frames, &s->tool));
     sac_student_reset(student);
     sac_calibrator_begin(calibrator);
     while (!ended) {
@@ -196,12 +198,15 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
         fprintf(stderr,
                 "%s: warning: %s: damaged frames: %" PRId64 ", the first is frame %" PRId64
                 "; scores near them are not those of normal video\n",
-                command.name, source, counts.damaged, counts.first_damaged);
+                command.name, shown, counts.damaged, counts.first_damaged);
 fail:
     sac_progress_close(&progress);
     sac_video_close(&video);
-    return status < 0 ? sac_error_set(error, status, -1, "%s: %s", source, sac_status_name(status))
-                      : SAC_OK;
+    if (status < 0)
+        sac_error_set(error, status, -1, "%s: %s", shown != NULL ? shown : "source",
+                      sac_status_name(status));
+    sac_free(shown);
+    return status;
 }
 
 // A file of a source: the video itself, or a picture of a folder or pattern.

@@ -120,7 +120,7 @@ fail:
     return status;
 }
 
-static sac_status prepare(run_state *r, const char *const *sources, sac_error *error) {
+static sac_status prepare(run_state *r, sac_error *error) {
     sac_status status = SAC_OK;
     const run_settings *s = r->settings;
     const char *patterns[SAC_OUTPUT_COUNT] = {[SAC_OUTPUT_CSV] = s->csv,
@@ -132,6 +132,10 @@ static sac_status prepare(run_state *r, const char *const *sources, sac_error *e
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "-m MODEL is missing: which model file shall score?");
     }
+    r->shown = sac_calloc(r->source_count, sizeof *r->shown);
+    SAC_TRY_ALLOC(r->shown);
+    for (int64_t i = 0; i < r->source_count; i++)
+        SAC_TRY_ALLOC(r->shown[i] = sac_text_without_login(r->sources[i]));
     SAC_TRY(run_parse_size(&r->width, &r->height, s->size, error));
     r->threads = choose_threads(s);
     bool any = s->csv != NULL || s->jsonl != NULL || s->maps != NULL || s->overlay != NULL ||
@@ -163,8 +167,8 @@ static sac_status prepare(run_state *r, const char *const *sources, sac_error *e
     SAC_TRY(sac_student_pool_open(&r->pool, s->model, &student, &workers, error));
     sac_student_pool_get_info(r->pool, &r->info);
     SAC_TRY(take_calibration(r, error));
-    SAC_TRY(
-        sac_output_names_resolve(&r->names, patterns, sources, r->source_count, s->model, error));
+    SAC_TRY(sac_output_names_resolve(&r->names, patterns, (const char *const *)r->shown,
+                                     r->source_count, s->model, error));
     r->settings_json = sac_options_to_json(&run_command, s);
     SAC_TRY_ALLOC(r->settings_json);
     r->model_json = describe_model(r);
@@ -205,7 +209,7 @@ static void note_failure(json_t *failures, const char *source, const sac_error *
 static int report(run_state *r, int64_t i, json_t *results, json_t *failures, int code,
                   sac_status *status) {
     const run_settings *s = r->settings;
-    const char *source = r->sources[i];
+    const char *source = r->shown[i];
     run_outcome *o = &r->outcomes[i];
     if (o->damaged > 0)
         fprintf(stderr,
@@ -269,7 +273,7 @@ static sac_status run_jobs(run_state *r, json_t *results, json_t *failures, int 
         if (done) {
             *code = report(r, i, results, failures, *code, &status);
         } else {
-            fprintf(stderr, "%s: interrupted; %s: not begun\n", run_command.name, r->sources[i]);
+            fprintf(stderr, "%s: interrupted; %s: not begun\n", run_command.name, r->shown[i]);
         }
     }
 fail:
@@ -301,7 +305,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     SAC_TRY_ALLOC(results);
     SAC_TRY_ALLOC(failures);
-    SAC_TRY(prepare(&r, parsed.positional, &error));
+    SAC_TRY(prepare(&r, &error));
     SAC_TRY(run_jobs(&r, results, failures, &code, &error));
     if (s.tool.json) SAC_TRY(print_json(results, failures, &r, &error));
     SAC_TRY(sac_tool_flush(&error));
@@ -312,6 +316,8 @@ fail:
     for (int64_t i = 0; r.outcomes != NULL && i < r.source_count; i++)
         sac_events_close(&r.outcomes[i].events);
     sac_free(r.outcomes);
+    for (int64_t i = 0; r.shown != NULL && i < r.source_count; i++) sac_free(r.shown[i]);
+    sac_free(r.shown);
     sac_student_pool_close(&r.pool);
     sac_calibration_close(&r.calibration);
     sac_output_names_close(&r.names);

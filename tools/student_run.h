@@ -78,7 +78,8 @@ typedef struct run_state {
     int64_t jobs;
     double start_s;
     sac_output_names names;
-    const char *const *sources;
+    const char *const *sources; // as they are opened
+    char **shown;               // [source_count] as they are shown and stored: without passwords
     int64_t source_count;
     json_t *settings_json, *model_json; // for reports and --json
     sac_calibration *calibration;       // of the model, NULL: it has none, or other smoothing
@@ -105,8 +106,8 @@ typedef struct run_job {
     sac_outputs *outputs;
     sac_progress *progress; // one job: of the source
     run_outcome *o;
-    const char *source;
-    bool luma; // planes are read where they lie, for a gray student
+    const char *url, *source; // as opened, as shown
+    bool luma;                // planes are read where they lie, for a gray student
     bool live; // frames come when they come: each is scored before the next is waited for
 } run_job;
 

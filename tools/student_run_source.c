@@ -274,7 +274,7 @@ static sac_status open_video(run_job *j, sac_error *error) {
     video.frame_rate = s->frame_rate;
     video.format = s->format;
     video.timeout_s = s->timeout_s;
-    return sac_video_open(&j->video, j->source, &video, error);
+    return sac_video_open(&j->video, j->url, &video, error);
 }
 
 static sac_status run_source(run_job *j, int64_t index, sac_error *error) {
@@ -336,7 +336,8 @@ void *run_job_work(void *user) {
         pthread_mutex_unlock(&r->lock);
         run_outcome *o = &r->outcomes[index];
         j->o = o;
-        j->source = r->sources[index];
+        j->url = r->sources[index];
+        j->source = r->shown[index];
         o->events = (sac_events){.threshold = (float)r->threshold, .merge_gap_s = r->merge_gap_s};
         sac_error error = {0};
         const sac_status status = run_source(j, index, &error);

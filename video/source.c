@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "video/convert.h"
 #include "video/ffmpeg.h"
 #include "video/pictures.h"
@@ -36,7 +37,7 @@ typedef struct slot {
 struct sac_video {
     sac_video_options options;
     char *source;
-    char *label; // "'source'", how messages name it
+    char *label; // "'source'", how messages name it: without a password
     sac_video_info info;
     sac_pictures *pictures; // one of these two
     sac_stream *stream;
@@ -313,6 +314,7 @@ fail:
 
 static sac_status create(sac_video **video, const char *source, const sac_video_options *options) {
     sac_status status = SAC_OK;
+    char *shown = NULL;
     sac_video *v = sac_calloc(1, sizeof *v);
     SAC_TRY_ALLOC(v);
     v->options = *options;
@@ -327,8 +329,10 @@ static sac_status create(sac_video **video, const char *source, const sac_video_
     if (pthread_cond_init(&v->freed, NULL) != 0) SAC_TRY(SAC_ERROR_MEMORY);
     v->made++;
     v->source = sac_strdup(source);
-    v->label = sac_format("'%s'", source);
+    shown = sac_text_without_login(source);
     SAC_TRY_ALLOC(v->source);
+    SAC_TRY_ALLOC(shown);
+    v->label = sac_format("'%s'", shown);
     SAC_TRY_ALLOC(v->label);
     if (options->format != NULL) {
         v->options.format = sac_strdup(options->format);
@@ -337,8 +341,9 @@ static sac_status create(sac_video **video, const char *source, const sac_video_
     v->frame = av_frame_alloc();
     SAC_TRY_ALLOC(v->frame);
     *video = v;
-    return SAC_OK;
+    v = NULL;
 fail:
+    sac_free(shown);
     sac_video_close(&v);
     return status;
 }
@@ -361,7 +366,9 @@ sac_status sac_video_open(sac_video **video, const char *source, const sac_video
     *video = v;
     return SAC_OK;
 fail:
-    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "'%s': out of memory", source);
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "%s: out of memory",
+                      v != NULL && v->label != NULL ? v->label : "video source");
     sac_video_close(&v);
     return status;
 }

@@ -17,6 +17,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "video/container.h"
 #include "video/ffmpeg.h"
@@ -25,6 +26,7 @@ enum { MAX_EXPECTED = 1024 };
 
 struct sac_stream {
     char *source;
+    char *name; // of the source in messages: without a password
     AVFormatContext *input;
     AVCodecContext *decoder;
     AVPacket *packet;
@@ -60,8 +62,8 @@ static void expect_data(sac_stream *s) {
 // FFmpeg says "exit requested" for both ways in which stop_reading ends a call.
 static sac_status stopped(const sac_stream *s, int64_t index, sac_error *error) {
     if (atomic_load(s->stop))
-        return sac_error_set(error, SAC_ERROR_INTERRUPTED, index, "'%s': interrupted", s->source);
-    return sac_error_set(error, SAC_ERROR_IO, index, "'%s': no data for %g s", s->source,
+        return sac_error_set(error, SAC_ERROR_INTERRUPTED, index, "'%s': interrupted", s->name);
+    return sac_error_set(error, SAC_ERROR_IO, index, "'%s': no data for %g s", s->name,
                          s->timeout_s);
 }
 
@@ -83,18 +85,18 @@ static sac_status open_input(sac_stream *s, const char *format, sac_error *error
         demuxer = find_demuxer(format);
         if (demuxer == NULL)
             SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                                  "'%s': FFmpeg here has no input format '%s'", s->source, format));
+                                  "'%s': FFmpeg here has no input format '%s'", s->name, format));
     } else if (stat(s->source, &info) == 0) {
         s->local = S_ISREG(info.st_mode);
         if (s->local && info.st_size == 0)
-            SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "'%s' is empty", s->source));
+            SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "'%s' is empty", s->name));
         if (s->local && access(s->source, R_OK) != 0)
-            SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->source, strerror(errno)));
+            SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->name, strerror(errno)));
         if (S_ISCHR(info.st_mode) && strncmp(s->source, "/dev/video", 10) == 0)
             demuxer = find_demuxer("video4linux2");
     } else if (strstr(s->source, "://") == NULL && strncmp(s->source, "pipe:", 5) != 0 &&
                strncmp(s->source, "file:", 5) != 0) {
-        SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->source, strerror(errno)));
+        SAC_TRY(sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", s->name, strerror(errno)));
     }
     // A hostile playlist in a local file must not make us open network connections.
     if (s->local && av_dict_set(&options, "protocol_whitelist", "file,crypto,data", 0) < 0)
@@ -110,15 +112,15 @@ static sac_status open_input(sac_stream *s, const char *format, sac_error *error
     sac_free(url);
     if (code == AVERROR_EXIT) SAC_TRY(stopped(s, -1, error));
     if (code < 0)
-        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s' is not a readable video", s->source));
+        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s' is not a readable video", s->name));
     // FFmpeg draws plain text as pictures of a terminal; nobody who names a text file means that.
     if (format == NULL && strcmp(s->input->iformat->name, "tty") == 0)
-        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "'%s' is text, not video", s->source));
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, 0, "'%s' is text, not video", s->name));
     expect_data(s);
     code = avformat_find_stream_info(s->input, NULL);
     if (code == AVERROR_EXIT || (code < 0 && stop_reading(s))) SAC_TRY(stopped(s, -1, error));
     if (code < 0)
-        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s' holds no readable stream", s->source));
+        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s' holds no readable stream", s->name));
 fail:
     av_dict_free(&options);
     return status;
@@ -144,12 +146,12 @@ static sac_status set_savings(sac_stream *s, const AVCodec *codec, const sac_vid
         return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
                              "'%s': frames of %s cannot be skipped (H.264, HEVC, MPEG-1, -2 and -4 "
                              "can)",
-                             s->source, avcodec_get_name(codec->id));
+                             s->name, avcodec_get_name(codec->id));
     if (o->lowres > codec->max_lowres)
         return sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
                              "'%s': %s cannot be decoded at 1/%d resolution (MJPEG, MPEG-1, -2 and "
                              "-4 can)",
-                             s->source, avcodec_get_name(codec->id), 1 << o->lowres);
+                             s->name, avcodec_get_name(codec->id), 1 << o->lowres);
     s->decoder->skip_loop_filter = discard_of(o->skip_loop_filter);
     s->decoder->skip_frame = discard_of(o->skip_frames);
     s->decoder->lowres = o->lowres;
@@ -163,16 +165,16 @@ static sac_status open_decoder(sac_stream *s, const sac_video_options *options, 
     int code = av_find_best_stream(s->input, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
     if (code == AVERROR_DECODER_NOT_FOUND)
         SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, -1,
-                              "'%s': FFmpeg here cannot decode its video", s->source));
+                              "'%s': FFmpeg here cannot decode its video", s->name));
     if (code < 0 || (s->input->streams[code]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0)
-        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1, "'%s' holds no video (%s)", s->source,
+        SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1, "'%s' holds no video (%s)", s->name,
                               s->input->iformat->long_name));
     s->index = code;
     const AVCodecParameters *par = s->input->streams[code]->codecpar;
     if (par->width > SAC_MAX_SIDE || par->height > SAC_MAX_SIDE)
         SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1,
-                              "'%s': frame of %dx%d px, expected 1x1 to %dx%d", s->source,
-                              par->width, par->height, SAC_MAX_SIDE, SAC_MAX_SIDE));
+                              "'%s': frame of %dx%d px, expected 1x1 to %dx%d", s->name, par->width,
+                              par->height, SAC_MAX_SIDE, SAC_MAX_SIDE));
     for (unsigned i = 0; i < s->input->nb_streams; i++)
         if ((int)i != s->index) s->input->streams[i]->discard = AVDISCARD_ALL;
     s->decoder = avcodec_alloc_context3(codec);
@@ -186,7 +188,7 @@ static sac_status open_decoder(sac_stream *s, const sac_video_options *options, 
     SAC_TRY_ALLOC(s->packet);
     SAC_TRY_ALLOC(s->ahead);
     code = avcodec_parameters_to_context(s->decoder, par);
-    if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s'", s->source));
+    if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s'", s->name));
     s->decoder->pkt_timebase = s->input->streams[s->index]->time_base;
     s->decoder->max_pixels = (int64_t)SAC_MAX_SIDE * SAC_MAX_SIDE;
     // Below about a megapixel one thread decodes faster than the student computes, and further ones
@@ -196,7 +198,7 @@ static sac_status open_decoder(sac_stream *s, const sac_video_options *options, 
     SAC_TRY(set_savings(s, codec, options, error));
     code = avcodec_open2(s->decoder, codec, NULL);
     if (code < 0)
-        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s': %s decoder", s->source, codec->name));
+        SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s': %s decoder", s->name, codec->name));
 fail:
     return status;
 }
@@ -214,12 +216,16 @@ sac_status sac_stream_open(sac_stream **stream, const char *source,
     s->stop = stop;
     s->source = sac_strdup(source);
     SAC_TRY_ALLOC(s->source);
+    s->name = sac_text_without_login(source);
+    SAC_TRY_ALLOC(s->name);
     SAC_TRY(open_input(s, options->format, error));
     SAC_TRY(open_decoder(s, options, error));
     *stream = s;
     return SAC_OK;
 fail:
-    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "'%s': out of memory", source);
+    if (status == SAC_ERROR_MEMORY)
+        sac_error_set(error, status, -1, "%s: out of memory",
+                      s != NULL && s->name != NULL ? s->name : "video source");
     sac_stream_close(&s);
     return status;
 }
@@ -234,6 +240,7 @@ void sac_stream_close(sac_stream **stream) {
     av_frame_free(&s->shown);
     av_frame_free(&s->next);
     sac_free(s->source);
+    sac_free(s->name);
     sac_free(s);
     *stream = NULL;
 }
@@ -285,10 +292,10 @@ static sac_status expect_frame(sac_stream *s, const AVPacket *packet, int64_t in
     if (pts == AV_NOPTS_VALUE)
         return sac_error_set(error, SAC_ERROR_UNSUPPORTED, index,
                              "'%s': frames cannot be skipped, its %s gives no presentation times",
-                             s->source, s->input->iformat->long_name);
+                             s->name, s->input->iformat->long_name);
     if (s->expected_count == MAX_EXPECTED)
         return sac_error_set(error, SAC_ERROR_FORMAT, index,
-                             "'%s': %d frames without a decodable one among them", s->source,
+                             "'%s': %d frames without a decodable one among them", s->name,
                              MAX_EXPECTED);
     int at = s->expected_count++;
     for (; at > 0 && s->expected[at - 1] > pts; at--) s->expected[at] = s->expected[at - 1];
@@ -345,11 +352,11 @@ static sac_status finish(sac_stream *s, int64_t index, sac_error *error) {
     struct stat info;
     if (s->cut != 0)
         return sac_ffmpeg_error(error, s->cut, index, "'%s' is damaged or truncated at frame %lld",
-                                s->source, (long long)index);
+                                s->name, (long long)index);
     int64_t declared = s->local ? sac_container_declared_bytes(s->source) : 0;
     if (declared > 0 && stat(s->source, &info) == 0 && info.st_size < declared)
         return sac_error_set(error, SAC_ERROR_FORMAT, index,
-                             "'%s' is truncated at frame %lld: %lld of %lld bytes", s->source,
+                             "'%s' is truncated at frame %lld: %lld of %lld bytes", s->name,
                              (long long)index, (long long)info.st_size, (long long)declared);
     return SAC_EOF;
 }
@@ -368,7 +375,7 @@ static sac_status receive(sac_stream *s, AVFrame *frame, int64_t index, sac_erro
         } else if (s->local && s->started && s->cut == 0) {
             // Pictures behind the damaged one, which frame threads may hold already, would get
             // wrong indices.
-            SAC_TRY(sac_ffmpeg_error(error, code, index, "'%s' is damaged at frame %lld", s->source,
+            SAC_TRY(sac_ffmpeg_error(error, code, index, "'%s' is damaged at frame %lld", s->name,
                                      (long long)index));
         }
         if (stop_reading(s)) SAC_TRY(stopped(s, index, error));
@@ -408,7 +415,7 @@ static sac_status read_skipping(sac_stream *s, AVFrame *frame, double *time_s, b
     if (pts == AV_NOPTS_VALUE)
         SAC_TRY(sac_error_set(error, SAC_ERROR_UNSUPPORTED, index,
                               "'%s': frames cannot be skipped, frame %lld has no presentation time",
-                              s->source, (long long)index));
+                              s->name, (long long)index));
     // A recording that begins in the middle of a group of pictures has undecodable ones before the
     // first; without skipping they would not come out either.
     if (first) forget_expected(s, pts, false);
@@ -435,6 +442,6 @@ sac_status sac_stream_read(sac_stream *s, AVFrame *frame, double *time_s, bool *
     }
 fail:
     if (status == SAC_ERROR_MEMORY)
-        sac_error_set(error, status, index, "'%s': out of memory", s->source);
+        sac_error_set(error, status, index, "'%s': out of memory", s->name);
     return status;
 }
