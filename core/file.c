@@ -31,6 +31,8 @@ sac_status sac_file_read(uint8_t **data, size_t *size, const char *path, size_t 
     size_t used = 0;
     *data = NULL;
     *size = 0;
+    if (path[0] == '\0')
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "the input file name is empty");
     // O_NONBLOCK: opening a named pipe without a writer must not hang; it has no effect on regular
     // files.
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -185,12 +187,17 @@ fail:
     return status;
 }
 
+// How messages name what is written.
+static const char *name_of(const sac_file_writer *writer) {
+    return writer->stream == stdout ? "standard output" : writer->path;
+}
+
 sac_status sac_file_write(sac_file_writer *writer, const void *data, size_t size,
                           sac_error *error) {
     if (size == 0) return SAC_OK;
     if (fwrite(data, 1, size, writer->stream) != size) {
         writer->failed = true;
-        return io_error(error, "cannot be written", writer->path, errno);
+        return io_error(error, "cannot be written", name_of(writer), errno);
     }
     return SAC_OK;
 }
@@ -203,7 +210,7 @@ sac_status sac_file_printf(sac_file_writer *writer, sac_error *error, const char
     va_end(arguments);
     if (length < 0) {
         writer->failed = true;
-        return io_error(error, "cannot be written", writer->path, code);
+        return io_error(error, "cannot be written", name_of(writer), code);
     }
     return SAC_OK;
 }
@@ -217,11 +224,11 @@ sac_status sac_file_writer_commit(sac_file_writer **slot, sac_error *error) {
     sac_status status = SAC_OK;
     if (writer->failed || ferror(writer->stream)) {
         status =
-            sac_error_set(error, SAC_ERROR_IO, -1, "%s: an earlier write failed", writer->path);
+            sac_error_set(error, SAC_ERROR_IO, -1, "%s: an earlier write failed", name_of(writer));
         goto fail;
     }
     if (fflush(writer->stream) != 0) {
-        status = io_error(error, "cannot be written", writer->path, errno);
+        status = io_error(error, "cannot be written", name_of(writer), errno);
         goto fail;
     }
     if (writer->temporary != NULL) {

@@ -39,6 +39,8 @@ int sac_tool_start(const sac_command *command, void *settings, int argc, char **
                    sac_options_result *result) {
     sac_error error = {0};
     start_s = sac_time_s();
+    // A reader that goes away is a failed write like any other: temporary files are removed.
+    (void)signal(SIGPIPE, SIG_IGN);
     sac_status status = sac_options_parse(command, settings, argc, argv, result, &error);
     if (status < 0) {
         fprintf(stderr, "%s: %s\n", command->name,
@@ -67,9 +69,13 @@ int sac_tool_start(const sac_command *command, void *settings, int argc, char **
 }
 
 sac_status sac_tool_flush(sac_error *error) {
-    if (fflush(stdout) == 0 && !ferror(stdout)) return SAC_OK;
-    return sac_error_set(error, SAC_ERROR_IO, -1, "standard output: cannot be written: %s",
-                         strerror(errno));
+    if (fflush(stdout) != 0)
+        return sac_error_set(error, SAC_ERROR_IO, -1, "standard output: cannot be written: %s",
+                             strerror(errno));
+    // The cause was known to whoever wrote then.
+    if (ferror(stdout))
+        return sac_error_set(error, SAC_ERROR_IO, -1, "standard output: an earlier write failed");
+    return SAC_OK;
 }
 
 int sac_tool_fail(const char *name, sac_status status, const sac_error *error) {

@@ -57,6 +57,12 @@ for redirection in print help version print-config; do
     has err "No space left"
 done
 
+# A reader that goes away is an error, not a death.
+code=0
+{ "$probe" --act flood 2>err || echo $? >code; } | head -1 >/dev/null
+[ "$(cat code)" = 1 ] || fail "a closed pipe: exit code $(cat code)"
+has err "Broken pipe"
+
 # The first signal lets the tool save and leave with 130; one right behind it is the same wish, as
 # `timeout` sends its signal twice; one that comes half a second later kills.
 start_probe() {

@@ -16,7 +16,7 @@ static const sac_option options[] = {
     {.name = "act",
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(settings, act),
-     .help = "what to do: fail, wait, ignore, threads, log or progress"},
+     .help = "what to do: fail, wait, ignore, threads, log, progress, print or flood"},
     SAC_TOOL_OPTIONS(settings),
     {.name = NULL},
 };
@@ -68,6 +68,9 @@ static int act(const settings *s) {
         }
         sac_progress_close(&progress);
         sac_progress_update(progress, 1, NULL);
+    }
+    if (strcmp(s->act, "flood") == 0) {
+        for (int i = 0; i < 1000001; i++) printf("line %d\n", i);
     }
     if (strcmp(s->act, "print") == 0)
         printf("result %lld %lld\n", (long long)s->tool.threads, (long long)s->tool.seed);

@@ -1,6 +1,7 @@
 // student-run: scores videos, picture folders, streams and cameras with a trained student and
 // writes tables, maps, an overlay video and a report. Scoring itself is libsaccade
 // (student/runtime.c); this is what is around it, see tools/student_run.h.
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -188,9 +189,11 @@ static sac_status print_json(json_t *results, json_t *failures, const run_state 
                   r->settings_json, "sources", results, "failures", failures);
     char *text = json != NULL ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     sac_status status = SAC_OK;
-    if (text != NULL) puts(text);
     if (text == NULL)
         status = sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the summary");
+    else if (puts(text) < 0) // it is flushed by lines, so this knows the cause
+        status = sac_error_set(error, SAC_ERROR_IO, -1, "standard output: cannot be written: %s",
+                               strerror(errno));
     free(text); // Jansson allocates with malloc
     json_decref(json);
     return status;
@@ -308,7 +311,8 @@ int main(int argc, char **argv) {
     SAC_TRY(prepare(&r, &error));
     SAC_TRY(run_jobs(&r, results, failures, &code, &error));
     if (s.tool.json) SAC_TRY(print_json(results, failures, &r, &error));
-    SAC_TRY(sac_tool_flush(&error));
+    // A failed source has said what became of standard output.
+    if (code == SAC_EXIT_OK) SAC_TRY(sac_tool_flush(&error));
 fail:
     if (status < 0) code = sac_tool_fail(run_command.name, status, &error);
     if (sac_interrupted()) code = SAC_EXIT_INTERRUPTED;
