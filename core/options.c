@@ -116,14 +116,16 @@ static sac_status bad_value(const source *from, const char *value, const char *w
 }
 
 static void describe_range(char *text, size_t size, const sac_option *option, const char *what) {
+    const int digits = option->type == SAC_OPTION_INT ? 17 : 10; // reals as in the help
     if (!has_range(option)) {
         snprintf(text, size, "%s", what);
     } else if (isfinite(option->min) && isfinite(option->max)) {
-        snprintf(text, size, "%s from %.17g to %.17g", what, option->min, option->max);
+        snprintf(text, size, "%s from %.*g to %.*g", what, digits, option->min, digits,
+                 option->max);
     } else if (isfinite(option->min)) {
-        snprintf(text, size, "%s of at least %.17g", what, option->min);
+        snprintf(text, size, "%s of at least %.*g", what, digits, option->min);
     } else if (isfinite(option->max)) {
-        snprintf(text, size, "%s of at most %.17g", what, option->max);
+        snprintf(text, size, "%s of at most %.*g", what, digits, option->max);
     } else {
         snprintf(text, size, "%s", what);
     }
@@ -280,15 +282,37 @@ static sac_status wrong_type(const source *from, const json_t *value, const char
     return status;
 }
 
+// The text of a JSON text, or of a number as one would have typed it; *text NULL: of anything else.
+static sac_status text_of(const char **text, const source *from, arena *owner,
+                          const json_t *value) {
+    *text = json_string_value(value);
+    if (!json_is_number(value)) return SAC_OK;
+    char number[64];
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    } else {
+        double again;
+        snprintf(number, sizeof number, "%.15g", json_real_value(value));
+        if (!sac_number_real(number, &again) || again < json_real_value(value) ||
+            again > json_real_value(value))
+            snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    }
+    *text = keep_block(owner, sac_strdup(number));
+    if (*text == NULL)
+        return sac_error_set(from->error, SAC_ERROR_MEMORY, -1, "no memory for the options");
+    return SAC_OK;
+}
+
 static sac_status apply_list(const source *from, void *settings, arena *owner, json_t *value) {
     *(sac_text_list *)member(from->option, settings) = (sac_text_list){0};
-    if (json_is_string(value)) return append_text(from, settings, owner, json_string_value(value));
-    if (!json_is_array(value)) return wrong_type(from, value, "a text or an array of texts");
-    size_t index;
-    json_t *item;
-    json_array_foreach(value, index, item) {
-        if (!json_is_string(item)) return wrong_type(from, value, "a text or an array of texts");
-        sac_status status = append_text(from, settings, owner, json_string_value(item));
+    const size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    for (size_t i = 0; i < count; i++) {
+        const char *text = NULL;
+        sac_status status =
+            text_of(&text, from, owner, json_is_array(value) ? json_array_get(value, i) : value);
+        if (status < 0) return status;
+        if (text == NULL) return wrong_type(from, value, "a text or an array of texts");
+        status = append_text(from, settings, owner, text);
         if (status < 0) return status;
     }
     return SAC_OK;
@@ -320,11 +344,14 @@ static sac_status apply_json(const source *from, void *settings, arena *owner, j
         *(double *)member(option, settings) = number;
         return SAC_OK;
     }
-    case SAC_OPTION_TEXT:
-        if (!json_is_string(value) && !json_is_null(value))
-            return wrong_type(from, value, "a text");
-        *(const char **)member(option, settings) = json_string_value(value); // NULL for null
+    case SAC_OPTION_TEXT: {
+        const char *taken = NULL; // for null, too
+        const sac_status status = text_of(&taken, from, owner, value);
+        if (status < 0) return status;
+        if (taken == NULL && !json_is_null(value)) return wrong_type(from, value, "a text");
+        *(const char **)member(option, settings) = taken;
         return SAC_OK;
+    }
     case SAC_OPTION_CHOICE:
         if (!json_is_string(value)) return wrong_type(from, value, option->choices);
         return set_choice(from, settings, json_string_value(value));

@@ -67,7 +67,8 @@ typedef struct sac_options_result {
 // Fills `settings` with the defaults, then from each --config FILE in order, then from the command
 // line, wherever the flags stand. "--name value", "--name=value", "-n value", "-nvalue", grouped
 // letters, unambiguous prefixes and "--" work. A list given on the command line replaces the one of
-// a config. A config is a JSON object with long names as keys, as sac_options_to_json writes it.
+// a config. A config is a JSON object with long names as keys, as sac_options_to_json writes it; a
+// number counts as the text of a TEXT or LIST.
 // --config, --print-config, --help, -h and --version exist for every command; the latter three end
 // the checks, and with --print-config nothing is said about the number of positionals.
 //   SAC_ERROR_ARGUMENT  unknown or ambiguous flag; missing or surplus value; a value that is

@@ -308,8 +308,8 @@ Test(core_options, broken_configs) {
         {"{\"overlay\": 1}", "\"overlay\"", "true or false", SAC_ERROR_ARGUMENT},
         {"{\"mode\": \"fast\"}", "\"mode\"", "none, causal, paper", SAC_ERROR_ARGUMENT},
         {"{\"mode\": 1}", "\"mode\"", "none|causal|paper", SAC_ERROR_ARGUMENT},
-        {"{\"model\": 1}", "\"model\"", "1 is not a text", SAC_ERROR_ARGUMENT},
-        {"{\"input\": [1]}", "\"input\"", "array of texts", SAC_ERROR_ARGUMENT},
+        {"{\"model\": true}", "\"model\"", "true is not a text", SAC_ERROR_ARGUMENT},
+        {"{\"input\": [null]}", "\"input\"", "array of texts", SAC_ERROR_ARGUMENT},
         {"{\"input\": {}}", "\"input\"", "array of texts", SAC_ERROR_ARGUMENT},
         {"[]", "object", "keys", SAC_ERROR_FORMAT},
         {"{\"threads\": 5,}", "line 1", "JSON", SAC_ERROR_FORMAT}};
@@ -327,6 +327,52 @@ Test(core_options, broken_configs) {
     sac_error error = {0};
     sac_assert_error(parse(&s, "--config /no/such.json", &result, &error), SAC_ERROR_IO, &error,
                      "/no/such.json", NULL);
+}
+
+// Options such as "auto or a number" are texts inside.
+Test(core_options, numbers_of_configs_are_texts_too) {
+    const char *path = sac_test_write_text(
+        "n.json", "{\"model\": 0.5, \"output\": -12, \"input\": [0.1, \"a\", 1e300, 7]}");
+    char line[1200];
+    settings s;
+    sac_options_result result;
+    sac_error error = {0};
+    snprintf(line, sizeof line, "--config %s", path);
+    sac_assert_ok(parse(&s, line, &result, &error), &error);
+    cr_assert_str_eq(s.model, "0.5");
+    cr_assert_str_eq(s.output, "-12");
+    cr_assert_eq(s.inputs.count, 4);
+    cr_assert_str_eq(s.inputs.items[0], "0.1");
+    cr_assert_str_eq(s.inputs.items[1], "a");
+    cr_assert_str_eq(s.inputs.items[2], "1e+300");
+    cr_assert_str_eq(s.inputs.items[3], "7");
+    sac_options_close(&result);
+}
+
+Test(core_options, ranges_are_said_as_in_the_help) {
+    static const sac_option fine[] = {
+        {.name = "x",
+         .type = SAC_OPTION_REAL,
+         .number = 1,
+         .min = 9.9999999999999995e-08,
+         .max = 0.3},
+        {.name = "n", .type = SAC_OPTION_INT, .offset = 8, .max = 9007199254740992.0},
+        {.name = NULL}};
+    const sac_command two = {.name = "tool", .usage = "", .options = fine, .max_positional = -1};
+    struct {
+        double x;
+        int64_t n;
+    } set;
+    sac_options_result result;
+    sac_error error = {0};
+    char tool[] = "tool", x[] = "--x=0.5", n[] = "--n=-1";
+    char *words[] = {tool, x, NULL};
+    sac_assert_error(sac_options_parse(&two, &set, 2, words, &result, &error), SAC_ERROR_ARGUMENT,
+                     &error, "from 1e-07 to 0.3", NULL);
+    error = (sac_error){0};
+    words[1] = n;
+    sac_assert_error(sac_options_parse(&two, &set, 2, words, &result, &error), SAC_ERROR_ARGUMENT,
+                     &error, "from 0 to 9007199254740992", NULL);
 }
 
 static char *help_text(void) {
