@@ -13,7 +13,8 @@ enum { SAC_EXIT_OK = 0, SAC_EXIT_FAILED = 1, SAC_EXIT_USAGE = 2, SAC_EXIT_INTERR
 
 // Common settings; put one at the start of each tool's settings struct as member `tool` and
 // SAC_TOOL_OPTIONS(type) into its table: -t/--threads, --seed, --json, --progress
-// auto|always|never, --quiet.
+// auto|always|never, --quiet; SAC_TOOL_OPTIONS_UNSEEDED where nothing is random: the same without
+// --seed.
 typedef struct sac_tool_settings {
     int64_t threads; // 0: all cores
     int64_t seed;
@@ -24,12 +25,14 @@ typedef struct sac_tool_settings {
 
 // clang-format off
 #define SAC_TOOL_OPTIONS(owner)                                                                    \
+    SAC_TOOL_OPTIONS_UNSEEDED(owner),                                                              \
+    {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(owner, tool.seed), .number = 1,    \
+     .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of everything random"}
+#define SAC_TOOL_OPTIONS_UNSEEDED(owner)                                                           \
     {.name = "", .help = "Common options"},                                                        \
     {.name = "threads", .letter = 't', .type = SAC_OPTION_INT,                                     \
      .offset = offsetof(owner, tool.threads), .number = 0, .min = 0, .max = 1024, .argument = "N", \
      .help = "compute threads; 0 uses every core"},                                                \
-    {.name = "seed", .type = SAC_OPTION_INT, .offset = offsetof(owner, tool.seed), .number = 1,    \
-     .min = 0, .max = 9007199254740992.0, .argument = "N", .help = "seed of everything random"},   \
     {.name = "json", .type = SAC_OPTION_BOOL, .offset = offsetof(owner, tool.json),                \
      .help = "print results as JSON on standard output"},                                          \
     {.name = "progress", .type = SAC_OPTION_CHOICE, .offset = offsetof(owner, tool.progress),      \
@@ -49,7 +52,8 @@ void sac_tool_wait_passively(char **argv);
 
 // Parses the command line (see sac_options_parse) and answers --help, --version and mistakes.
 // Returns -1 to go on, the caller then owns *result; otherwise the exit code main must return at
-// once. Call it first: the closing line counts from here.
+// once. Call it first: the closing line counts from here. From here on, too, a write to a closed
+// pipe fails instead of killing (SIGPIPE is ignored).
 int sac_tool_start(const sac_command *command, void *settings, int argc, char **argv,
                    sac_options_result *result);
 

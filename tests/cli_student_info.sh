@@ -69,6 +69,9 @@ expect 2 -- "$bin/student-info" m.safetensors --nonsense
 expect 1 nowhere "$bin/student-info" m.safetensors --export-onnx nowhere/m.onnx
 expect 2 onnx-input "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-input u9
 expect 1 'no scales for 8 bits' "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-precision int8
+expect 2 export-onnx "$bin/student-info" m.safetensors --onnx-precision int8
+expect 2 export-onnx "$bin/student-info" m.safetensors --onnx-input u8
+expect 2 export-onnx "$bin/student-info" m.safetensors --onnx-batch 0
 expect 2 onnx-batch "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-batch -1
 [ ! -e x.onnx ] || fail "a refused export left a file"
 expect 1 'standard output' bash -c "'$bin/student-info' m.safetensors > /dev/full"

@@ -24,6 +24,7 @@ expect() { # expect CODE WORD arguments...
 
 # Models.
 expect 2 '-m MODEL' clip.mkv --csv o.csv
+expect 2 'name is empty' -m '' clip.mkv --csv o.csv
 expect 1 'absent.safetensors' -m absent.safetensors clip.mkv --csv o.csv
 expect 1 'folder' -m . clip.mkv --csv o.csv
 : > empty.safetensors
@@ -80,7 +81,18 @@ expect 2 '--maps' -m m.safetensors clip.mkv --maps -
 expect 2 'standard output' -m m.safetensors clip.mkv --csv - --json
 code=0
 "$bin/student-run" -m m.safetensors -t 1 clip.mkv --quiet > /dev/full 2> err || code=$?
-[ $code = 1 ] || fail "a full disk behind standard output gives exit code $code"
+[ $code = 1 ] && [ "$(cat err)" = 'student-run: standard output: cannot be written: No space left on device' ] ||
+    fail "a full disk behind standard output gives exit code $code: $(cat err)"
+code=0
+"$bin/student-run" -m m.safetensors -t 1 clip.mkv --json --quiet > /dev/full 2> err || code=$?
+[ $code = 1 ] && [ "$(cat err)" = 'student-run: standard output: cannot be written: No space left on device' ] ||
+    fail "a full disk behind --json gives exit code $code: $(cat err)"
+# A reader that goes away leaves no temporaries.
+ffmpeg -v error -stream_loop 400 -i clip.mkv -c copy long.mkv
+mkdir piped
+{ "$bin/student-run" -m m.safetensors -t 1 long.mkv --csv - --report piped/ 2> err || echo $? > code; } | head -2 > out
+[ "$(cat code)" = 1 ] && grep -q 'standard output: cannot be written: Broken pipe' err || fail "a closed pipe: $(cat code err)"
+[ -z "$(ls piped)" ] || fail "a closed pipe leaves $(ls piped)"
 
 # Options.
 expect 2 'size' -m m.safetensors clip.mkv --csv o.csv --size 10
@@ -92,6 +104,10 @@ expect 2 'backend' -m m.safetensors clip.mkv --csv o.csv --backend cuda
 expect 2 'moments' -m m.safetensors clip.mkv --csv o.csv --moments 0
 expect 2 'taps' -m m.safetensors clip.mkv --csv o.csv --smoothing-taps 65
 expect 2 'bogus' -m m.safetensors clip.mkv --csv o.csv --bogus
+expect 2 'seed' -m m.safetensors clip.mkv --csv o.csv --seed 3
+echo '{"threshold": 0.5}' > config.json
+"$bin/student-run" -m m.safetensors clip.mkv --csv config.csv --config config.json > out 2> err || fail "a number in a config: $(cat err)"
+grep -q 'at threshold 0.5' out || fail "a number in a config: $(cat out)"
 "$bin/student-run" --help > out && grep -q -- '--threshold' out && grep -q -- '--far' out || fail "--help"
 "$bin/student-run" --version | grep -q 'student-run [0-9]' || fail "--version"
 echo ok

@@ -162,7 +162,7 @@ static const sac_option eval_options[] = {
      .offset = offsetof(eval_settings, outputs.markdown),
      .argument = "FILE",
      .help = "write the tables as Markdown"},
-    SAC_TOOL_OPTIONS(eval_settings),
+    SAC_TOOL_OPTIONS_UNSEEDED(eval_settings),
     {.name = NULL},
 };
 

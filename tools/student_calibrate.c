@@ -106,7 +106,7 @@ static const sac_option options[] = {
      .offset = offsetof(settings, output),
      .argument = "FILE",
      .help = "calibrated model; default: the model file itself, replaced when all is done"},
-    SAC_TOOL_OPTIONS(settings),
+    SAC_TOOL_OPTIONS_UNSEEDED(settings),
     {.name = NULL},
 };
 

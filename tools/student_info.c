@@ -475,6 +475,12 @@ int main(int argc, char **argv) {
     char *kernels = NULL, *place = NULL;
     sac_calibration *calibration = NULL;
     const char *path = parsed.positional[0];
+    if (s.onnx == NULL && (s.onnx_precision != 0 || s.onnx_input != 0 || s.onnx_batch != 1)) {
+        status = sac_error_set(&error, SAC_ERROR_ARGUMENT, -1,
+                               "--onnx-precision, --onnx-input and --onnx-batch need --export-onnx "
+                               "FILE");
+        goto fail;
+    }
     SAC_TRY(sac_model_load(&model, path, &error));
     SAC_TRY(summarise(&sum, model, &error));
     if (model->calibration != NULL) {

@@ -127,7 +127,7 @@ static const sac_option options[] = {
      .help = "when frames come faster than they are scored: wait with decoding, or drop the oldest "
              "in the queue, as cameras need; dropped ones are counted and have no row, and frames "
              "are numbered as scored"},
-    SAC_TOOL_OPTIONS(run_settings),
+    SAC_TOOL_OPTIONS_UNSEEDED(run_settings),
     {.name = NULL},
 };
 
