@@ -1,7 +1,12 @@
-// Measures matmul rates with the library that also runs the nets. One size, square: a
-// yardstick, not a benchmark of oneDNN.
+// Measures matmul rates with the library that also runs the nets: a yardstick, not a benchmark of
+// oneDNN. Calls of one thread are kept shorter than the slices in which a busy machine hands out its
+// cores: longer ones would all hold other programs' time, which the short steps of a network escape
+// in the median. Several threads wait for each other at the end of every call, so that theirs are
+// long.
 #include "nn/roofline.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #ifdef _OPENMP
 #    include <omp.h>
@@ -11,8 +16,11 @@
 #include "core/time.h"
 #include "nn/build.h"
 
-#define SIZE        1024
-#define MIN_REPEATS 5
+#define MIN_SIDE    256
+#define MAX_SIDE    1024
+#define CALL_S      1.5e-3 // a call lasts about as long at most
+#define WARM_UP     3
+#define MIN_REPEATS 15
 #define MAX_REPEATS 4096
 
 typedef struct rate_run {
@@ -44,14 +52,15 @@ static void close_run(rate_run *run) {
     sac_free(run->src_data);
     sac_free(run->weights_data);
     sac_free(run->dst_data);
+    *run = (rate_run){0};
 }
 
 // Ordinary numbers: zeros and denormals would be multiplied at another speed on some machines.
-static void fill(rate_run *run, int64_t weights_bytes, bool int8) {
+static void fill(rate_run *run, int side, int64_t weights_bytes, bool int8) {
     uint8_t *u = run->src_data;
     int8_t *s = run->weights_data;
     float *src = run->src_data, *weights = run->weights_data;
-    for (int i = 0; i < SIZE * SIZE; i++) {
+    for (int i = 0; i < side * side; i++) {
         if (int8) {
             u[i] = (uint8_t)(i % 251);
         } else {
@@ -67,21 +76,20 @@ static void fill(rate_run *run, int64_t weights_bytes, bool int8) {
     }
 }
 
-static sac_status open_run(rate_run *run, bool int8, sac_error *error) {
+static sac_status open_run(rate_run *run, int side, bool int8, sac_error *error) {
     sac_status status = SAC_OK;
-    const dnnl_dims_t dims = {SIZE, SIZE};
+    const dnnl_dims_t dims = {side, side};
     SAC_TRY(sac_dnnl_status(dnnl_engine_create(&run->engine, dnnl_cpu, 0), "engine", error));
     SAC_TRY(sac_dnnl_status(
         dnnl_stream_create(&run->stream, run->engine, dnnl_stream_default_flags), "stream", error));
-    SAC_TRY(sac_dnnl_status(dnnl_memory_desc_create_with_tag(
-                                &run->src_md, 2, dims, int8 ? dnnl_u8 : dnnl_f32, dnnl_ab),
-                            "matmul layout", error));
     SAC_TRY(sac_dnnl_status(
-        dnnl_memory_desc_create_with_tag(&run->any, 2, dims, int8 ? dnnl_s8 : dnnl_f32,
-                                         dnnl_format_tag_any),
+        dnnl_memory_desc_create_with_tag(&run->src_md, 2, dims, int8 ? dnnl_u8 : dnnl_f32, dnnl_ab),
         "matmul layout", error));
     SAC_TRY(sac_dnnl_status(dnnl_memory_desc_create_with_tag(
-                                &run->dst_md, 2, dims, int8 ? dnnl_s32 : dnnl_f32, dnnl_ab),
+                                &run->any, 2, dims, int8 ? dnnl_s8 : dnnl_f32, dnnl_format_tag_any),
+                            "matmul layout", error));
+    SAC_TRY(sac_dnnl_status(dnnl_memory_desc_create_with_tag(&run->dst_md, 2, dims,
+                                                             int8 ? dnnl_s32 : dnnl_f32, dnnl_ab),
                             "matmul layout", error));
     SAC_TRY(sac_dnnl_status(dnnl_matmul_primitive_desc_create(&run->pd, run->engine, run->src_md,
                                                               run->any, NULL, run->dst_md, NULL),
@@ -91,13 +99,13 @@ static sac_status open_run(rate_run *run, bool int8, sac_error *error) {
     const_dnnl_memory_desc_t weights_md =
         dnnl_primitive_desc_query_md(run->pd, dnnl_query_weights_md, 0);
     const int64_t weights_bytes = (int64_t)dnnl_memory_desc_get_size(weights_md);
-    run->src_data = sac_calloc(SIZE * SIZE, int8 ? 1 : sizeof(float));
+    run->src_data = sac_calloc(side * side, int8 ? 1 : sizeof(float));
     SAC_TRY_ALLOC(run->src_data);
-    run->dst_data = sac_calloc(SIZE * SIZE, sizeof(float));
+    run->dst_data = sac_calloc(side * side, sizeof(float));
     SAC_TRY_ALLOC(run->dst_data);
     run->weights_data = sac_calloc(weights_bytes, 1);
     SAC_TRY_ALLOC(run->weights_data);
-    fill(run, weights_bytes, int8);
+    fill(run, side, weights_bytes, int8);
     SAC_TRY(sac_dnnl_status(dnnl_memory_create(&run->src, run->src_md, run->engine, run->src_data),
                             "matmul memory", error));
     SAC_TRY(sac_dnnl_status(
@@ -121,6 +129,19 @@ static sac_status multiply_once(rate_run *run, double *seconds, sac_error *error
     return status;
 }
 
+// *fastest = seconds of the fastest of some calls.
+static sac_status warm_up(rate_run *run, double *fastest, sac_error *error) {
+    sac_status status = SAC_OK;
+    *fastest = INFINITY;
+    for (int i = 0; i < WARM_UP; i++) {
+        double seconds;
+        SAC_TRY(multiply_once(run, &seconds, error));
+        *fastest = fmin(*fastest, seconds);
+    }
+fail:
+    return status;
+}
+
 // Sets the thread count of this thread's parallel regions and returns the one before.
 static int set_threads(int threads) {
 #ifdef _OPENMP
@@ -132,11 +153,19 @@ static int set_threads(int threads) {
 #endif
 }
 
+static bool several_threads(void) {
+#ifdef _OPENMP
+    return omp_get_max_threads() > 1;
+#else
+    return false;
+#endif
+}
+
 static sac_status rate_measure(double *gops, int threads, double seconds, bool int8,
                                sac_error *error) {
     sac_status status = SAC_OK;
     rate_run run = {0};
-    double *times = NULL, ignored = 0;
+    double *times = NULL, fastest = INFINITY;
     int count = 0;
     if (!(seconds > 0 && seconds <= 3600) || threads < 0 || threads > 1024)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
@@ -146,8 +175,16 @@ static sac_status rate_measure(double *gops, int threads, double seconds, bool i
     int before = set_threads(threads);
     times = sac_calloc(MAX_REPEATS, sizeof *times);
     SAC_TRY_ALLOC(times);
-    SAC_TRY(open_run(&run, int8, error));
-    for (int i = 0; i < 2; i++) SAC_TRY(multiply_once(&run, &ignored, error));
+    const int opened = several_threads() ? MAX_SIDE : MIN_SIDE;
+    int side = opened;
+    SAC_TRY(open_run(&run, side, int8, error));
+    SAC_TRY(warm_up(&run, &fastest, error));
+    for (double s = 8 * fastest; side < MAX_SIDE && s <= CALL_S; s *= 8) side *= 2;
+    if (side > opened) {
+        close_run(&run);
+        SAC_TRY(open_run(&run, side, int8, error));
+        SAC_TRY(warm_up(&run, &fastest, error));
+    }
     double start = sac_time_s();
     while (count < MIN_REPEATS || (count < MAX_REPEATS && sac_time_s() - start < seconds)) {
         SAC_TRY(multiply_once(&run, &times[count], error));
@@ -160,7 +197,7 @@ static sac_status rate_measure(double *gops, int threads, double seconds, bool i
             sac_error_set(error, SAC_ERROR_BACKEND, -1, "matmul rate: the clock did not advance");
         goto fail;
     }
-    *gops = 2.0 * SIZE * SIZE * SIZE / median * 1e-9;
+    *gops = 2.0 * side * side * side / median * 1e-9;
 fail:
     set_threads(before);
     close_run(&run);

@@ -5,9 +5,10 @@
 
 #include "saccade/status.h"
 
-// gflops = 2 M N K / seconds / 1e9 of a oneDNN f32 matmul, M = N = K = 1024, weights in the
-// library's preferred layout; median of single calls repeated for about `seconds` (at least five,
-// after two for warm-up).
+// gflops = 2 M N K / seconds / 1e9 of a oneDNN f32 matmul, weights in the library's preferred
+// layout; median of single calls repeated for about `seconds` (at least fifteen, after some for
+// warm-up). M = N = K is 1024, for one thread the largest of 256, 512 and 1024 with which a call
+// takes at most about 1.5 ms: what else runs on the machine then falls into few of the calls.
 //   gflops   receives the rate
 //   threads  OpenMP threads; 0: all cores the process may use
 //   seconds  0 < seconds <= 3600

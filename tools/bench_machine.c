@@ -72,8 +72,8 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
         double gflops, gops;
         SAC_TRY(sac_matmul_rate(&gflops, threads[i], settings->seconds, error));
         SAC_TRY(sac_matmul_rate_int8(&gops, threads[i], settings->seconds, error));
-        fprintf(out, "| f32 matmul 1024 | %d | %.1f GFLOP/s |\n", threads[i], gflops);
-        fprintf(out, "| int8 matmul 1024 | %d | %.1f GOP/s |\n", threads[i], gops);
+        fprintf(out, "| f32 matmul | %d | %.1f GFLOP/s |\n", threads[i], gflops);
+        fprintf(out, "| int8 matmul | %d | %.1f GOP/s |\n", threads[i], gops);
         SAC_TRY(json_array_append_new(rates, json_pack("{s:i, s:o, s:o}", "threads", threads[i],
                                                        "f32_gflops", sac_json_number(gflops),
                                                        "int8_gops", sac_json_number(gops))) < 0
