@@ -24,7 +24,7 @@ typedef enum sac_comparison { SAC_COMPARE_U8, SAC_COMPARE_F32, SAC_COMPARISONS }
 typedef struct sac_peers_options {
     const char *model;
     const char *source, *format; // frames, as for sac_video_open
-    const char *command;         // of the peers, "build/peers/peer"
+    const char *command;         // of the peers, as bench/peers/setup makes it
     const char *only;            // names separated by commas; NULL: all
     int threads;                 // 1..1024, at most the processors this process may use
     int repeats;                 // rounds, 1..1000

@@ -14,6 +14,15 @@ has none.json '"peers_missing": "nowhere/peer'
 has none.csv 'u8 frames to scores; saccade-f32'
 cmp -s out none.md || fail "the table in the file is another one"
 
+# Without the option they are looked for beside the program's folder, wherever it is called from.
+mkdir -p elsewhere/bin elsewhere/peers
+cp "$bench" elsewhere/bin/
+run 0 elsewhere/bin/student-bench peers $few
+has out "SKIPPED: all peers: $PWD/elsewhere/bin/../peers/peer"
+cp "$SACCADE_SOURCE/tests/fake_peer.sh" elsewhere/peers/peer
+run 0 elsewhere/bin/student-bench peers $few
+has out 'SKIPPED: good: not the same network'
+
 # Its maps are not this network's, so that it is left out, with the reason.
 run 0 "$bench" peers $few --peer "$SACCADE_SOURCE/tests/fake_peer.sh"
 has out 'SKIPPED: good: not the same network'

@@ -29,11 +29,9 @@ static const sac_option peers_options[] = {
     {.name = "peer",
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(peers_settings, peer),
-     .text = "build/peers/peer",
      .argument = "PROGRAM",
-     .help =
-         "what starts a peer, as bench/peers/setup makes it; without it only our own runtime is "
-         "measured"},
+     .help = "what starts a peer, as bench/peers/setup makes it, by default peers/peer beside this "
+             "program's folder; without it only our own runtime is measured"},
     {.name = "only",
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(peers_settings, only),
@@ -72,7 +70,7 @@ static sac_status peers(const peers_settings *settings, const char *source,
     bench_display shown = {
         .settings = &settings->tool, .label = "measuring", .unit = "measurements"};
     bench_clip clip = {0};
-    char *markdown = NULL, *csv = NULL;
+    char *markdown = NULL, *csv = NULL, *beside = NULL;
     json_t *json = NULL;
     sac_status status;
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
@@ -81,7 +79,8 @@ static sac_status peers(const peers_settings *settings, const char *source,
     options.model = settings->model;
     options.source = clip.source;
     options.format = settings->format;
-    options.command = settings->peer;
+    SAC_TRY_ALLOC(beside = bench_program_beside("../peers/peer"));
+    options.command = settings->peer != NULL ? settings->peer : beside;
     options.only = settings->only;
     options.threads = (int)settings->threads;
     options.repeats = (int)settings->repeats;
@@ -107,6 +106,7 @@ fail:
     bench_clip_close(&clip);
     sac_free(markdown);
     sac_free(csv);
+    sac_free(beside);
     json_decref(json);
     sac_figures_close(&figures);
     sac_peers_result_close(&result);
