@@ -45,6 +45,9 @@ expect 1 'zeros.safetensors' "$bench" run -m zeros.safetensors --json speed.json
 [ ! -e speed.json ] || fail "a failed run wrote speed.json"
 expect 2 'DIR is missing' "$bench" eval
 expect 2 'nothing to evaluate' "$bench" eval --dataset .
+expect 2 'savings needs -m MODEL' "$bench" eval --dataset . --baseline --savings
+expect 2 'gate needs -m MODEL' "$bench" eval --dataset . --baseline --gate
+expect 2 'per-task needs --maps FOLDER' "$bench" eval --dataset . --baseline --per-task
 expect 2 'sigma and --taps need' "$bench" eval --dataset . --baseline --sigma 2
 expect 2 'sigma and --taps need' "$bench" eval --dataset . --baseline --smoothing none --taps 3
 expect 2 'odd' "$bench" eval --dataset . --baseline --smoothing light --taps 4

@@ -25,6 +25,9 @@ done
 run 0 "$bench" layers $small --precision f32 -t 2 --json -
 grep -q '"precision": "f32"' out || fail "no JSON on standard output"
 
+run 2 "$bench" layers $small -m model.safetensors --arch tiny-l
+has err "--arch tiny-l: the architecture of --model is its own"
+grep -q '"arch": "tiny-s"' result.json || fail "the architecture that was measured is not in the settings"
 run 2 "$bench" layers $small --arch huge
 has err "huge"
 run 2 "$bench" layers --repeats 0

@@ -422,6 +422,11 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "nothing to evaluate: give -m MODEL, --scores PATH, --maps FOLDER or "
                              "--baseline");
+    if ((settings->savings || settings->gate) && settings->models.count == 0)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s needs -m MODEL",
+                             settings->savings ? "--savings" : "--gate");
+    if (settings->per_task && settings->maps.count == 0)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--per-task needs --maps FOLDER");
     SAC_TRY(bench_outputs_check(&outputs, error));
     SAC_TRY(eval_conventions(conventions, &convention_count, settings, error));
     SAC_TRY(sac_dataset_open(&w.dataset, settings->dataset, logger, error));

@@ -7,6 +7,8 @@
 #include "student/arch.h"
 #include "tools/bench_tool.h"
 
+#define DEFAULT_ARCH "tiny-s"
+
 typedef struct layers_settings {
     sac_tool_settings tool;
     const char *model, *arch;
@@ -23,13 +25,13 @@ static const sac_option layers_options[] = {
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(layers_settings, model),
      .argument = "FILE",
-     .help = "student to measure; without it one of --arch with random weights"},
+     .help = "student to measure"},
     {.name = "arch",
      .type = SAC_OPTION_TEXT,
      .offset = offsetof(layers_settings, arch),
-     .text = "tiny-s",
      .argument = "NAME",
-     .help = "architecture, at its usual size"},
+     .help = "architecture of a student with random weights, at its usual size; without it and "
+             "--model: " DEFAULT_ARCH},
     {.name = "precision",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(layers_settings, precision),
@@ -98,6 +100,9 @@ static sac_status layers(const layers_settings *s, const sac_logger *logger, sac
     sac_figures figures = {0};
     char *text = NULL, *csv = NULL;
     json_t *json = NULL;
+    if (s->model != NULL && s->arch != NULL)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--arch %s: the architecture of --model is its own", s->arch);
     SAC_TRY(bench_outputs_check(&s->outputs, error));
     SAC_TRY(model_open(&model, s, error));
     const sac_layers_options options = {.threads = (int)s->threads,
@@ -133,6 +138,7 @@ int bench_main_layers(int argc, char **argv) {
     const int code = sac_tool_start(&layers_command, &settings, argc, argv, &result);
     if (code >= 0) return code;
     sac_interrupt_install();
+    if (settings.model == NULL && settings.arch == NULL) settings.arch = DEFAULT_ARCH;
     const sac_logger logger = sac_tool_logger(layers_command.name, settings.tool.quiet);
     const sac_status status = layers(&settings, &logger, &error);
     sac_options_close(&result);
