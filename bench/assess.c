@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "nn/params.h"
 #include "student/model.h"
+#include "student/split.h"
 
 sac_status sac_model_facts_read(sac_model_facts *facts, const char *path, sac_error *error) {
     sac_model *model = NULL;
@@ -25,6 +26,7 @@ sac_status sac_model_facts_read(sac_model_facts *facts, const char *path, sac_er
     facts->parameters = sac_params_elements(model->params, true);
     facts->int8 = model->quant != NULL;
     for (int i = 0; i < sac_net_count(model->net); i++) facts->macs += sac_net_macs(model->net, i);
+    SAC_TRY(sac_split_macs(&facts->macs_per_frame, model->net, model->params, error));
     if (stat(path, &file) == 0) facts->file_bytes = (int64_t)file.st_size;
     const json_t *minutes =
         json_object_get(json_object_get(model->provenance, "metrics"), "minutes");

@@ -26,6 +26,7 @@ typedef struct sac_model_facts {
     int width, height;
     bool int8;                // holds scales, so that it runs in int8 too
     int64_t parameters, macs; // macs: of the whole network
+    int64_t macs_per_frame;   // as run in a stream: a stem per frame counts once
     int64_t file_bytes;
     double training_minutes; // as the model file says; NaN: it does not
 } sac_model_facts;

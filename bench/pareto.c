@@ -163,9 +163,10 @@ char *sac_pareto_markdown(const sac_pareto *pareto, const char *dataset) {
     fprintf(out,
             "Data set %s. Micro AUC in percent without per-video min-max; FPS: median of %d "
             "interleaved rounds, %d thread%s;\nalone: prepared frames in memory to scores, one "
-            "worker a thread. Bold: no other model here is faster and more accurate.\n\n"
+            "worker a thread. MMAC a frame: streaming, its stem once. Bold: no other model here is "
+            "faster and more accurate.\n\n"
             "| model | input | none | causal | light | paper | RBDC | TBDC | FPS alone | FPS file "
-            "to score | of decoding | parameters | MMAC | KiB |\n"
+            "to score | of decoding | parameters | MMAC a frame | KiB |\n"
             "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
             dataset, pareto->rounds, pareto->threads, pareto->threads == 1 ? "" : "s");
     for (int64_t i = 0; i < pareto->count; i++) {
@@ -183,7 +184,7 @@ char *sac_pareto_markdown(const sac_pareto *pareto, const char *dataset) {
         else
             fputs(" - |", out);
         fprintf(out, " %lld | %.1f | %.0f |\n", (long long)p->facts.parameters,
-                1e-6 * (double)p->facts.macs, (double)p->facts.file_bytes / 1024);
+                1e-6 * (double)p->facts.macs_per_frame, (double)p->facts.file_bytes / 1024);
     }
     if (pareto->published) {
         fputs("\nPublished, on other machines and with other ways of timing (not measured "
@@ -210,15 +211,17 @@ char *sac_pareto_csv(const sac_pareto *pareto) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) return NULL;
-    fputs("model,measured,precision,arch,width,height,parameters,macs,file_bytes,micro_none,micro_"
+    fputs("model,measured,precision,arch,width,height,parameters,macs,macs_per_frame,file_bytes,"
+          "micro_none,micro_"
           "causal,"
           "micro_light,micro_paper,rbdc,tbdc,fps_alone,fps_file_to_score,front\n",
           out);
     for (int64_t i = 0; i < pareto->count; i++) {
         const sac_pareto_point *p = &pareto->points[i];
-        fprintf(out, "%s,1,%s,%s,%d,%d,%lld,%lld,%lld", p->name, sac_precision_name(p->precision),
-                p->facts.arch, p->facts.width, p->facts.height, (long long)p->facts.parameters,
-                (long long)p->facts.macs, (long long)p->facts.file_bytes);
+        fprintf(out, "%s,1,%s,%s,%d,%d,%lld,%lld,%lld,%lld", p->name,
+                sac_precision_name(p->precision), p->facts.arch, p->facts.width, p->facts.height,
+                (long long)p->facts.parameters, (long long)p->facts.macs,
+                (long long)p->facts.macs_per_frame, (long long)p->facts.file_bytes);
         for (int s = 0; s < SAC_ASSESS_SMOOTHINGS; s++) put_field(out, p->accuracy.micro[s]);
         put_field(out, p->accuracy.rbdc);
         put_field(out, p->accuracy.tbdc);
@@ -228,7 +231,7 @@ char *sac_pareto_csv(const sac_pareto *pareto) {
     }
     const sac_published *known;
     for (int i = 0; pareto->published && (known = sac_published_ped2(i)) != NULL; i++) {
-        fprintf(out, "%s,0,,,,,,,,,,", known->name);
+        fprintf(out, "%s,0,,,,,,,,,,,", known->name);
         // The smoothing is the papers' own choice, which this column comes nearest to.
         put_field(out, known->micro / 100);
         fputs(",,", out);
@@ -249,14 +252,15 @@ json_t *sac_pareto_json(const sac_pareto *pareto, const char *dataset) {
     for (int64_t i = 0; i < pareto->count; i++) {
         const sac_pareto_point *p = &pareto->points[i];
         json_t *item = json_pack(
-            "{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b}", "name",
+            "{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b}", "name",
             p->name, "arch", p->facts.arch, "precision", sac_precision_name(p->precision), "width",
             p->facts.width, "height", p->facts.height, "parameters",
-            (json_int_t)p->facts.parameters, "macs", (json_int_t)p->facts.macs, "file_bytes",
-            (json_int_t)p->facts.file_bytes, "accuracy", sac_accuracy_json(&p->accuracy), "fps",
-            sac_json_number(p->fps), "fps_rounds", rounds_json(p->speed.alone, pareto->rounds),
-            "fps_file_to_score", sac_json_number(p->file_fps), "of_decoding",
-            sac_json_number(p->of_decode), "front", p->front);
+            (json_int_t)p->facts.parameters, "macs", (json_int_t)p->facts.macs, "macs_per_frame",
+            (json_int_t)p->facts.macs_per_frame, "file_bytes", (json_int_t)p->facts.file_bytes,
+            "accuracy", sac_accuracy_json(&p->accuracy), "fps", sac_json_number(p->fps),
+            "fps_rounds", rounds_json(p->speed.alone, pareto->rounds), "fps_file_to_score",
+            sac_json_number(p->file_fps), "of_decoding", sac_json_number(p->of_decode), "front",
+            p->front);
         if (json_array_append_new(models, item) < 0) {
             json_decref(models);
             json_decref(published);

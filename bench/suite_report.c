@@ -183,7 +183,8 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
     fprintf(out,
             "Data set %s, %lld test clips, %lld frames; %lld teacher%s. AUC in percent, no "
             "per-video min-max, one-class\nclips skipped in the macro AUC (light smoothing). More "
-            "than one run: mean ± standard deviation over seeds.\n",
+            "than one run: mean ± standard deviation over seeds.\nMMAC a frame: streaming, its "
+            "stem once.\n",
             suite->dataset->name, (long long)suite->selection.count,
             (long long)suite->selection.frames, (long long)suite->options->teacher_count,
             suite->options->teacher_count == 1 ? "" : "s");
@@ -192,7 +193,8 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
                 "FPS: student alone, %d stream%s of one thread, all rows in the same rounds.\n",
                 table->threads, table->threads == 1 ? "" : "s");
     fputs("\n| row | runs | micro none | micro causal | micro light | micro paper | macro | RBDC | "
-          "TBDC | int8 none | int8 light | parameters | MMAC | FPS f32 | FPS int8 | minutes |\n"
+          "TBDC | int8 none | int8 light | parameters | MMAC a frame | FPS f32 | FPS int8 | "
+          "minutes |\n"
           "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
           out);
     for (int64_t r = 0; r < table->count; r++) {
@@ -211,7 +213,7 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
             fputs(" - | - |", out);
         else
             fprintf(out, " %lld | %.1f |", (long long)line->facts.parameters,
-                    1e-6 * (double)line->facts.macs);
+                    1e-6 * (double)line->facts.macs_per_frame);
         put_rate(out, line->fps);
         put_rate(out, line->fps_int8);
         put_stat(out, &line->minutes, 1, 1);
@@ -241,7 +243,7 @@ char *sac_suite_table_csv(const sac_suite_table *table) {
     for (size_t q = 0; q < sizeof quantities / sizeof quantities[0]; q++)
         fprintf(out, ",%s,%s_low,%s_high,%s_deviation", quantities[q], quantities[q], quantities[q],
                 quantities[q]);
-    fputs(",arch,width,height,parameters,macs,fps,fps_int8\n", out);
+    fputs(",arch,width,height,parameters,macs,macs_per_frame,fps,fps_int8\n", out);
     for (int64_t r = 0; r < table->count; r++) {
         const sac_suite_line *line = &table->lines[r];
         fprintf(out, "%s,%s,%lld,%lld,%lld", line->row->name, line->row->group,
@@ -253,11 +255,11 @@ char *sac_suite_table_csv(const sac_suite_table *table) {
         put_columns(out, &line->minutes);
         for (int s = 0; s < SAC_ASSESS_SMOOTHINGS; s++) put_columns(out, &line->micro_int8[s]);
         if (line->student != NULL)
-            fprintf(out, ",%s,%d,%d,%lld,%lld,", line->facts.arch, line->facts.width,
+            fprintf(out, ",%s,%d,%d,%lld,%lld,%lld,", line->facts.arch, line->facts.width,
                     line->facts.height, (long long)line->facts.parameters,
-                    (long long)line->facts.macs);
+                    (long long)line->facts.macs, (long long)line->facts.macs_per_frame);
         else
-            fputs(",,,,,,", out);
+            fputs(",,,,,,,", out);
         if (isfinite(line->fps)) fprintf(out, "%.9g", line->fps);
         fputc(',', out);
         if (isfinite(line->fps_int8)) fprintf(out, "%.9g", line->fps_int8);
@@ -303,10 +305,12 @@ static json_t *line_json(const sac_suite_table *table, int64_t r) {
     for (int i = 0; i < line->rounds; i++)
         json_array_append_new(rounds, sac_json_number(line->fps_rounds[i]));
     if (line->student != NULL)
-        student = json_pack(
-            "{s:s, s:i, s:i, s:I, s:I, s:I}", "arch", line->facts.arch, "width", line->facts.width,
-            "height", line->facts.height, "parameters", (json_int_t)line->facts.parameters, "macs",
-            (json_int_t)line->facts.macs, "file_bytes", (json_int_t)line->facts.file_bytes);
+        student =
+            json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I}", "arch", line->facts.arch, "width",
+                      line->facts.width, "height", line->facts.height, "parameters",
+                      (json_int_t)line->facts.parameters, "macs", (json_int_t)line->facts.macs,
+                      "macs_per_frame", (json_int_t)line->facts.macs_per_frame, "file_bytes",
+                      (json_int_t)line->facts.file_bytes);
     for (int i = 0; isfinite(line->fps_int8) && i < line->rounds; i++)
         json_array_append_new(rounds_int8, sac_json_number(line->fps_int8_rounds[i]));
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "

@@ -329,3 +329,19 @@ void sac_split_close(sac_split **slot) {
     sac_free(split);
     *slot = NULL;
 }
+
+static int64_t macs_of(const sac_net *net) {
+    int64_t macs = 0;
+    for (int i = 0; i < sac_net_count(net); i++) macs += sac_net_macs(net, i);
+    return macs;
+}
+
+sac_status sac_split_macs(int64_t *macs, const sac_net *net, const sac_params *params,
+                          sac_error *error) {
+    sac_split *split = NULL;
+    const sac_status status = sac_split_create(&split, net, params, NULL, NULL, error);
+    if (status < 0) return status;
+    *macs = split != NULL ? macs_of(split->stem) + macs_of(split->body) : macs_of(net);
+    sac_split_close(&split);
+    return SAC_OK;
+}

@@ -37,4 +37,9 @@ SAC_NODISCARD sac_status sac_split_create(sac_split **split, const sac_net *net,
                                           char *reason, sac_error *error);
 void sac_split_close(sac_split **split); // NULL-safe
 
+// Multiply-accumulates of a stream's frame in f32: of a network that can be cut those of one stem
+// and the body, else of the whole. Statuses of sac_split_create.
+SAC_NODISCARD sac_status sac_split_macs(int64_t *macs, const sac_net *net, const sac_params *params,
+                                        sac_error *error);
+
 #endif

@@ -19,6 +19,7 @@
 #include "student/engine.h"
 #include "student/model.h"
 #include "student/onnx_file.h"
+#include "student/split.h"
 
 typedef struct settings {
     sac_tool_settings tool;
@@ -74,7 +75,9 @@ static const sac_command command = {
     .usage = "MODEL [--verify] [--kernels] [--json] [--export-onnx FILE]",
     .description = "Prints the metadata of a student model and its layers: operator, output shape, "
                    "parameters,\n"
-                   "multiply-accumulates (MACs) per frame.\n\n"
+                   "multiply-accumulates (MACs) of the whole network. A stream computes the stem "
+                   "of each frame\n"
+                   "once and needs fewer a frame.\n\n"
                    "  student-info models/ped2.safetensors --verify\n"
                    "  student-info models/ped2.safetensors --export-onnx ped2.onnx",
     .options = options,
@@ -91,7 +94,8 @@ typedef struct layer {
 typedef struct summary {
     layer *layers;
     int count;
-    int64_t parameters, statistics, macs; // statistics: running means and variances
+    int64_t parameters, statistics; // statistics: running means and variances
+    int64_t macs, macs_per_frame;   // of the whole network; of a stream, a stem per frame once
 } summary;
 
 // "[16][80][120]" of a shape, without the batch.
@@ -133,6 +137,7 @@ static sac_status summarise(summary *sum, const sac_model *model, sac_error *err
     }
     sum->parameters = sac_params_elements(model->params, true);
     sum->statistics = sac_params_elements(model->params, false) - sum->parameters;
+    SAC_TRY(sac_split_macs(&sum->macs_per_frame, model->net, model->params, error));
 fail:
     sac_free(shapes);
     return status;
@@ -361,7 +366,8 @@ static void print_text(const sac_model *model, const char *path, const summary *
            p->width, p->height, p->offsets[0], p->offsets[1], p->offsets[2], p->mean, p->scale);
     printf("  parameters               %" PRId64 " (and %" PRId64 " running statistics)\n",
            sum->parameters, sum->statistics);
-    printf("  work per frame           %.2f MMAC\n", (double)sum->macs / 1e6);
+    printf("  work per frame           %.2f MMAC streaming, %.2f MMAC the whole network\n",
+           (double)sum->macs_per_frame / 1e6, (double)sum->macs / 1e6);
     if (model->quant != NULL)
         printf("  int8                     scales of %d activations\n",
                sac_quant_count(model->quant));
@@ -416,12 +422,13 @@ static sac_status print_json(const sac_model *model, const char *path, const sum
     char *clean = sac_text_utf8(path), *text = NULL;
     json_t *json = NULL;
     if (clean != NULL) {
-        json = json_pack("{s:s, s:s, s:i, s:o, s:O, s:I, s:I, s:I, s:o}", "file", clean, "arch",
-                         model->arch, "format_version", sac_model_format(model), "preprocess",
-                         sac_preprocess_to_json(&model->preprocess), "provenance",
-                         model->provenance, "parameters", (json_int_t)sum->parameters,
-                         "running_statistics", (json_int_t)sum->statistics, "macs",
-                         (json_int_t)sum->macs, "layers", layers_json(model, sum));
+        json =
+            json_pack("{s:s, s:s, s:i, s:o, s:O, s:I, s:I, s:I, s:I, s:o}", "file", clean, "arch",
+                      model->arch, "format_version", sac_model_format(model), "preprocess",
+                      sac_preprocess_to_json(&model->preprocess), "provenance", model->provenance,
+                      "parameters", (json_int_t)sum->parameters, "running_statistics",
+                      (json_int_t)sum->statistics, "macs", (json_int_t)sum->macs, "macs_per_frame",
+                      (json_int_t)sum->macs_per_frame, "layers", layers_json(model, sum));
     }
     bool ok = json != NULL;
     if (ok && v != NULL) {
