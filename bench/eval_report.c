@@ -243,6 +243,63 @@ char *sac_eval_report_markdown(const sac_eval_report *report) {
     return sac_text_take(out, &text);
 }
 
+// RFC 4180: file names may hold what parts fields.
+static void put_text(FILE *out, const char *text) {
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void put_field(FILE *out, double value) {
+    fputc(',', out);
+    if (isfinite(value)) fprintf(out, "%.9g", value);
+}
+
+char *sac_eval_report_csv(const sac_eval_report *report) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) return NULL;
+    fputs("scorer,baseline,part,smoothing,sigma,taps,micro,macro,constant_micro,constant_macro,"
+          "rbdc,tbdc,region_kind,training_minutes,objects_per_s\n",
+          out);
+    for (int64_t s = 0; s < report->set_count; s++) {
+        const sac_score_set *set = &report->sets[s];
+        const bool regions = report->regions != NULL && set->regions != NULL;
+        for (int o = 0; o < report->option_count; o++) {
+            const sac_eval_result *r = result_of(report, s, o);
+            sac_smoothing_options used = report->options[o].smoothing;
+            if (sac_smoothing_resolve(&used, &report->options[o].smoothing) < 0)
+                used = report->options[o].smoothing; // the results would not be there
+            put_text(out, set->name);
+            fprintf(out, ",%d,%d,%s", (int)set->baseline, (int)set->part,
+                    sac_smoothing_name(used.kind));
+            if (used.kind == SAC_SMOOTHING_NONE)
+                fputs(",,", out);
+            else
+                fprintf(out, ",%g,%d", used.sigma, used.taps);
+            put_field(out, r->micro);
+            put_field(out, r->macro);
+            put_field(out, r->constant_micro);
+            put_field(out, r->constant_macro);
+            put_field(out, regions ? report->regions[s].rbdc : (double)NAN);
+            put_field(out, regions ? report->regions[s].tbdc : (double)NAN);
+            fprintf(out, ",%s", regions ? sac_region_kind_name(set->region_kind) : "");
+            put_field(out, set->training_minutes);
+            put_field(out, set->objects_per_s);
+            fputc('\n', out);
+        }
+    }
+    return sac_text_take(out, &text);
+}
+
 // A text that is not UTF-8 (file names need not be) becomes null.
 static json_t *text_or_null(const char *text) {
     json_t *json = json_string(text);

@@ -39,6 +39,10 @@ void sac_eval_report_close(sac_eval_report *report);
 // line a convention; and, where there are regions, parts or training times, a table with one line
 // for each scorer (sac_free it).
 char *sac_eval_report_markdown(const sac_eval_report *report);
+// One line a scorer and convention: scorer,baseline,part,smoothing,sigma,taps,micro,macro,
+// constant_micro,constant_macro,rbdc,tbdc,region_kind,training_minutes,objects_per_s; areas in
+// [0,1], what there is not is empty (sac_free it).
+char *sac_eval_report_csv(const sac_eval_report *report);
 // {dataset {name, fingerprint, ...}, truth {origin, regions, tracks} or null, scorers [{name,
 // baseline, part, results [sac_eval_to_json ...], region_kind, regions sac_region_to_json or null,
 // training_minutes, objects_per_s}]}

@@ -187,18 +187,21 @@ fail:
 }
 
 char *sac_layers_markdown(const sac_layers_result *r) {
-    char *text = NULL;
+    char *text = NULL, *machine = sac_machine_text(&r->machine);
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) return NULL;
+    FILE *out = machine != NULL ? open_memstream(&text, &size) : NULL;
+    if (out == NULL) {
+        sac_free(machine);
+        return NULL;
+    }
     double sum = 0; // of the steps
     for (int i = 0; i < r->count; i++) sum += r->steps[i].us;
     fprintf(out,
-            "%s, %d thread%s, %s; %s matmul %.1f GOP/s; a frame (%s) %.1f us (%.0f/s), "
+            "%s; %d thread%s, %s; %s matmul %.1f GOP/s; a frame (%s) %.1f us (%.0f/s), "
             "%.2f MMAC, %.1f %% of matmul\n\n"
             "| step | implementation | MMAC | us | of run | GOP/s | of matmul |\n"
             "|---|---|---:|---:|---:|---:|---:|\n",
-            r->machine.cpu, r->threads, r->threads == 1 ? "" : "s", r->int8 ? "int8" : "f32",
+            machine, r->threads, r->threads == 1 ? "" : "s", r->int8 ? "int8" : "f32",
             r->int8 ? "int8" : "f32", r->matmul_gops, sac_layers_run(r), r->total_us,
             1e6 / r->total_us, 1e-6 * (double)r->total_macs,
             100 * sac_layers_share(r, r->total_macs, r->total_us));
@@ -213,6 +216,7 @@ char *sac_layers_markdown(const sac_layers_result *r) {
                     100 * s->us / sum);
         }
     }
+    sac_free(machine);
     return sac_text_take(out, &text);
 }
 

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/time.h"
 #include "nn/infer.h"
+#include "saccade/version.h"
 #include "video/flow.h"
 #include "video/synth.h"
 
@@ -85,7 +86,7 @@ void sac_machine_describe(sac_machine *machine) {
     read_cpu(machine);
     machine->cores = sac_core_count();
     set_text(machine->backend, sizeof machine->backend, sac_nn_backend_version());
-    set_text(machine->isa, sizeof machine->isa, NULL);
+    set_text(machine->isa, sizeof machine->isa, sac_nn_isa());
 #ifdef __clang__
     set_text(machine->compiler, sizeof machine->compiler, __VERSION__);
 #else
@@ -93,6 +94,18 @@ void sac_machine_describe(sac_machine *machine) {
 #endif
     machine->load_before = sac_machine_load();
     machine->load_after = NAN;
+}
+
+char *sac_machine_text(const sac_machine *m) {
+    const char *commit = sac_commit();
+    char load[80] = "";
+    if (isfinite(m->load_before)) snprintf(load, sizeof load, ", load %.2f before", m->load_before);
+    if (isfinite(m->load_before) && isfinite(m->load_after))
+        snprintf(load, sizeof load, ", load %.2f before and %.2f after", m->load_before,
+                 m->load_after);
+    return sac_format("%s, %d core%s, %s, %s (%s), saccade %s%s%s%s", m->cpu, m->cores,
+                      m->cores == 1 ? "" : "s", m->instructions, m->backend, m->isa, sac_version(),
+                      commit[0] != '\0' ? " of " : "", commit, load);
 }
 
 json_t *sac_machine_json(const sac_machine *machine) {

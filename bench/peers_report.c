@@ -179,20 +179,23 @@ static void print_row(FILE *out, const sac_peers_result *r, int index, sac_compa
 }
 
 char *sac_peers_markdown(const sac_peers_result *r) {
-    char *text = NULL, *copy = NULL;
+    char *text = NULL, *copy = NULL, *machine = sac_machine_text(&r->machine);
     size_t size = 0;
     sac_status status = SAC_OK;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) return NULL;
-    const sac_machine *m = &r->machine;
+    FILE *out = machine != NULL ? open_memstream(&text, &size) : NULL;
+    if (out == NULL) {
+        sac_free(machine);
+        return NULL;
+    }
     fprintf(
         out,
         "Model %s (%s, input %dx%d) on every runtime through the same ONNX export; %d thread%s, "
-        "all pinned to processors %s.\n%s, %d cores, %s, load %.2f before and %.2f after. "
+        "all pinned to processors %s.\n%s. "
         "Median of %d interleaved rounds; ratios are ours / peer, round by round: median "
         "(smallest .. largest).\n",
         r->model, r->arch, r->width, r->height, r->threads, r->threads == 1 ? "" : "s",
-        r->processors, m->cpu, m->cores, m->backend, m->load_before, m->load_after, r->repeats);
+        r->processors, machine, r->repeats);
+    sac_free(machine);
     for (int c = 0; c < SAC_COMPARISONS; c++) {
         fprintf(out, "\n%s\n\n| runtime | precision | FPS | rounds |", titles[c]);
         for (int o = 0; o < r->arm_count; o++)

@@ -249,7 +249,6 @@ static sac_status describe(sac_speed_result *result, const bench *b) {
     result->macs = info.macs_per_frame;
     result->split = info.split;
     result->precision = info.precision;
-    snprintf(result->machine.isa, sizeof result->machine.isa, "%s", info.isa);
     result->source_width = b->prepared.width;
     result->source_height = b->prepared.height;
     SAC_TRY_ALLOC(result->arch = sac_strdup(info.arch));

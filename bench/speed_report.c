@@ -209,11 +209,13 @@ static void print_row(FILE *out, int threads, const char *name, const sac_speed_
 }
 
 char *sac_speed_markdown(const sac_speed_result *result) {
-    char *text = NULL;
+    char *text = NULL, *machine = sac_machine_text(&result->machine);
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) return NULL;
-    const sac_machine *machine = &result->machine;
+    FILE *out = machine != NULL ? open_memstream(&text, &size) : NULL;
+    if (out == NULL) {
+        sac_free(machine);
+        return NULL;
+    }
     const int n = result->repeats;
     const double gflop = 2e-9 * (double)result->macs;
     fprintf(out,
@@ -223,11 +225,7 @@ char *sac_speed_markdown(const sac_speed_result *result) {
             result->input_height, (long long)result->parameters, (double)result->macs / 1e6,
             result->split ? ", stem once a frame" : "", result->source, result->source_width,
             result->source_height);
-    fprintf(out,
-            "%s, %d cores, %s (%s), load %.2f before and %.2f after. Median of %d interleaved "
-            "rounds.\n",
-            machine->cpu, machine->cores, machine->backend, machine->isa, machine->load_before,
-            machine->load_after, n);
+    fprintf(out, "%s. Median of %d interleaved rounds.\n", machine, n);
     fputs("\n| threads | measured | FPS | rounds | p50 ms | p90 ms | p99 ms | p99.9 ms | of its "
           "limit |\n|---:|---|---:|---|---:|---:|---:|---:|---|\n",
           out);
@@ -254,5 +252,6 @@ char *sac_speed_markdown(const sac_speed_result *result) {
         print_row(out, t, "int8 matmul, GOP/s", &run->matmul_int8, n, (double)NAN, NULL);
         print_row(out, 1, "memory copy, GB/s", &run->memory, n, (double)NAN, NULL);
     }
+    sac_free(machine);
     return sac_text_take(out, &text);
 }

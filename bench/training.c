@@ -205,7 +205,7 @@ fail:
 }
 
 char *sac_training_to_markdown(const sac_training_result *r) {
-    char *rows[2] = {NULL, NULL};
+    char *rows[2] = {NULL, NULL}, *machine = sac_machine_text(&r->machine);
     for (int k = 0; k < 2; k++) {
         const sac_training_row *row = &r->rows[k];
         rows[k] = sac_format("| %s | %" PRId64 " | %.3f | %.1f | %.1f | %.0f %% |\n", row->name,
@@ -213,14 +213,15 @@ char *sac_training_to_markdown(const sac_training_result *r) {
                              100 * row->of_matmul);
     }
     char *text =
-        rows[0] != NULL && rows[1] != NULL
-            ? sac_format("%s, %d threads, %s, load %.1f before and %.1f after; medians of %d "
+        machine != NULL && rows[0] != NULL && rows[1] != NULL
+            ? sac_format("%s; %d thread%s; medians of %d "
                          "interleaved rounds; f32 matmul %.1f GFLOP/s\n\n"
                          "| step (forward, backward, update) | batch | GMAC forward | samples/s | "
                          "GFLOP/s | of matmul |\n|---|---|---|---|---|---|\n%s%s",
-                         r->machine.cpu, r->threads, r->machine.backend, r->machine.load_before,
-                         r->machine.load_after, r->rounds, r->matmul_gflops, rows[0], rows[1])
+                         machine, r->threads, r->threads == 1 ? "" : "s", r->rounds,
+                         r->matmul_gflops, rows[0], rows[1])
             : NULL;
+    sac_free(machine);
     sac_free(rows[0]);
     sac_free(rows[1]);
     return text;

@@ -58,6 +58,11 @@ expect 1 'nowhere' "$bench" eval --dataset nowhere --baseline
 expect 0 'f32 matmul' "$bench" machine -t 1 --seconds 0.01 --quiet --json machine.json
 grep -q '"f32_gflops"' machine.json || fail "machine.json has no f32_gflops"
 grep -q '"int8_gops"' machine.json || fail "machine.json has no int8_gops"
+grep -q '"figures"' machine.json || fail "machine.json has no figures"
+expect 0 '^f32 matmul; 1 thread,GFLOP/s,higher,[0-9]' "$bench" machine -t 1 --seconds 0.001 -q --csv - --markdown machine.md
+grep -qx name,unit,better,value,low,high,rounds,limit,of_limit <<<"$text" || fail "no CSV on standard output: $text"
+head -n 1 machine.md | grep -q ' cores\?, .* saccade [0-9].*, load' || fail "machine.md lacks the machine: $(head -n 1 machine.md)"
+grep -q '^| memory copy, read and write | 1 |' machine.md || fail "machine.md: $(cat machine.md)"
 grep -q 'optical flow 240x160' machine.json || fail "machine.json has no optical flow"
 expect 1 'no-folder' "$bench" machine -t 1 --seconds 0.01 --json no-folder/machine.json
 # Result files side by side.
@@ -96,8 +101,6 @@ expect 1 'no-folder' "$bench" compare none.json none.json --json no-folder/x
 expect 1 'no-folder' "$bench" report --dataset none --maps none -o no-folder/x
 expect 1 'is a folder' "$bench" run -m none.safetensors --json .
 expect 2 'one of JSON, Markdown and CSV' "$bench" run -m none.safetensors --json - --csv -
-[ "$("$bench" machine -t 1 --seconds 0.001 -q --csv - 2>/dev/null | head -n 1)" = name,unit,better,value,low,high,rounds,limit,of_limit ] ||
-    fail "--csv - does not take standard output"
 if [ -e /dev/full ]; then
     # What is lost only when it is written has been shown before, and the other files are there.
     expect 1 'f32 matmul' "$bench" machine -t 1 --seconds 0.001 -q --csv /dev/full --json late.json

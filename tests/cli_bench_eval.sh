@@ -72,6 +72,13 @@ expect 0 '' "$bench" eval --dataset set --scores scores -o result.json --markdow
 grep -q '"fingerprint"' result.json || fail "result.json lacks the fingerprint"
 grep -q '"constant_macro"' result.json || fail "result.json lacks the floor"
 grep -q '| Test003 | 12 | 6 |' result.md || fail "result.md lacks a clip"
+grep -q '"machine"' result.json && grep -q '"command"' result.json || fail "result.json lacks the machine or the command"
+head -n 1 result.md | grep -q ' cores\?, .* saccade [0-9]' || fail "result.md lacks the machine: $(head -n 1 result.md)"
+expect 0 '' "$bench" eval --dataset set --scores scores --csv result.csv --quiet
+[ "$(wc -l <result.csv)" = 5 ] || fail "four smoothings and a header expected: $(cat result.csv)"
+awk -F, 'NR == 1 {ok = $7 == "micro" && NF == 15; next} NF != 15 {ok = 0}
+    $4 == "none" {ok = ok && $1 == "scores scores" && $7 > 0.9814 && $7 < 0.9816 && $9 == 0.5 && $11 == ""} END {exit !ok}' \
+    result.csv || fail "result.csv: $(cat result.csv)"
 "$bench" eval --dataset set --scores scores --json --quiet >stdout.json 2>stderr.txt
 [ "$(head -c 1 stdout.json)" = "{" ] || fail "--json does not start with a brace"
 [ ! -s stderr.txt ] || fail "--quiet is not quiet: $(cat stderr.txt)"

@@ -31,6 +31,7 @@ has err "'base', seed 2: micro AUC"
 for name in results.json results.csv results.md results.svg results.png; do
     [ -s ablation/$name ] || fail "no $name"
 done
+head -n 1 ablation/results.md | grep -q ' saccade [0-9].*, load' || fail "no machine in results.md: $(head -n 1 ablation/results.md)"
 [ "$(wc -l <ablation/results.csv)" = 3 ] || fail "$(cat ablation/results.csv)"
 [ "$(ls ablation/runs | wc -l)" = 3 ] || fail "$(ls ablation/runs)"
 ls ablation/runs | grep -q '^no-altered-clips-s1-[0-9a-f]\{8\}$' || fail "$(ls ablation/runs)"
@@ -175,6 +176,7 @@ b=$(ls -d ablation/runs/no-altered-*)/student.safetensors
 pareto=("$bench" pareto -d set -t 1 --rounds 1 --seconds 0.02)
 run 0 "${pareto[@]}" -m "$a" -m "$b" --plot p.svg --plot p.png --json p.json --csv p.csv --published always
 has out "student #2"
+head -n 1 out | grep -q ' saccade [0-9].*, load' || fail "no machine at the head of pareto: $(head -n 1 out)"
 has out "AED-MAE"
 has p.json '"of_decoding"'
 has p.csv "AED-MAE,0,"

@@ -10,7 +10,6 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
-#include "saccade/version.h"
 #include "tools/bench_tool.h"
 #include "tools/decode_options.h"
 
@@ -162,6 +161,11 @@ static const sac_option eval_options[] = {
      .offset = offsetof(eval_settings, outputs.markdown),
      .argument = "FILE",
      .help = "write the tables as Markdown"},
+    {.name = "csv",
+     .type = SAC_OPTION_TEXT,
+     .offset = offsetof(eval_settings, outputs.csv),
+     .argument = "FILE",
+     .help = "write one line a scorer and smoothing as CSV"},
     SAC_TOOL_OPTIONS_UNSEEDED(eval_settings),
     {.name = NULL},
 };
@@ -394,11 +398,11 @@ fail:
     return status;
 }
 
-static json_t *eval_json(const sac_eval_report *report, const eval_settings *settings) {
+static json_t *eval_json(const sac_eval_report *report, const sac_machine *machine,
+                         const eval_settings *settings) {
     json_t *json = sac_eval_report_json(report);
-    json_t *resolved = sac_options_to_json(&eval_command, settings);
-    if (json == NULL || json_object_set_new(json, "settings", resolved) < 0 ||
-        json_object_set_new(json, "version", json_string(sac_version())) < 0) {
+    if (json == NULL || json_object_set_new(json, "machine", sac_machine_json(machine)) < 0 ||
+        !bench_sign(json, &eval_command, settings)) {
         json_decref(json);
         return NULL;
     }
@@ -412,7 +416,8 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
     sac_eval_report report = {0};
     sac_eval_options conventions[4];
     json_t *json = NULL;
-    char *markdown = NULL, *csv = NULL;
+    char *tables = NULL, *markdown = NULL, *csv = NULL;
+    sac_machine machine;
     int convention_count = 0;
     sac_status status;
     if (settings->dataset == NULL)
@@ -429,6 +434,7 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--per-task needs --maps FOLDER");
     SAC_TRY(bench_outputs_check(&outputs, error));
     SAC_TRY(eval_conventions(conventions, &convention_count, settings, error));
+    sac_machine_describe(&machine);
     SAC_TRY(sac_dataset_open(&w.dataset, settings->dataset, logger, error));
     SAC_TRY(sac_clip_select(&w.selection, w.dataset, settings->clips, error));
     SAC_TRY(open_sources(&w, error));
@@ -439,12 +445,16 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
     SAC_TRY(collect(&w, error));
     SAC_TRY(sac_eval_report_make(&report, w.dataset, &w.selection, &w.truth, w.sets, w.set_count,
                                  conventions, convention_count, error));
-    json = eval_json(&report, settings);
-    markdown = sac_eval_report_markdown(&report);
+    machine.load_after = sac_machine_load();
+    json = eval_json(&report, &machine, settings);
+    tables = sac_eval_report_markdown(&report);
+    markdown = bench_headed(&machine, tables);
+    csv = sac_eval_report_csv(&report);
     SAC_TRY(bench_outputs_write(&outputs, json, markdown, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     json_decref(json);
+    sac_free(tables);
     sac_free(markdown);
     sac_free(csv);
     sac_eval_report_close(&report);

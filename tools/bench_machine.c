@@ -53,7 +53,7 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     sac_machine facts;
     int threads[SAC_SPEED_MAX_RUNS], count;
     double memory;
-    char *text = NULL, *csv = NULL;
+    char *text = NULL, *markdown = NULL, *csv = NULL;
     size_t size = 0;
     FILE *out = NULL;
     json_t *rates = json_array(), *flows = json_array(), *json = NULL;
@@ -66,8 +66,7 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
     sac_machine_describe(&facts);
     bench_warn_load(&facts, logger);
     SAC_TRY_ALLOC(out = open_memstream(&text, &size));
-    fprintf(out, "%s, %d cores, %s, %s\n%s\n\n| limit | threads | rate |\n|---|---:|---:|\n",
-            facts.cpu, facts.cores, facts.instructions, facts.backend, facts.system);
+    fputs("| limit | threads | rate |\n|---|---:|---:|\n", out);
     for (int i = 0; i < count; i++) {
         double gflops, gops;
         SAC_TRY(sac_matmul_rate(&gflops, threads[i], settings->seconds, error));
@@ -119,12 +118,14 @@ static sac_status machine(const machine_settings *settings, const sac_logger *lo
                      sac_json_number(memory), "flow", flows, "machine", sac_machine_json(&facts),
                      "figures", sac_figures_to_json(&figures));
     if (!bench_sign(json, &machine_command, settings)) SAC_TRY(SAC_ERROR_MEMORY);
+    markdown = bench_headed(&facts, text);
     csv = sac_figures_csv(&figures);
-    SAC_TRY(bench_outputs_write(&settings->outputs, json, text, csv, error));
+    SAC_TRY(bench_outputs_write(&settings->outputs, json, markdown, csv, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     if (out != NULL) fclose(out);
     free(text);
+    sac_free(markdown);
     sac_free(csv);
     sac_figures_close(&figures);
     json_decref(json);

@@ -143,7 +143,7 @@ static sac_status hand_out(pareto_work *w, sac_error *error) {
     const pareto_settings *s = w->settings;
     const char *name = w->dataset->name;
     sac_figures figures = {0};
-    char *markdown = NULL, *csv = NULL;
+    char *table = NULL, *markdown = NULL, *csv = NULL;
     json_t *json = NULL;
     sac_status status;
     SAC_TRY(sac_pareto_figures(&figures, &w->pareto, error));
@@ -152,7 +152,8 @@ static sac_status hand_out(pareto_work *w, sac_error *error) {
         json_object_set_new(json, "figures", sac_figures_to_json(&figures)) < 0 ||
         !bench_sign(json, &pareto_command, s))
         SAC_TRY(SAC_ERROR_MEMORY);
-    markdown = sac_pareto_markdown(&w->pareto, name);
+    table = sac_pareto_markdown(&w->pareto, name);
+    markdown = bench_headed(&w->machine, table);
     csv = sac_pareto_csv(&w->pareto);
     SAC_TRY(bench_outputs_write(&s->outputs, json, markdown, csv, error));
     for (int64_t i = 0; i < s->plots.count; i++)
@@ -160,6 +161,7 @@ static sac_status hand_out(pareto_work *w, sac_error *error) {
 fail:
     sac_figures_close(&figures);
     json_decref(json);
+    sac_free(table);
     sac_free(markdown);
     sac_free(csv);
     return status;

@@ -391,16 +391,13 @@ fail:
 }
 
 static char *markdown_of(const scenarios_work *w) {
-    const sac_machine *m = &w->machine;
-    char *table = sac_figures_markdown(&w->figures);
+    char *table = sac_figures_markdown(&w->figures), *machine = sac_machine_text(&w->machine);
     char *text =
-        table == NULL
+        table == NULL || machine == NULL
             ? NULL
-            : sac_format("%s, %d cores, %s, %s, load %.2f before and %.2f after; %d thread%s; "
-                         "medians of %lld rounds.\n\n%s",
-                         m->cpu, m->cores, m->instructions, m->backend, m->load_before,
-                         m->load_after, w->threads, w->threads == 1 ? "" : "s",
-                         (long long)w->settings->repeats, table);
+            : sac_format("%s; %d thread%s; medians of %lld rounds.\n\n%s", machine, w->threads,
+                         w->threads == 1 ? "" : "s", (long long)w->settings->repeats, table);
+    sac_free(machine);
     sac_free(table);
     return text;
 }

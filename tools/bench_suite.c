@@ -218,7 +218,8 @@ static sac_status write_results(const sac_suite_table *table, const suite_settin
     sac_figures figures = {0};
     char *json_path = sac_path_join(s->output, "results.json"),
          *markdown_path = sac_path_join(s->output, "results.md"),
-         *csv_path = sac_path_join(s->output, "results.csv"), *markdown = NULL, *csv = NULL;
+         *csv_path = sac_path_join(s->output, "results.csv"), *rows = NULL, *markdown = NULL,
+         *csv = NULL;
     json_t *json = NULL;
     sac_status status;
     bool any = false;
@@ -233,7 +234,8 @@ static sac_status write_results(const sac_suite_table *table, const suite_settin
         json_object_set_new(json, "figures", sac_figures_to_json(&figures)) < 0 ||
         !bench_sign(json, &suite_command, s))
         SAC_TRY(SAC_ERROR_MEMORY);
-    markdown = sac_suite_table_markdown(table);
+    rows = sac_suite_table_markdown(table);
+    markdown = bench_headed(machine, rows);
     csv = sac_suite_table_csv(table);
     const bench_outputs outputs = {
         .json = json_path, .markdown = markdown_path, .csv = csv_path, .print_json = s->tool.json};
@@ -246,6 +248,7 @@ fail:
     sac_free(json_path);
     sac_free(markdown_path);
     sac_free(csv_path);
+    sac_free(rows);
     sac_free(markdown);
     sac_free(csv);
     json_decref(json);

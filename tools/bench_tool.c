@@ -72,6 +72,13 @@ sac_status bench_parse_threads(int *threads, int *count, int most, const char *t
     return SAC_OK;
 }
 
+char *bench_headed(const sac_machine *machine, const char *table) {
+    char *head = sac_machine_text(machine);
+    char *text = head != NULL && table != NULL ? sac_format("%s.\n\n%s", head, table) : NULL;
+    sac_free(head);
+    return text;
+}
+
 static bool on_stdout(const char *path) {
     return path != NULL && strcmp(path, "-") == 0;
 }

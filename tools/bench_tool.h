@@ -71,6 +71,9 @@ void bench_warn_load(const sac_machine *machine, const sac_logger *logger);
 SAC_NODISCARD sac_status bench_parse_threads(int *threads, int *count, int most, const char *text,
                                              sac_error *error);
 
+// `table` behind a line about the machine and this version (sac_free it); NULL when `table` is, or
+// on lack of memory.
+char *bench_headed(const sac_machine *machine, const char *table);
 // Where a command's results go; NULL: not wanted. The table stands on standard output unless
 // something else is sent there by "-".
 typedef struct bench_outputs {
