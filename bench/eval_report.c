@@ -300,12 +300,6 @@ char *sac_eval_report_csv(const sac_eval_report *report) {
     return sac_text_take(out, &text);
 }
 
-// A text that is not UTF-8 (file names need not be) becomes null.
-static json_t *text_or_null(const char *text) {
-    json_t *json = json_string(text);
-    return json != NULL ? json : json_null();
-}
-
 json_t *sac_eval_report_json(const sac_eval_report *report) {
     const sac_eval_result *first = result_of(report, 0, 0);
     json_t *scorers = json_array();
@@ -319,7 +313,7 @@ json_t *sac_eval_report_json(const sac_eval_report *report) {
                               ? sac_region_to_json(&report->regions[s])
                               : json_null();
         json_t *scorer =
-            json_pack("{s:o, s:b, s:b, s:o, s:s, s:o, s:o, s:o}", "name", text_or_null(set->name),
+            json_pack("{s:o, s:b, s:b, s:o, s:s, s:o, s:o, s:o}", "name", sac_json_text(set->name),
                       "baseline", (int)set->baseline, "part", (int)set->part, "results", results,
                       "region_kind", sac_region_kind_name(set->region_kind), "regions", regions,
                       "training_minutes", sac_json_number(set->training_minutes), "objects_per_s",
@@ -336,7 +330,7 @@ json_t *sac_eval_report_json(const sac_eval_report *report) {
                           (json_int_t)report->truth->regions, "tracks",
                           (json_int_t)report->truth->tracks);
     return json_pack("{s:{s:o, s:s, s:I, s:I, s:I, s:I}, s:o, s:o}", "dataset", "name",
-                     text_or_null(report->dataset->name), "fingerprint",
+                     sac_json_text(report->dataset->name), "fingerprint",
                      report->dataset->fingerprint, "test_clips", (json_int_t)first->clips,
                      "one_class_clips", (json_int_t)first->one_class_clips, "frames",
                      (json_int_t)first->frames, "abnormal", (json_int_t)first->abnormal, "truth",

@@ -273,8 +273,8 @@ json_t *sac_pareto_json(const sac_pareto *pareto, const char *dataset) {
             published, json_pack("{s:s, s:s, s:o, s:o, s:s}", "name", known->name, "venue",
                                  known->venue, "micro", sac_json_number(known->micro / 100), "fps",
                                  sac_json_number(known->fps), "conditions", known->conditions));
-    return json_pack("{s:s, s:i, s:i, s:o, s:s, s:o, s:o}", "dataset", dataset, "threads",
-                     pareto->threads, "rounds", pareto->rounds, "fps_decode_only",
+    return json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:o}", "dataset", sac_json_text(dataset),
+                     "threads", pareto->threads, "rounds", pareto->rounds, "fps_decode_only",
                      sac_json_number(pareto->decode_fps), "smoothing",
                      sac_smoothing_name((sac_smoothing)pareto->smoothing), "models", models,
                      "published", published);

@@ -83,13 +83,6 @@ fail:
 
 // ---- JSON --------------------------------------------------------------------------------------
 
-static json_t *text_json(const char *text) {
-    char *clean = text != NULL ? sac_text_utf8(text) : NULL;
-    json_t *json = clean != NULL ? json_string(clean) : json_null();
-    sac_free(clean);
-    return json;
-}
-
 static json_t *rounds_json(const double *rounds, int repeats) {
     if (rounds == NULL) return json_null();
     json_t *list = json_array();
@@ -99,10 +92,11 @@ static json_t *rounds_json(const double *rounds, int repeats) {
 
 static json_t *arm_json(const sac_peers_result *r, int index) {
     const sac_peers_arm *a = &r->arms[index];
-    json_t *json = json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "name", a->name, "precision",
-                             a->precision, "ours", a->ours, "runtime", text_json(a->text),
-                             "skipped", a->skipped[0] != '\0' ? text_json(a->skipped) : json_null(),
-                             "max_difference", sac_json_number(a->difference));
+    json_t *json =
+        json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "name", a->name, "precision", a->precision,
+                  "ours", a->ours, "runtime", sac_json_text(a->text), "skipped",
+                  a->skipped[0] != '\0' ? sac_json_text(a->skipped) : json_null(), "max_difference",
+                  sac_json_number(a->difference));
     for (int c = 0; c < SAC_COMPARISONS && json != NULL; c++) {
         json_t *ratio = json_object();
         for (int o = 0; o < r->arm_count && !a->ours; o++) {
@@ -138,10 +132,10 @@ json_t *sac_peers_json(const sac_peers_result *r) {
         }
     }
     return json_pack("{s:{s:o, s:o, s:i, s:i}, s:i, s:s, s:i, s:o, s:o, s:o}", "model", "file",
-                     text_json(r->model), "arch", text_json(r->arch), "width", r->width, "height",
-                     r->height, "threads", r->threads, "processors", r->processors, "repeats",
-                     r->repeats, "runtimes", arms, "peers_missing",
-                     r->peers_missing[0] != '\0' ? text_json(r->peers_missing) : json_null(),
+                     sac_json_text(r->model), "arch", sac_json_text(r->arch), "width", r->width,
+                     "height", r->height, "threads", r->threads, "processors", r->processors,
+                     "repeats", r->repeats, "runtimes", arms, "peers_missing",
+                     r->peers_missing[0] != '\0' ? sac_json_text(r->peers_missing) : json_null(),
                      "machine", sac_machine_json(&r->machine));
 }
 

@@ -19,12 +19,6 @@ static const sac_speed_run *widest(const sac_speed_result *result) {
     return run;
 }
 
-// A text that is not UTF-8 (file names need not be) becomes null.
-static json_t *text_or_null(const char *text) {
-    json_t *json = text != NULL ? json_string(text) : NULL;
-    return json != NULL ? json : json_null();
-}
-
 static json_t *rounds_json(const sac_speed_stat *stat, int repeats) {
     json_t *rounds = json_array();
     for (int i = 0; i < repeats; i++)
@@ -97,11 +91,11 @@ json_t *sac_speed_json(const sac_speed_result *result) {
                      "fps_file_to_score", sac_json_number(sac_speed_file_to_score(best)->fps),
                      "fps_decode_only", sac_json_number(best->decode_only.fps), "threads",
                      best->threads, "repeats", result->repeats, "model", "file",
-                     text_or_null(result->model), "arch", text_or_null(result->arch), "width",
+                     sac_json_text(result->model), "arch", sac_json_text(result->arch), "width",
                      result->input_width, "height", result->input_height, "parameters",
                      (json_int_t)result->parameters, "macs_per_frame", (json_int_t)result->macs,
                      "split", result->split, "precision", sac_precision_name(result->precision),
-                     "source", "file", text_or_null(result->source), "width", result->source_width,
+                     "source", "file", sac_json_text(result->source), "width", result->source_width,
                      "height", result->source_height, "frames", (json_int_t)result->source_frames,
                      "runs", runs, "machine", sac_machine_json(&result->machine), "figures", list);
 }

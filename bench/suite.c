@@ -89,7 +89,7 @@ static sac_status push(sac_suite_run *run, char *text) {
 
 static bool row_wants(const sac_suite_row *row, const char *wanted) {
     for (int64_t i = 0; i < row->teacher_count; i++)
-        if (strcmp(row->teachers[i], wanted) == 0) return true;
+        if (sac_text_is_utf8_of(row->teachers[i], wanted)) return true;
     return row->teacher_count == 0;
 }
 
@@ -98,7 +98,7 @@ static sac_status row_check(const sac_suite_row *row, const teacher *teachers, i
     for (int64_t i = 0; i < row->teacher_count; i++) {
         bool found = false;
         for (int64_t k = 0; k < count; k++)
-            found |= strcmp(teachers[k].name, row->teachers[i]) == 0;
+            found |= sac_text_is_utf8_of(row->teachers[i], teachers[k].name);
         if (!found)
             return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                  "row '%s' wants the teacher '%s', which no --teacher gives",
@@ -129,13 +129,13 @@ static sac_status make_settings(sac_suite_run *run, const sac_suite *suite,
     sac_status status = SAC_OK;
     for (int64_t k = 0; k < o->teacher_count; k++)
         if (row_wants(row, teachers[k].name))
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:s, s:s}", "name", teachers[k].name, "weight",
-                                            teachers[k].weight, "maps", teachers[k].digest));
+            json_array_append_new(list, json_pack("{s:o, s:s, s:s}", "name",
+                                                  sac_json_text(teachers[k].name), "weight",
+                                                  teachers[k].weight, "maps", teachers[k].digest));
     for (int64_t i = 0; i < o->more_count; i++)
-        json_array_append_new(arguments, json_string(o->more[i]));
+        json_array_append_new(arguments, sac_json_text(o->more[i]));
     for (int64_t i = 0; i < row->argument_count; i++)
-        json_array_append_new(arguments, json_string(row->arguments[i]));
+        json_array_append_new(arguments, sac_json_text(row->arguments[i]));
     run->settings =
         json_pack("{s:s, s:o, s:o, s:I}", "dataset", suite->dataset->fingerprint, "teachers", list,
                   "arguments", arguments, "seed", (json_int_t)run->seed);

@@ -333,10 +333,11 @@ json_t *sac_suite_table_json(const sac_suite_table *table) {
             json_decref(rows);
             return NULL;
         }
-    return json_pack("{s:{s:s, s:s, s:I, s:I}, s:i, s:o}", "dataset", "name", suite->dataset->name,
-                     "fingerprint", suite->dataset->fingerprint, "clips",
-                     (json_int_t)suite->selection.count, "frames",
-                     (json_int_t)suite->selection.frames, "threads", table->threads, "rows", rows);
+    return json_pack("{s:{s:o, s:s, s:I, s:I}, s:i, s:o}", "dataset", "name",
+                     sac_json_text(suite->dataset->name), "fingerprint",
+                     suite->dataset->fingerprint, "clips", (json_int_t)suite->selection.count,
+                     "frames", (json_int_t)suite->selection.frames, "threads", table->threads,
+                     "rows", rows);
 }
 
 // ---- figures and picture -----------------------------------------------------------------------

@@ -282,7 +282,7 @@ static sac_status add_row(json_t *list, const char *group, int64_t seeds, const 
     json_t *row = json_pack("{s:s, s:s, s:I, s:o}", "name", name, "group", group, "seeds",
                             (json_int_t)seeds, "arguments", arguments);
     if (row != NULL && teacher != NULL &&
-        json_object_set_new(row, "teachers", json_pack("[s]", teacher)) < 0) {
+        json_object_set_new(row, "teachers", json_pack("[o]", sac_json_text(teacher))) < 0) {
         json_decref(row);
         row = NULL;
     }

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 #define JSON_LIMIT ((size_t)64 << 20)
 
@@ -76,6 +77,14 @@ sac_status sac_json_write(const json_t *json, const char *path, sac_error *error
 fail:
     sac_file_writer_close(&writer);
     return status;
+}
+
+json_t *sac_json_text(const char *text) {
+    if (text == NULL) return json_null();
+    char *clean = sac_text_utf8(text);
+    json_t *json = clean != NULL ? json_string(clean) : NULL;
+    sac_free(clean);
+    return json;
 }
 
 json_t *sac_json_number(double value) {

@@ -26,6 +26,11 @@ SAC_NODISCARD sac_status sac_json_parse(json_t **json, const void *bytes, size_t
 // SAC_ERROR_IO: the file cannot be written.
 SAC_NODISCARD sac_status sac_json_write(const json_t *json, const char *path, sac_error *error);
 
+// New reference to a text of foreign origin, such as a path or a name, which need not be the UTF-8
+// that JSON is: what sac_text_utf8 (core/text.h) makes of it; null of NULL. NULL when memory is
+// short, which json_pack's "o" and json_object_set_new take for a failure.
+json_t *sac_json_text(const char *text);
+
 // New reference to a number, or to null when `value` is not finite, which JSON cannot express.
 json_t *sac_json_number(double value);
 

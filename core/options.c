@@ -766,7 +766,8 @@ static json_t *member_to_json(const sac_option *option, const void *settings) {
         return sac_json_number(*(const double *)from);
     case SAC_OPTION_TEXT: {
         const char *text = *(const char *const *)from;
-        // A path in another encoding than UTF-8 cannot be written as JSON; null says that honestly.
+        // What --config is to read back must be the very same path, so one in another encoding
+        // than UTF-8, which JSON cannot hold, is null here and not what sac_json_text makes of it.
         json_t *value = text != NULL ? json_string(text) : NULL;
         return value != NULL ? value : json_null();
     }

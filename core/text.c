@@ -27,27 +27,31 @@ static size_t character_length(const unsigned char *s) {
     return length;
 }
 
-char *sac_text_utf8(const char *text) {
+// The next character of a foreign text and what stands for it, both of at least a byte.
+static const unsigned char *next(const char **as, size_t *length, const unsigned char *s) {
     static const char replacement[] = "\xEF\xBF\xBD";
+    const size_t own = character_length(s);
+    bool control = (*s < 0x20 && *s != '\t' && *s != '\n') || *s == 0x7F;
+    // C1 controls
+    control = control || (s[0] == 0xC2 && s[1] >= 0x80 && s[1] < 0xA0);
+    const bool kept = own > 0 && !control;
+    *as = kept ? (const char *)s : replacement;
+    *length = kept ? own : sizeof replacement - 1;
+    return s + (own > 0 ? own : 1);
+}
+
+char *sac_text_utf8(const char *text) {
     // Each byte becomes at most three.
     char *out = sac_calloc((int64_t)strlen(text) + 1, 3);
     if (out == NULL) return NULL;
     const unsigned char *s = (const unsigned char *)text;
     size_t used = 0;
     while (*s != '\0') {
-        size_t length = character_length(s);
-        bool control = (*s < 0x20 && *s != '\t' && *s != '\n') || *s == 0x7F;
-        // C1 controls
-        control = control || (s[0] == 0xC2 && s[1] >= 0x80 && s[1] < 0xA0);
-        if (length == 0 || control) {
-            memcpy(out + used, replacement, 3);
-            used += 3;
-            s += length > 0 ? length : 1;
-        } else {
-            memcpy(out + used, s, length);
-            used += length;
-            s += length;
-        }
+        const char *as;
+        size_t length;
+        s = next(&as, &length, s);
+        memcpy(out + used, as, length);
+        used += length;
     }
     out[used] = '\0';
     return out;
@@ -67,6 +71,18 @@ char *sac_text_without_login(const char *source) {
         memmove(at, host, strlen(host) + 1);
     }
     return out;
+}
+
+bool sac_text_is_utf8_of(const char *clean, const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s != '\0') {
+        const char *as;
+        size_t length;
+        s = next(&as, &length, s);
+        if (strncmp(clean, as, length) != 0) return false;
+        clean += length;
+    }
+    return *clean == '\0';
 }
 
 char *sac_text_duration(char *buffer, size_t size, double seconds) {

@@ -2,12 +2,15 @@
 #ifndef SAC_CORE_TEXT_H
 #define SAC_CORE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
 // Copy of `text` as valid UTF-8: bytes that are not, and control characters other than tab and line
 // feed, become U+FFFD. sac_free it; NULL on lack of memory.
 char *sac_text_utf8(const char *text);
+// Whether `clean` is that copy of `text`.
+bool sac_text_is_utf8_of(const char *clean, const char *text);
 
 // Copy of the name of a video source for whoever reads it: in URLs "user:password@" is left out, as
 // in "rtsp://camera/1" of "rtsp://user:secret@camera/1". sac_free it; NULL on lack of memory.

@@ -410,9 +410,9 @@ static sac_status caches_commit(gather *g, sac_error *error) {
         source *s = &g->sources[k];
         if (s->cache == NULL || s->cached) continue;
         json_t *key = cache_key(g, s);
-        json_t *provenance =
-            json_pack("{s:s, s:{s:s, s:s}, s:o}", "teacher", "pseudo-anomalies", "dataset", "name",
-                      g->dataset->name, "fingerprint", g->dataset->fingerprint, "key", key);
+        json_t *provenance = json_pack("{s:s, s:{s:o, s:s}, s:o}", "teacher", "pseudo-anomalies",
+                                       "dataset", "name", sac_json_text(g->dataset->name),
+                                       "fingerprint", g->dataset->fingerprint, "key", key);
         if (provenance == NULL) return SAC_ERROR_MEMORY;
         const sac_status status = sac_map_store_commit(s->cache, provenance, error);
         json_decref(provenance);

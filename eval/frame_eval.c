@@ -245,10 +245,7 @@ json_t *sac_eval_to_json(const sac_eval_result *result, const sac_eval_options *
         const sac_eval_row *row = &result->rows[c];
         json_t *item = json_object();
         if (json_array_append_new(clips, item) < 0) goto fail;
-        // A name that is not UTF-8 cannot stand in JSON; the clip's place in the list identifies
-        // it.
-        json_t *name = json_string(row->name);
-        if (json_object_set_new(item, "name", name != NULL ? name : json_null()) < 0 ||
+        if (json_object_set_new(item, "name", sac_json_text(row->name)) < 0 ||
             json_object_set_new(item, "frames", json_integer(row->frames)) < 0 ||
             json_object_set_new(item, "abnormal", json_integer(row->abnormal)) < 0 ||
             json_object_set_new(item, "auc", sac_json_number(row->auc)) < 0)

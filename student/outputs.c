@@ -79,7 +79,7 @@ static double rounded(double value) {
 
 static sac_status write_json_line(const sac_outputs *o, const sac_result *r, sac_error *error) {
     sac_status status = SAC_OK;
-    char *text = NULL, *source = NULL;
+    char *text = NULL;
     json_t *line =
         json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "frame", (json_int_t)r->frame, "time_s",
                   r->time_s, "score", (double)r->score, "score_smoothed", (double)r->score_smoothed,
@@ -93,20 +93,15 @@ static sac_status write_json_line(const sac_outputs *o, const sac_result *r, sac
         status = SAC_ERROR_MEMORY;
         goto fail;
     }
-    if (o->source_column) {
-        source = sac_text_utf8(o->source);
-        SAC_TRY_ALLOC(source);
-        if (json_object_set_new(line, "source", json_string(source)) != 0) {
-            status = SAC_ERROR_MEMORY;
-            goto fail;
-        }
+    if (o->source_column && json_object_set_new(line, "source", sac_json_text(o->source)) != 0) {
+        status = SAC_ERROR_MEMORY;
+        goto fail;
     }
     text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
     SAC_TRY_ALLOC(text);
     SAC_TRY(sac_file_printf(o->writers[SAC_OUTPUT_JSONL], error, "%s\n", text));
 fail:
     free(text); // Jansson allocates with malloc
-    sac_free(source);
     json_decref(line);
     return status;
 }

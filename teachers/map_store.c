@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/npy.h"
+#include "core/text.h"
 #include "teachers/maps.h"
 
 static const char FORMAT[] = "saccade-maps";
@@ -57,11 +58,12 @@ fail:
     return sac_error_set(error, status, -1, "%s: no memory for a map store", folder);
 }
 
+// As the names were written: JSON holds none that is not UTF-8.
 static const json_t *find_clip(const json_t *clips, const char *name) {
     for (size_t i = 0; i < json_array_size(clips); i++) {
         const json_t *clip = json_array_get(clips, i);
         const char *found = json_string_value(json_object_get(clip, "name"));
-        if (found != NULL && strcmp(found, name) == 0) return clip;
+        if (found != NULL && sac_text_is_utf8_of(found, name)) return clip;
     }
     return NULL;
 }
@@ -91,7 +93,7 @@ sac_status sac_map_store_put(sac_map_store *store, const char *clip, bool test,
         sac_free(path);
         path = NULL;
     }
-    row = json_pack("{s:s, s:b, s:I}", "name", clip, "test", (int)test, "frames",
+    row = json_pack("{s:o, s:b, s:I}", "name", sac_json_text(clip), "test", (int)test, "frames",
                     (json_int_t)maps->frames);
     if (row == NULL || json_array_append_new(store->clips, row) != 0) status = SAC_ERROR_MEMORY;
 fail:

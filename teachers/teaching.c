@@ -133,9 +133,9 @@ static sac_status make_stamp(sac_teaching_run *r) {
     for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
         (void)json_object_del(settings, beside[i]);
     }
-    json_t *json =
-        json_pack("{s:s, s:s, s:o, s:O?}", "dataset", r->dataset->fingerprint, "detector",
-                  sac_detector_text(r->detector), "settings", settings, "from", r->trained);
+    json_t *json = json_pack("{s:s, s:o, s:o, s:O?}", "dataset", r->dataset->fingerprint,
+                             "detector", sac_json_text(sac_detector_text(r->detector)), "settings",
+                             settings, "from", r->trained);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
     r->stamp = text == NULL ? NULL : sac_strdup(text);
     json_decref(json);
@@ -147,12 +147,13 @@ static sac_status make_stamp(sac_teaching_run *r) {
 // it.
 static sac_status make_provenance(sac_teaching_run *r) {
     const char *name = r->set.from != NULL ? sac_teacher_name(r->teacher) : r->set.family->name;
-    r->provenance = json_pack(
-        "{s:s, s:{s:s, s:s, s:i, s:i}, s:s, s:i, s:i, s:O, s:s, s:s, s:s}", "teacher", name,
-        "dataset", "name", r->dataset->name, "fingerprint", r->dataset->fingerprint, "width",
-        r->dataset->width, "height", r->dataset->height, "detector", sac_detector_text(r->detector),
-        "block", r->block, "filter", r->set.filter, "settings", r->set.settings, "program",
-        sac_version(), "commit", sac_commit(), "backend", sac_nn_backend_version());
+    r->provenance =
+        json_pack("{s:s, s:{s:o, s:s, s:i, s:i}, s:o, s:i, s:i, s:O, s:s, s:s, s:s}", "teacher",
+                  name, "dataset", "name", sac_json_text(r->dataset->name), "fingerprint",
+                  r->dataset->fingerprint, "width", r->dataset->width, "height", r->dataset->height,
+                  "detector", sac_json_text(sac_detector_text(r->detector)), "block", r->block,
+                  "filter", r->set.filter, "settings", r->set.settings, "program", sac_version(),
+                  "commit", sac_commit(), "backend", sac_nn_backend_version());
     if (r->provenance == NULL) return SAC_ERROR_MEMORY;
     if (r->trained != NULL && json_object_set(r->provenance, "trained", r->trained) != 0)
         return SAC_ERROR_MEMORY;
@@ -180,8 +181,8 @@ static sac_status check_overlays(const sac_teaching_run *r, sac_error *error) {
 // Says where this run differs from the one the teacher was trained in: its scores are calibrated
 // for the latter.
 static void warn_differences(const sac_teaching_run *r) {
-    static const char *const texts[] = {"teacher", "min-confidence", "motion-threshold",
-                                        "flow-threshold", "min-area", "drop-nested"};
+    static const char *const texts[] = {"teacher",        "min-confidence", "motion-threshold",
+                                        "flow-threshold", "min-area",       "drop-nested"};
     const json_t *dataset = json_object_get(r->trained, "dataset");
     const char *fingerprint = json_string_value(json_object_get(dataset, "fingerprint"));
     if (fingerprint == NULL || strcmp(fingerprint, r->dataset->fingerprint) != 0) {

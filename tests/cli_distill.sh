@@ -131,6 +131,14 @@ run 0 "$SACCADE_BIN/student-info" two/student.safetensors
 has out '"weight": 0.5'
 has out '"name": "b"'
 
+# Paths and names need not be UTF-8.
+cp -r set $'sc\xe9ne'
+run 0 "$distill" "${one[@]}" -i $'sc\xe9ne' --pseudo 1 --teacher $'\xe4=maps' -o $'r\xfcn' --altered-cache $'k\xe4pt' --json
+has out $'"model": "r\xef\xbf\xbdn/student.safetensors"'
+run 0 "$SACCADE_BIN/student-info" $'r\xfcn/student.safetensors'
+has out $' sc\xef\xbf\xbdne'
+has out $'"name": "\xef\xbf\xbd"'
+
 # Without altered clips no network and no objects are needed.
 cp -r maps bare
 rm bare/teacher.safetensors bare/objects.csv

@@ -94,6 +94,14 @@ fi
 "$teach" "${common[@]}" -o e --overwrite >/dev/null 2>log.txt || { cat log.txt; fail "overwrite"; }
 same e
 
+# Names need not be UTF-8.
+rm -rf $'sc\xe9ne' $'m\xe4ps'
+cp -r data $'sc\xe9ne'
+"$teach" "${common[@]}" --dataset $'sc\xe9ne' -o $'m\xe4ps' --json >table.json 2>log.txt ||
+    { cat log.txt; fail "a name that is not UTF-8"; }
+grep -qF $'"output": "m\xef\xbf\xbdps"' table.json || fail "$(head -c 300 table.json)"
+grep -qF $'"name": "sc\xef\xbf\xbdne"' $'m\xe4ps/store.json' || fail "the data set's name in store.json"
+
 # Bad input.
 expect 2 "--dataset" "$teach" -o x
 expect 2 "--output" "$teach" --dataset data

@@ -39,6 +39,23 @@ Test(core_json, members_by_type) {
     json_decref(json);
 }
 
+// What becomes of bytes that are not UTF-8 is sac_text_utf8's business.
+Test(core_json, foreign_texts_are_repaired) {
+    static const char *const texts[][2] = {
+        {"sc\xE9ne", "sc\xEF\xBF\xBDne"}, {"sc\xC3\xA8ne", "sc\xC3\xA8ne"}, {"", ""}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_t *json = sac_json_text(texts[i][0]);
+        cr_assert_str_eq(json_string_value(json), texts[i][1]);
+        json_decref(json);
+    }
+    json_t *none = sac_json_text(NULL);
+    cr_assert(json_is_null(none));
+    sac_memory_fail_after(0);
+    none = sac_json_text("x");
+    sac_memory_fail_after(-1);
+    cr_assert_null(none);
+}
+
 Test(core_json, wrong_members_say_file_key_and_expectation) {
     json_t *json = parse("{\"i\": 5, \"r\": 2.5, \"t\": \"x\", \"n\": null}");
     int64_t i = 77;

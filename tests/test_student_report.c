@@ -162,6 +162,9 @@ Test(student_report, foreign_texts_become_utf8) {
         json_t *json = json_string(text);
         cr_assert_not_null(json);
         json_decref(json);
+        for (size_t k = 0; k < sizeof pairs / sizeof pairs[0]; k++)
+            cr_assert_eq(sac_text_is_utf8_of(pairs[k][1], pairs[i][0]), k == i, "%zu, %zu", i, k);
+        cr_assert_not(sac_text_is_utf8_of("", pairs[i][0]));
         sac_free(text);
     }
     char all[256];

@@ -161,6 +161,32 @@ static const char *make_store(const char *name) {
     return folder;
 }
 
+// Files are named by the bytes of a clip's name, store.json by what JSON can hold of them.
+Test(teachers_maps, names_need_not_be_utf8) {
+    static const char name[] = "sc\xE9ne 1";
+    const char *folder = sac_test_path("foreign");
+    const sac_detections none = {.frames = 2, .start = (int64_t[3]){0}};
+    sac_map_store *store = NULL;
+    sac_maps maps = {0};
+    sac_error error = {0};
+    sac_assert_ok(sac_maps_paint(&maps, &none, NULL, 16, 16, 1, 1), &error);
+    sac_assert_ok(sac_map_store_create(&store, folder, &error), &error);
+    sac_assert_ok(sac_map_store_put(store, name, false, &maps, &error), &error);
+    sac_assert_error(sac_map_store_put(store, name, false, &maps, &error), SAC_ERROR_ARGUMENT,
+                     &error, "already", NULL);
+    sac_maps_close(&maps);
+    json_t *provenance = json_pack("{s:s}", "teacher", "ssmtl");
+    sac_assert_ok(sac_map_store_commit(store, provenance, &error), &error);
+    json_decref(provenance);
+    sac_map_store_close(&store);
+    sac_assert_ok(sac_map_store_open(&store, folder, &error), &error);
+    cr_assert(sac_map_store_has(store, name));
+    cr_assert_not(sac_map_store_has(store, "sc\xE9ne 2"));
+    sac_assert_ok(sac_map_store_get(store, &maps, name, 2, &error), &error);
+    sac_maps_close(&maps);
+    sac_map_store_close(&store);
+}
+
 Test(teachers_maps, store_round_trip) {
     const char *folder = make_store("store");
     sac_map_store *store = NULL;

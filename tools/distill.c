@@ -333,22 +333,22 @@ static json_t *provenance_make(const settings *s, const sac_dataset *dataset,
             for (int i = 0; i < SAC_PSEUDO_KIND_COUNT; i++) kinds[i] = NAN;
         }
         json_array_append_new(
-            list, json_pack("{s:s, s:f, s:o, s:o, s:o?}", "name", teachers[k].name, "weight",
-                            teachers[k].weight, "pseudo_auc", sac_json_number(auc),
+            list, json_pack("{s:o, s:f, s:o, s:o, s:o?}", "name", sac_json_text(teachers[k].name),
+                            "weight", teachers[k].weight, "pseudo_auc", sac_json_number(auc),
                             "pseudo_auc_by_kind", kinds_json(kinds), "origin", origin));
     }
     int64_t validation = 0;
     for (int64_t i = 0; i < samples->originals; i++)
         validation += samples->clips[i].validation_from == 0;
     return json_pack(
-        "{s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:I, s:s, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:o, s:f}}",
-        "commit", sac_commit(), "version", sac_version(), "dataset", "name", dataset->name,
-        "fingerprint", dataset->fingerprint, "teachers", list, "training",
-        sac_trainer_options_to_json(trainer), "pseudo_variants", (json_int_t)s->variants,
-        "pseudo_kinds", s->kinds, "altered_objects", (json_int_t)samples->altered_objects,
-        "held_back_clips", (json_int_t)validation, "metrics", "epochs", (json_int_t)result->epochs,
-        "best_epoch", (json_int_t)result->best_epoch, "validation_loss",
-        sac_json_number(result->best_validation_loss), "pseudo_auc",
+        "{s:s, s:s, s:{s:o, s:s}, s:o, s:o, s:I, s:s, s:I, s:I, s:{s:I, s:I, s:o, s:o, s:o, s:f}}",
+        "commit", sac_commit(), "version", sac_version(), "dataset", "name",
+        sac_json_text(dataset->name), "fingerprint", dataset->fingerprint, "teachers", list,
+        "training", sac_trainer_options_to_json(trainer), "pseudo_variants",
+        (json_int_t)s->variants, "pseudo_kinds", s->kinds, "altered_objects",
+        (json_int_t)samples->altered_objects, "held_back_clips", (json_int_t)validation, "metrics",
+        "epochs", (json_int_t)result->epochs, "best_epoch", (json_int_t)result->best_epoch,
+        "validation_loss", sac_json_number(result->best_validation_loss), "pseudo_auc",
         sac_json_number(result->best_pseudo_auc), "pseudo_auc_by_kind",
         kinds_json(result->best_kind_auc), "minutes", result->seconds / 60);
 }
@@ -483,7 +483,7 @@ static void report(const settings *s, const sac_trainer_result *r, const char *p
                    const sac_quantise_result *quantised) {
     if (s->tool.json) {
         json_t *json = json_pack(
-            "{s:s, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:I}", "model", path, "epochs",
+            "{s:o, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:I}", "model", sac_json_text(path), "epochs",
             (json_int_t)r->epochs, "best_epoch", (json_int_t)r->best_epoch, "validation_loss",
             sac_json_number(r->best_validation_loss), "pseudo_auc",
             sac_json_number(r->best_pseudo_auc), "pseudo_auc_by_kind", kinds_json(r->best_kind_auc),

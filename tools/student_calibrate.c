@@ -340,11 +340,10 @@ static sac_status print_json(const sac_calibration *calibration, const char *out
                              sac_error *error) {
     sac_calibration_info info;
     sac_calibration_get_info(calibration, &info);
-    char *clean = sac_text_utf8(out);
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o}", "tool", command.name, "version", sac_version(), "commit",
-        sac_commit(), "output", clean != NULL ? clean : "", "lowest_per_hour",
-        sac_json_number(info.lowest_per_hour), "calibration", sac_calibration_to_json(calibration));
+    json_t *json = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "tool", command.name, "version",
+                             sac_version(), "commit", sac_commit(), "output", sac_json_text(out),
+                             "lowest_per_hour", sac_json_number(info.lowest_per_hour),
+                             "calibration", sac_calibration_to_json(calibration));
     char *text = json != NULL ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     sac_status status = SAC_OK;
     if (text != NULL)
@@ -353,7 +352,6 @@ static sac_status print_json(const sac_calibration *calibration, const char *out
         status = sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for the result");
     free(text); // Jansson allocates with malloc
     json_decref(json);
-    sac_free(clean);
     return status;
 }
 
@@ -365,7 +363,7 @@ static sac_status store(sac_model *model, const sac_calibration *calibration,
     json_t *made = json_pack("{s:s, s:s}", "version", sac_version(), "commit", sac_commit());
     bool failed = json == NULL || made == NULL || run_conditions_store(made, conditions) < 0;
     if (!failed && dataset != NULL)
-        failed = json_object_set_new(made, "dataset", json_string(dataset->name)) != 0 ||
+        failed = json_object_set_new(made, "dataset", sac_json_text(dataset->name)) != 0 ||
                  json_object_set_new(made, "fingerprint", json_string(dataset->fingerprint)) != 0;
     if (!failed) failed = json_object_set(json, "made", made) != 0;
     json_decref(made);

@@ -32,15 +32,11 @@ static int64_t choose_jobs(const run_state *r, bool on_stdout) {
 
 static json_t *describe_model(const run_state *r) {
     const sac_model *model = sac_student_pool_model(r->pool);
-    char *path = sac_text_utf8(r->settings->model);
-    if (path == NULL) return NULL;
-    json_t *json = json_pack(
-        "{s:s, s:s, s:I, s:I, s:s, s:o, s:O}", "file", path, "arch", r->info.arch, "parameters",
-        (json_int_t)r->info.parameters, "macs_per_frame", (json_int_t)r->info.macs_per_frame,
-        "precision", sac_precision_name(r->info.precision), "preprocess",
-        sac_preprocess_to_json(&model->preprocess), "provenance", model->provenance);
-    sac_free(path);
-    return json;
+    return json_pack(
+        "{s:o, s:s, s:I, s:I, s:s, s:o, s:O}", "file", sac_json_text(r->settings->model), "arch",
+        r->info.arch, "parameters", (json_int_t)r->info.parameters, "macs_per_frame",
+        (json_int_t)r->info.macs_per_frame, "precision", sac_precision_name(r->info.precision),
+        "preprocess", sac_preprocess_to_json(&model->preprocess), "provenance", model->provenance);
 }
 
 // Thresholds and calibrated scores hold for scores that came about in the same way.
@@ -200,12 +196,8 @@ static sac_status print_json(json_t *results, json_t *failures, const run_state 
 }
 
 static void note_failure(json_t *failures, const char *source, const sac_error *error) {
-    char *clean = sac_text_utf8(source), *message = sac_text_utf8(error->message);
-    if (clean != NULL && message != NULL) {
-        json_array_append_new(failures, json_pack("{s:s, s:s}", "source", clean, "error", message));
-    }
-    sac_free(clean);
-    sac_free(message);
+    json_array_append_new(failures, json_pack("{s:o, s:o}", "source", sac_json_text(source),
+                                              "error", sac_json_text(error->message)));
 }
 
 // Says what came of a source and adds it to the JSON. Returns the exit code so far.

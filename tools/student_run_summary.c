@@ -16,14 +16,10 @@ double run_rate(int64_t frames, double seconds) {
 }
 
 json_t *run_source_json(const char *source, const run_outcome *o) {
-    char *clean = sac_text_utf8(source);
-    if (clean == NULL) return NULL;
-    json_t *json = json_pack("{s:s, s:i, s:i, s:o, s:I, s:o}", "source", clean, "width",
-                             o->video.source_width, "height", o->video.source_height, "frame_rate",
-                             sac_json_number(o->video.frame_rate), "frames", (json_int_t)o->frames,
-                             "last_time_s", sac_json_number(o->duration_s));
-    sac_free(clean);
-    return json;
+    return json_pack("{s:o, s:i, s:i, s:o, s:I, s:o}", "source", sac_json_text(source), "width",
+                     o->video.source_width, "height", o->video.source_height, "frame_rate",
+                     sac_json_number(o->video.frame_rate), "frames", (json_int_t)o->frames,
+                     "last_time_s", sac_json_number(o->duration_s));
 }
 
 json_t *run_timing_json(const run_state *r, const run_outcome *o) {
@@ -49,12 +45,9 @@ json_t *run_outcome_json(const run_state *r, int64_t index, const char *source,
     for (int kind = 0; kind < SAC_OUTPUT_COUNT; kind++) {
         const char *path = sac_output_names_get(&r->names, index, (sac_output_kind)kind);
         if (path == NULL || o->frames == 0) continue;
-        char *clean = sac_text_utf8(path);
-        int failed =
-            clean == NULL || json_object_set_new(files, sac_output_option((sac_output_kind)kind),
-                                                 json_string(clean)) != 0;
-        sac_free(clean);
-        if (failed) goto fail;
+        if (json_object_set_new(files, sac_output_option((sac_output_kind)kind),
+                                sac_json_text(path)) != 0)
+            goto fail;
     }
     bool failed = json_object_set(json, "outputs", files) != 0;
     failed = failed || json_object_set_new(json, "interrupted", json_boolean(o->interrupted)) != 0;

@@ -162,7 +162,7 @@ static void print_text(const settings *s, const json_t *made, const difficulty *
 
 static sac_status print_json(const settings *s, json_t *made, const difficulty *d,
                              sac_error *error) {
-    int failed = json_object_set_new(made, "folder", json_string(s->output));
+    int failed = json_object_set_new(made, "folder", sac_json_text(s->output));
     if (d != NULL) {
         json_t *baseline = json_object();
         failed |= json_object_set_new(baseline, "test_frames", json_integer((json_int_t)d->frames));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "eval/frame_eval.h"
 #include "nn/infer.h"
 #include "teach_options.h"
@@ -94,8 +95,9 @@ static void print_table(const json_t *table, int64_t filter) {
 
 static void print_results(const teach_settings *set, const sac_teaching_result *result) {
     if (set->tool.json) {
-        json_t *json = json_pack("{s:s, s:s, s:O, s:O}", "output", set->output, "teacher",
-                                 result->teacher, "metrics", result->metrics, "auc", result->auc);
+        json_t *json =
+            json_pack("{s:o, s:s, s:O, s:O}", "output", sac_json_text(set->output), "teacher",
+                      result->teacher, "metrics", result->metrics, "auc", result->auc);
         char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2));
         if (text != NULL) puts(text);
         json_decref(json);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "teach_presets.h"
 
@@ -324,7 +325,7 @@ static json_t *settings_json(const teach_settings *set, const char *family) {
     // The run is another one with another network, wherever that lies.
     if (set->attributes.deep.network != NULL) {
         char *name = sac_deep_name(set->attributes.deep.network);
-        (void)json_object_set_new(all, "deep-features", json_string(name));
+        (void)json_object_set_new(all, "deep-features", sac_json_text(name));
         sac_free(name);
     }
     bool foreign = false;
