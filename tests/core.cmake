@@ -1,4 +1,4 @@
-foreach(unit status memory rng file json csv ranges spans npy safetensors options text time)
+foreach(unit status memory spill rng file json csv ranges spans npy safetensors options text time)
     sac_test(core_${unit} LIBS saccade_core)
 endforeach()
 
