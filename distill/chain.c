@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "distill/initial.h"
 #include "nn/infer.h"
 #include "student/heads.h"
@@ -92,14 +93,15 @@ sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixel
     const int64_t size = sac_preprocess_bytes(p), source = (int64_t)width * height * channels;
     float *input = sac_infer_input(chain->infer, "frames");
     *maps = (sac_maps){.frames = frames};
-    uint8_t *seen = sac_calloc(frames * size, 1);
+    void *block = NULL;
     maps->map16 = sac_calloc(frames * sac_heads[0].cells, sizeof(float));
     maps->map4 = sac_calloc(frames * sac_heads[1].cells, sizeof(float));
     maps->map1 = sac_calloc(frames, sizeof(float));
-    SAC_TRY_ALLOC(seen);
     SAC_TRY_ALLOC(maps->map16);
     SAC_TRY_ALLOC(maps->map4);
     SAC_TRY_ALLOC(maps->map1);
+    SAC_TRY(sac_spill_alloc(&block, frames, (size_t)size, frames * source, error));
+    uint8_t *const seen = block;
     for (int64_t t = 0; t < frames; t++) {
         SAC_TRY(sac_preprocessor_frame(chain->preprocessor, seen + t * size, pixels + t * source,
                                        width, height, channels));
@@ -122,10 +124,10 @@ sac_status sac_chain_maps(sac_chain *chain, sac_maps *maps, const uint8_t *pixel
         SAC_TRY(sac_infer_run(chain->infer, error));
         SAC_TRY(batch_take(chain, to, at, n, error));
     }
-    sac_free(seen);
+    sac_spill_free(block);
     return SAC_OK;
 fail:
-    sac_free(seen);
+    sac_spill_free(block);
     sac_maps_close(maps);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/memory.h"
 #include "core/number.h"
+#include "core/spill.h"
 #include "distill/texture.h"
 #include "distill/tracks.h"
 
@@ -542,10 +543,11 @@ static void events_tint(event *events, int64_t count, int channels, uint64_t see
 
 sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int height,
                            int channels, const sac_detections *d, const sac_pseudo_mix *mix,
-                           uint64_t seed) {
+                           uint64_t seed, sac_error *error) {
     sac_status status = SAC_OK;
     sac_tracks tracks = {0};
     uint8_t *background = NULL;
+    void *copy = NULL;
     event *events = NULL;
     int64_t count = 0, capacity = 0;
     const int64_t frames = d->frames, n = (int64_t)width * height * channels,
@@ -557,13 +559,13 @@ sac_status sac_pseudo_make(sac_pseudo *p, const uint8_t *pixels, int width, int 
     for (int k = 0; mix != NULL && k < SAC_PSEUDO_KIND_COUNT; k++) weight += mix->weights[k];
     if (!(weight > 0)) mix = &usual;
     *p = (sac_pseudo){.frames = frames, .channels = channels};
-    p->pixels = sac_calloc(frames * n, 1);
     p->removed = sac_calloc(d->count, sizeof *p->removed);
     p->kinds = sac_calloc(frames, sizeof *p->kinds);
     p->altered.start = sac_calloc(frames + 1, sizeof *p->altered.start);
     p->altered.frames = frames;
     events = sac_calloc(limit, sizeof *events);
-    SAC_TRY_ALLOC(p->pixels);
+    SAC_TRY(sac_spill_alloc(&copy, frames, (size_t)n, frames * n, error));
+    p->pixels = copy;
     SAC_TRY_ALLOC(p->removed);
     SAC_TRY_ALLOC(p->kinds);
     SAC_TRY_ALLOC(p->altered.start);
@@ -601,7 +603,7 @@ fail:
 }
 
 void sac_pseudo_close(sac_pseudo *p) {
-    sac_free(p->pixels);
+    sac_spill_free(p->pixels);
     sac_free(p->removed);
     sac_free(p->kinds);
     sac_detections_close(&p->altered);

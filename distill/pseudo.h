@@ -51,7 +51,7 @@ SAC_NODISCARD sac_status sac_pseudo_mix_parse(sac_pseudo_mix *mix, const char *t
 
 // One altered clip.
 typedef struct sac_pseudo {
-    uint8_t *pixels; // [frames][height][width][channels], owned
+    uint8_t *pixels; // [frames][height][width][channels], a block of core/spill.h, owned
     int channels;    // 1 gray, 3 RGB
     int64_t frames;
     sac_detections
@@ -75,10 +75,12 @@ static inline bool sac_pseudo_abnormal(uint16_t kinds) {
 //               is that of the gray clip
 //   detections  objects of the clip; boxes of any size and place are accepted
 //   mix         NULL: the default
-// SAC_ERROR_MEMORY. Thread-safe.
+// SAC_ERROR_MEMORY; SAC_ERROR_IO of sac_spill_alloc, which is told that the clip itself lies beside.
+// Thread-safe.
 SAC_NODISCARD sac_status sac_pseudo_make(sac_pseudo *pseudo, const uint8_t *pixels, int width,
                                          int height, int channels, const sac_detections *detections,
-                                         const sac_pseudo_mix *mix, uint64_t seed);
+                                         const sac_pseudo_mix *mix, uint64_t seed,
+                                         sac_error *error);
 void sac_pseudo_close(sac_pseudo *pseudo);
 
 // Temporal median of every value over at most 64 frames spread over the clip (the upper one of an

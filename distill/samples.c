@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/spill.h"
 #include "distill/chain.h"
 #include "distill/kind_auc.h"
 #include "distill/pseudo.h"
@@ -52,11 +53,11 @@ void sac_samples_close(sac_samples *samples) {
     for (int64_t i = 0; i < samples->count; i++) {
         sac_sample_clip *clip = &samples->clips[i];
         sac_free(clip->name);
-        sac_free(clip->pixels);
         sac_free(clip->kinds);
         for (int k = 0; k < SAC_MAX_TEACHERS; k++) sac_maps_close(&clip->maps[k]);
     }
     sac_free(samples->clips);
+    sac_spill_free(samples->pixels);
     *samples = (sac_samples){0};
 }
 
@@ -186,15 +187,13 @@ fail:
 }
 
 // A clip as the student sees it.
-static sac_status frames_make(gather *g, uint8_t **out, const uint8_t *pixels, int64_t frames,
+static sac_status frames_make(gather *g, uint8_t *out, const uint8_t *pixels, int64_t frames,
                               int width, int height) {
     const int64_t n = sac_preprocess_bytes(&g->options->preprocess);
     const int64_t size = (int64_t)width * height * g->channels;
-    *out = sac_calloc(frames * n, 1);
-    if (*out == NULL) return SAC_ERROR_MEMORY;
     for (int64_t t = 0; t < frames; t++) {
         const sac_status status = sac_preprocessor_frame(
-            g->preprocessor, *out + t * n, pixels + t * size, width, height, g->channels);
+            g->preprocessor, out + t * n, pixels + t * size, width, height, g->channels);
         if (status != SAC_OK) return status;
     }
     return SAC_OK;
@@ -294,15 +293,17 @@ static sac_status altered_show(gather *g, int teacher, const sac_maps *maps, con
 }
 
 // The luma of all pixels, where there is colour; else the pixels themselves.
-static sac_status gray_make(uint8_t **made, const uint8_t **gray, const uint8_t *pixels,
-                            int64_t count, int channels) {
+static sac_status gray_make(void **made, const uint8_t **gray, const uint8_t *pixels, int64_t count,
+                            int channels, sac_error *error) {
     *gray = pixels;
     if (channels == 1) return SAC_OK;
-    *made = sac_calloc(count, 1);
-    if (*made == NULL) return SAC_ERROR_MEMORY;
+    // Beside the clip and its altered version.
+    const sac_status status = sac_spill_alloc(made, count, 1, 6 * count, error);
+    if (status != SAC_OK) return status;
+    uint8_t *const luma = *made;
     for (int64_t i = 0; i < count; i++)
-        (*made)[i] = sac_bt601_luma(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]);
-    *gray = *made;
+        luma[i] = sac_bt601_luma(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]);
+    *gray = luma;
     return SAC_OK;
 }
 
@@ -312,18 +313,18 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
                                sac_error *error) {
     sac_status status = SAC_OK;
     sac_pseudo pseudo = {0};
-    uint8_t *luma = NULL;
+    void *luma = NULL;
     const uint8_t *gray = NULL;
-    out->frames = clip->frames;
     out->name = sac_format("%s+%" PRId64, clip->name, variant);
     SAC_TRY_ALLOC(out->name);
     // Every clip and variant has its own stream, so that more variants do not change the first
     // ones.
-    SAC_TRY(sac_pseudo_make(&pseudo, pixels, width, height, g->channels, objects, &g->options->mix,
-                            g->options->seed * 1000003u + (uint64_t)clip_index * 1009u +
-                                (uint64_t)variant));
-    SAC_TRY(frames_make(g, &out->pixels, pseudo.pixels, clip->frames, width, height));
-    SAC_TRY(gray_make(&luma, &gray, pseudo.pixels, clip->frames * width * height, g->channels));
+    SAC_TRY(sac_pseudo_make(
+        &pseudo, pixels, width, height, g->channels, objects, &g->options->mix,
+        g->options->seed * 1000003u + (uint64_t)clip_index * 1009u + (uint64_t)variant, error));
+    SAC_TRY(frames_make(g, out->pixels, pseudo.pixels, clip->frames, width, height));
+    SAC_TRY(
+        gray_make(&luma, &gray, pseudo.pixels, clip->frames * width * height, g->channels, error));
     const altered_clip a = {.pseudo = &pseudo,
                             .clip = clip,
                             .objects = objects,
@@ -339,7 +340,7 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
     out->kinds = pseudo.kinds;
     pseudo.kinds = NULL;
 fail:
-    sac_free(luma);
+    sac_spill_free(luma);
     sac_pseudo_close(&pseudo);
     return status;
 }
@@ -353,10 +354,9 @@ static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_
     sac_samples *samples = g->samples;
     sac_sample_clip *original = &samples->clips[index];
     SAC_TRY(sac_clip_load(&pixels, &width, &height, g->channels, clip, error));
-    original->frames = clip->frames;
     original->name = sac_strdup(clip->name);
     SAC_TRY_ALLOC(original->name);
-    SAC_TRY(frames_make(g, &original->pixels, pixels, clip->frames, width, height));
+    SAC_TRY(frames_make(g, original->pixels, pixels, clip->frames, width, height));
     for (int k = 0; k < g->count; k++) {
         source *s = &g->sources[k];
         if (s->chain != NULL) {
@@ -376,9 +376,30 @@ static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_
             variant_load(g, altered, clip, index, v + 1, pixels, width, height, &objects, error));
     }
 fail:
-    sac_free(pixels);
+    sac_spill_free(pixels);
     sac_detections_close(&objects);
     return status;
+}
+
+// Room for the frames of all clips at once, so that a full disk is found before the work.
+static sac_status room_make(sac_samples *samples, const sac_dataset *dataset, int64_t variants,
+                            sac_error *error) {
+    const int64_t frame = sac_preprocess_bytes(&samples->preprocess);
+    int64_t total = 0;
+    void *block = NULL;
+    for (int64_t i = 0; i < samples->originals; i++)
+        total += dataset->clips[i].frames * (1 + variants);
+    const sac_status status = sac_spill_alloc(&block, total, (size_t)frame, 0, error);
+    if (status != SAC_OK) return status;
+    uint8_t *at = samples->pixels = block;
+    for (int64_t i = 0; i < samples->count; i++) {
+        sac_sample_clip *clip = &samples->clips[i];
+        const int64_t original = i < samples->originals ? i : (i - samples->originals) / variants;
+        clip->frames = dataset->clips[original].frames;
+        clip->pixels = at;
+        at += clip->frames * frame;
+    }
+    return SAC_OK;
 }
 
 // Whole clips validate where there are enough of them; else the end of each clip.
@@ -442,6 +463,7 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
     SAC_TRY_ALLOC(samples->clips);
     SAC_TRY(split(samples, dataset, options->validation_fraction, options->seed));
     SAC_TRY(sac_preprocessor_create(&g.preprocessor, &options->preprocess));
+    SAC_TRY(room_make(samples, dataset, options->variants, error));
     g.count = teacher_count;
     g.channels = options->preprocess.channels;
     // Students that teach first: one that sees colour decides how clips are read and altered.

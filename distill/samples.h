@@ -1,6 +1,7 @@
 // What a student learns from: the frames of the training clips at network size with the teachers'
 // maps, and the pseudo-anomalous versions of the clips with the maps that the teachers give them.
-// Everything lies in memory as u8 frames, gray or in colour as the student sees them.
+// Everything lies in memory as u8 frames, gray or in colour as the student sees them; the frames in
+// a block of core/spill.h, so that an hour and more need not fit.
 #ifndef SAC_DISTILL_SAMPLES_H
 #define SAC_DISTILL_SAMPLES_H
 
@@ -26,7 +27,7 @@ typedef struct sac_sample_clip {
     char *name;              // "Train001", altered versions "Train001+1"
     int64_t frames;          // >= 1
     int64_t validation_from; // frames from here on validate, those before train; 0: all validate
-    uint8_t *pixels;         // [frames][height][width][channels] of the preprocessing
+    uint8_t *pixels;         // [frames][height][width][channels] of the preprocessing, borrowed
     uint16_t *kinds;         // [frames] what is altered, see sac_pseudo; NULL for an original clip
     sac_maps maps[SAC_MAX_TEACHERS];
 } sac_sample_clip;
@@ -35,6 +36,7 @@ typedef struct sac_samples {
     sac_preprocess preprocess;
     sac_sample_clip *clips; // originals first
     int64_t count, originals;
+    uint8_t *pixels; // of all clips, one behind the other: a block of core/spill.h, owned
     int teacher_count;
     double weights[SAC_MAX_TEACHERS]; // 0 beyond teacher_count
     // every teacher's family does, see teachers/family.h; a student: it learned from mirrored
@@ -71,7 +73,8 @@ typedef struct sac_samples_options {
 // SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the
 // clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers, altered clips wanted
 // with students as the only teachers; SAC_ERROR_INTERRUPTED by
-// `stop` (an unfinished cache is made anew); errors of the parts below.
+// `stop` (an unfinished cache is made anew); SAC_ERROR_IO and SAC_ERROR_MEMORY of sac_spill_alloc
+// before any teacher has worked; errors of the parts below.
 SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
                                           const sac_distill_teacher *teachers, int teacher_count,
                                           const sac_samples_options *options, sac_error *error);

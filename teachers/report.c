@@ -10,6 +10,7 @@
 #include "core/html.h"
 #include "core/html_chart.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "eval/frame_eval.h"
 #include "eval/regions.h"
 #include "teachers/picks.h"
@@ -324,11 +325,11 @@ static sac_status cut_all(review *r) {
         SAC_TRY(poll(r, r->count + i));
         cut.clip = i;
         SAC_TRY(each_group(r, cut_group, &cut));
-        sac_free(cut.pixels);
+        sac_spill_free(cut.pixels);
         cut.pixels = NULL;
     }
 fail:
-    sac_free(cut.pixels);
+    sac_spill_free(cut.pixels);
     return status;
 }
 

@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/npy.h"
+#include "core/spill.h"
 #include "core/time.h"
 #include "nn/infer.h"
 #include "saccade/version.h"
@@ -48,11 +49,12 @@ bool sac_teaching_wants(const sac_teaching_run *r, const sac_teaching_clip *c) {
 sac_status sac_teaching_load(sac_teaching_clip *c, sac_error *error) {
     if (c->pixels != NULL) return SAC_OK;
     c->width = c->height = 0;
-    return sac_clip_load(&c->pixels, &c->width, &c->height, 1, c->clip, error);
+    return sac_clip_load_beside(&c->pixels, &c->width, &c->height, 1, c->clip, c->beside_bytes,
+                                error);
 }
 
 static void unload(sac_teaching_clip *c) {
-    sac_free(c->pixels);
+    sac_spill_free(c->pixels);
     c->pixels = NULL;
 }
 
@@ -280,7 +282,13 @@ static sac_status open_run(sac_teaching_run *r, sac_error *error) {
     detection.cache = cache_folder(r);
     SAC_TRY(sac_detector_open(&r->detector, r->set.detector, &detection, error));
     SAC_TRY_ALLOC(r->clips = sac_calloc(r->dataset->count, sizeof *r->clips));
-    for (int64_t i = 0; i < r->dataset->count; i++) r->clips[i].clip = &r->dataset->clips[i];
+    int64_t together = 0; // bytes of the training clips, where they stay
+    for (int64_t i = 0; i < r->dataset->train_count && !lends(r); i++)
+        together += r->dataset->clips[i].frames * r->dataset->width * r->dataset->height;
+    for (int64_t i = 0; i < r->dataset->count; i++) {
+        r->clips[i].clip = &r->dataset->clips[i];
+        r->clips[i].beside_bytes = together;
+    }
     SAC_TRY(check_overlays(r, error));
     if (r->set.filter % 2 == 0) {
         status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--filter %d: expected an odd number",
@@ -531,8 +539,7 @@ static sac_status score_all(sac_teaching_run *r, sac_error *error) {
         if (sac_teaching_wants(r, c)) SAC_TRY(score_clip(r, c, error));
         r->progress_base += c->detections.count;
         on_scored(r, 0);
-        sac_free(c->pixels); // overlays load the few clips they need again
-        c->pixels = NULL;
+        unload(c); // overlays load the few clips they need again
     }
     if (r->scored > 0) {
         json_t *rate = sac_json_number((double)r->scored / fmax(r->scoring_s, 1e-9));
@@ -551,7 +558,7 @@ fail:
 
 static void close_run(sac_teaching_run *r) {
     for (int64_t i = 0; r->clips != NULL && i < r->dataset->count; i++) {
-        sac_free(r->clips[i].pixels);
+        sac_spill_free(r->clips[i].pixels);
         sac_free(r->clips[i].tasks);
         sac_free(r->clips[i].scores);
         sac_free(r->clips[i].frame_scores);

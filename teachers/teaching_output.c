@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "eval/frame_eval.h"
 #include "teachers/clip_overlay.h"
 #include "teachers/teaching_run.h"
@@ -84,7 +85,7 @@ static sac_status write_overlay(sac_teaching_run *r, sac_teaching_clip *c, const
     sac_teaching_say(r, SAC_LOG_INFO, "wrote %s", path);
 fail:
     sac_free(tasks);
-    sac_free(c->pixels);
+    sac_spill_free(c->pixels);
     c->pixels = NULL;
     return status;
 }
@@ -135,7 +136,7 @@ sac_status sac_teaching_write(sac_teaching_run *r, sac_error *error) {
             maps.map1 = NULL;
         }
         sac_maps_close(&maps);
-        sac_free(c->pixels);
+        sac_spill_free(c->pixels);
         c->pixels = NULL;
     }
     if (json_object_set(r->provenance, "metrics", r->metrics) != 0) {

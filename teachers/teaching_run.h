@@ -11,7 +11,8 @@
 typedef struct sac_teaching_clip {
     const sac_clip *clip;
     // training clips stay loaded until training ends, or come and go if the family borrows
-    uint8_t *pixels;
+    uint8_t *pixels;      // of core/spill.h
+    int64_t beside_bytes; // about so many of other clips are loaded with it
     int width, height;
     sac_detections detections;
     float *tasks;        // [count][task_count]

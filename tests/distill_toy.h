@@ -10,6 +10,7 @@
 
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/spill.h"
 #include "distill/samples.h"
 #include "distill/trainer.h"
 #include "helper.h"
@@ -41,14 +42,15 @@ static inline void toy_paint(sac_maps *maps, int64_t t, int x, int y, float scor
 
 // A clip with a square that walks; in an altered one it hurries now and then.
 static inline sac_sample_clip toy_clip(const char *name, int64_t frames, bool altered,
-                                       int64_t validation_from, int teachers, uint64_t seed) {
+                                       int64_t validation_from, int teachers, uint64_t seed,
+                                       uint8_t *pixels) {
     const int64_t n = TOY_WIDTH * TOY_HEIGHT;
     sac_sample_clip clip = {.name = sac_strdup(name),
                             .frames = frames,
                             .validation_from = validation_from,
-                            .pixels = sac_calloc(frames * n, 1),
+                            .pixels = pixels,
                             .kinds = altered ? sac_calloc(frames, sizeof *clip.kinds) : NULL};
-    cr_assert(clip.name != NULL && clip.pixels != NULL && (!altered || clip.kinds != NULL));
+    cr_assert(clip.name != NULL && (!altered || clip.kinds != NULL));
     for (int k = 0; k < teachers; k++) clip.maps[k] = toy_maps(frames);
     sac_rng rng;
     sac_rng_seed(&rng, seed, 77);
@@ -73,6 +75,23 @@ static inline sac_sample_clip toy_clip(const char *name, int64_t frames, bool al
     return clip;
 }
 
+// Other room for the frames of all clips, for `channels` channels.
+static inline void toy_room(sac_samples *s, int channels) {
+    int64_t frames = 0;
+    void *block = NULL;
+    sac_error error = {0};
+    for (int64_t i = 0; i < s->count; i++) frames += s->clips[i].frames;
+    sac_spill_free(s->pixels);
+    s->preprocess.channels = channels;
+    const int64_t n = sac_preprocess_bytes(&s->preprocess);
+    sac_assert_ok(sac_spill_alloc(&block, frames, (size_t)n, 0, &error), &error);
+    uint8_t *at = s->pixels = block;
+    for (int64_t i = 0; i < s->count; i++) {
+        s->clips[i].pixels = at;
+        at += s->clips[i].frames * n;
+    }
+}
+
 // `clips` originals, the first `held` of which validate, and as many altered ones when `altered`.
 static inline sac_samples toy_samples(int64_t clips, int64_t held, int64_t frames, bool altered,
                                       int teachers) {
@@ -85,11 +104,13 @@ static inline sac_samples toy_samples(int64_t clips, int64_t held, int64_t frame
     for (int k = 0; k < teachers; k++) s.weights[k] = 1;
     s.clips = sac_calloc(s.count, sizeof *s.clips);
     cr_assert_not_null(s.clips);
+    for (int64_t i = 0; i < s.count; i++) s.clips[i].frames = frames;
+    toy_room(&s, 1);
     for (int64_t i = 0; i < s.count; i++) {
         char name[32];
         snprintf(name, sizeof name, "clip%02d", (int)i);
         s.clips[i] = toy_clip(name, frames, i >= clips, i % clips < held ? 0 : frames, teachers,
-                              100 + (uint64_t)i);
+                              100 + (uint64_t)i, s.clips[i].pixels);
     }
     return s;
 }

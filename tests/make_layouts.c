@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "video/dataset.h"
 #include "video/picture.h"
 
@@ -207,7 +208,7 @@ int main(int argc, char **argv) {
             SAC_TRY(write_ubnormal(&d, number, argv[3], &error));
         else
             SAC_TRY(write_mirror(&d, number, argv[3], gt, &error));
-        sac_free(d.pixels);
+        sac_spill_free(d.pixels);
         sac_free(d.masks);
         d = (clip_data){0};
     }
@@ -219,7 +220,7 @@ int main(int argc, char **argv) {
 fail:
     if (status < 0) fprintf(stderr, "make-layouts: %s\n", error.message);
     if (gt != NULL) Mat_VarFree(gt);
-    sac_free(d.pixels);
+    sac_spill_free(d.pixels);
     sac_free(d.masks);
     sac_dataset_close(&set);
     return status < 0 ? 1 : 0;

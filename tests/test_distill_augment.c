@@ -207,14 +207,11 @@ Test(distill_augment, batches_in_colour) {
     const sac_sample_ref ref = {0, 3};
     sac_augment a = {.gain = 1.1, .offset = -5, .flip = true, .dx = 3, .dy = -2, .gamma = 1};
     sac_sample_clip *clip = &colour.clips[0];
-    sac_free(clip->pixels);
-    clip->pixels = sac_calloc(6 * n, 1);
-    colour.preprocess.channels = 3;
+    toy_room(&colour, 3);
     float *one = sac_calloc(n, sizeof *one), *three = sac_calloc(3 * n, sizeof *three),
           *work = sac_calloc(sac_batch_work_bytes(&colour, 1), 1);
     uint8_t *bytes = sac_calloc(3 * n, 1);
-    cr_assert(clip->pixels != NULL && one != NULL && three != NULL && work != NULL &&
-              bytes != NULL);
+    cr_assert(one != NULL && three != NULL && work != NULL && bytes != NULL);
     for (int64_t i = 0; i < 6 * n; i++) clip->pixels[i] = gray.clips[0].pixels[i / 3];
     for (int deep = 0; deep < 2; deep++) {
         a.blur = deep == 1 ? 0.7 : 0;

@@ -55,12 +55,9 @@ Test(distill_pretrain, the_network_is_trunk_and_decoder) {
 Test(distill_pretrain, it_learns_colours) {
     sac_samples samples = toy_samples(4, 1, 24, false, 1);
     const int64_t pixels = TOY_WIDTH * TOY_HEIGHT;
-    samples.preprocess.channels = 3;
+    toy_room(&samples, 3);
     for (int64_t c = 0; c < samples.count; c++) {
         sac_sample_clip *clip = &samples.clips[c];
-        sac_free(clip->pixels);
-        clip->pixels = sac_calloc(clip->frames * pixels * 3, 1);
-        cr_assert_not_null(clip->pixels);
         for (int64_t i = 0; i < clip->frames * pixels; i++) {
             clip->pixels[3 * i] = 250;
             clip->pixels[3 * i + 1] = (uint8_t)(10 * (i / pixels));

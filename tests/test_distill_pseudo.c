@@ -61,7 +61,7 @@ static void scene_close(scene *s) {
 
 static sac_pseudo make(const scene *s, uint64_t seed) {
     sac_pseudo p = {0};
-    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, 1, &s->d, NULL, seed), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, 1, &s->d, NULL, seed, NULL), NULL);
     cr_assert_eq(p.frames, FRAMES);
     cr_assert_eq(p.altered.frames, FRAMES);
     cr_assert_eq(p.altered.start[0], 0);
@@ -106,7 +106,7 @@ Test(distill_pseudo, colour_with_equal_channels_is_gray) {
     scene s = scene_make();
     uint8_t *rgb = in_colour(s.pixels, (int64_t)FRAMES * W * H);
     sac_pseudo gray = make(&s, 7), colour = {0};
-    sac_assert_ok(sac_pseudo_make(&colour, rgb, W, H, 3, &s.d, NULL, 7), NULL);
+    sac_assert_ok(sac_pseudo_make(&colour, rgb, W, H, 3, &s.d, NULL, 7, NULL), NULL);
     cr_assert(gray.channels == 1 && colour.channels == 3);
     cr_assert_eq(gray.altered.count, colour.altered.count);
     cr_assert_arr_eq(gray.kinds, colour.kinds, FRAMES * sizeof *gray.kinds);
@@ -136,7 +136,7 @@ Test(distill_pseudo, colour_is_cut_out_and_painted) {
         mix.weights[k == 0 ? SAC_PSEUDO_CONTROL : SAC_PSEUDO_TEXTURE] = 1;
         sac_pseudo p = {0};
         int64_t red = 0, was_red = 0, foreign = 0;
-        sac_assert_ok(sac_pseudo_make(&p, rgb, W, H, 3, &s.d, &mix, 7), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, rgb, W, H, 3, &s.d, &mix, 7, NULL), NULL);
         for (int64_t i = 0; i < count; i++) {
             const uint8_t *at = p.pixels + 3 * i;
             red += at[0] == 200 && at[1] == 10;
@@ -361,7 +361,7 @@ static void unchanged(const mover *m, int count, int64_t frames, int width, int 
     sac_detections d = movers_detect(m, count, frames);
     for (uint64_t seed = 1; seed <= 3; seed++) {
         sac_pseudo p = {0};
-        sac_assert_ok(sac_pseudo_make(&p, pixels, width, height, 1, &d, NULL, seed), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, pixels, width, height, 1, &d, NULL, seed, NULL), NULL);
         cr_assert_eq(p.altered.count, 0);
         cr_assert_arr_eq(p.pixels, pixels, (size_t)(frames * width * height));
         for (int64_t t = 0; t < frames; t++) cr_assert_eq(p.kinds[t], 0);
@@ -386,7 +386,7 @@ Test(distill_pseudo, without_tracks_the_clip_is_copied) {
     uint8_t *pixels = movers_render(&longer, 1, 30, W, H);
     sac_detections d = movers_detect(&longer, 1, 30);
     sac_pseudo p = {0};
-    cr_assert_eq(sac_pseudo_make(&p, pixels, W, H, 1, &d, NULL, 1), SAC_OK);
+    cr_assert_eq(sac_pseudo_make(&p, pixels, W, H, 1, &d, NULL, 1, NULL), SAC_OK);
     cr_assert_gt(p.altered.count, 0);
     sac_pseudo_close(&p);
     sac_free(pixels);
@@ -402,7 +402,7 @@ Test(distill_pseudo, clips_of_every_short_length) {
         sac_detections d = movers_detect(&m, 1, frames);
         for (uint64_t seed = 1; seed <= 5; seed++) {
             sac_pseudo p = {0};
-            sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, 1, &d, NULL, seed), NULL);
+            sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, 1, &d, NULL, seed, NULL), NULL);
             cr_assert(p.altered.count <= 2 * frames);
             sac_pseudo_close(&p);
         }
@@ -442,7 +442,7 @@ Test(distill_pseudo, foreign_boxes_do_no_harm) {
     int64_t drawn = 0;
     for (uint64_t seed = 1; seed <= 40; seed++) {
         sac_pseudo p = {0};
-        sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, 1, &d, NULL, seed), NULL);
+        sac_assert_ok(sac_pseudo_make(&p, pixels, 17, 13, 1, &d, NULL, seed, NULL), NULL);
         for (int64_t b = 0; b < p.altered.count; b++) {
             const sac_box *box = &p.altered.boxes[b];
             cr_assert(box->x1 >= 0 && box->y1 >= 0 && box->x2 <= 17 && box->y2 <= 13);
@@ -468,7 +468,7 @@ Test(distill_pseudo, out_of_memory_leaves_nothing_behind) {
     for (;; failures++) {
         sac_pseudo p;
         sac_memory_fail_after(failures);
-        const sac_status status = sac_pseudo_make(&p, s.pixels, W, H, 1, &s.d, NULL, 3);
+        const sac_status status = sac_pseudo_make(&p, s.pixels, W, H, 1, &s.d, NULL, 3, NULL);
         sac_memory_fail_after(-1);
         if (status == SAC_OK) {
             cr_assert(p.altered.count > 64, "the list of boxes grew");
@@ -489,7 +489,7 @@ static sac_pseudo make_kind(const scene *s, sac_pseudo_kind kind, uint64_t seed)
     sac_pseudo p = {0};
     sac_pseudo_mix mix = {{0}};
     mix.weights[kind] = 1;
-    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, 1, &s->d, &mix, seed), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s->pixels, W, H, 1, &s->d, &mix, seed, NULL), NULL);
     return p;
 }
 
@@ -678,7 +678,7 @@ Test(distill_pseudo, a_contact_sheet_is_drawn) {
     sac_error error = {0};
     sac_pseudo p = {0};
     sac_assert_ok(sac_pseudo_mix_parse(&mix, "all", &error), &error);
-    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, 1, &s.d, &mix, 5), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, 1, &s.d, &mix, 5, NULL), NULL);
     sac_maps maps = {.frames = FRAMES,
                      .map16 = sac_calloc(FRAMES * 256, sizeof(float)),
                      .map4 = sac_calloc(FRAMES * 16, sizeof(float)),
@@ -696,7 +696,7 @@ Test(distill_pseudo, a_contact_sheet_is_drawn) {
     // Nothing altered: no picture.
     sac_detections none = movers_detect(movers, 0, FRAMES);
     const char *empty = sac_test_path("empty.png");
-    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, 1, &none, &mix, 5), NULL);
+    sac_assert_ok(sac_pseudo_make(&p, s.pixels, W, H, 1, &none, &mix, 5, NULL), NULL);
     sac_assert_ok(sac_pseudo_show(empty, &p, W, H, &maps, &error), &error);
     cr_assert(!sac_is_file(empty));
     sac_detections_close(&none);

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/spill.h"
 #include "distill/samples.h"
 #include "helper.h"
 #include "nn/infer.h"
@@ -207,7 +208,7 @@ Test(distill_samples, originals_are_the_clips_at_network_size) {
         sac_assert_close(s.clips[i].maps[0].map4, maps.map4, 3, dims4, 0, "map4");
         sac_assert_close(s.clips[i].maps[0].map1, maps.map1, 1, dims, 0, "map1");
         sac_maps_close(&maps);
-        sac_free(pixels);
+        sac_spill_free(pixels);
     }
     sac_map_store_close(&store);
     sac_preprocessor_close(&p);

@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/ranges.h"
+#include "core/spill.h"
 #include "helper.h"
 #include "video/dataset.h"
 #include "video/synth.h"
@@ -100,7 +101,7 @@ Test(synth_write, opens_as_a_data_set) {
             any_abnormal |= abnormal_frames > 0;
         }
         sac_synth_scene_close(&scene);
-        sac_free(pixels);
+        sac_spill_free(pixels);
         sac_free(masks);
     }
     cr_assert(any_abnormal);

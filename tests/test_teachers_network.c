@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/spill.h"
 #include "darknet_make.h"
 #include "helper.h"
 #include "teachers/detect_darknet.h"
@@ -726,6 +727,6 @@ Test(teachers_network, real_frames) {
     }
     cr_assert(recall[0] > 0.7 && recall[1] < recall[0], "recall %.3f enlarged, %.3f as is",
               recall[0], recall[1]);
-    sac_free(pixels);
+    sac_spill_free(pixels);
     sac_detections_close(&truth);
 }

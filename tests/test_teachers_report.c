@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "helper.h"
 #include "saccade/video.h"
 #include "store_make.h"
@@ -332,7 +333,7 @@ Test(teachers_report, overlay_video) {
     sac_video_close(&video);
     overlay.tasks = NULL;
     sac_assert_ok(sac_clip_overlay_write(path, &overlay, &error), &error);
-    sac_free(pixels);
+    sac_spill_free(pixels);
     sac_maps_close(&maps);
     sac_objects_close(&o);
     sac_object_table_close(&table);

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/npy.h"
+#include "core/spill.h"
 #include "helper.h"
 #include "video/picture.h"
 #include "video_make.h"
@@ -369,11 +370,17 @@ Test(video_dataset, loading_clips_and_masks) {
         make_frame(expected, W, H, 1, t);
         cr_assert_eq(memcmp(pixels + t * W * H, expected, W * H), 0);
     }
-    sac_free(pixels);
+    // The same frames where so many others are held that they go to a file.
+    uint8_t *spilled = NULL;
+    sac_assert_ok(sac_clip_load_beside(&spilled, &w, &h, 1, &c, SAC_SPILL_THRESHOLD_BYTES, &error),
+                  &error);
+    cr_assert_eq(memcmp(spilled, pixels, 6 * W * H), 0);
+    sac_spill_free(spilled);
+    sac_spill_free(pixels);
     w = h = 8;
     sac_assert_ok(sac_clip_load(&pixels, &w, &h, 3, &c, &error), &error);
     cr_assert(w == 8 && h == 8);
-    sac_free(pixels);
+    sac_spill_free(pixels);
     w = h = 0;
     sac_assert_ok(sac_clip_load_masks(&masks, &w, &h, &c, &error), &error);
     cr_assert(w == W && h == H);
@@ -482,7 +489,7 @@ Test(video_dataset, ped2) {
     for (int64_t i = 0; i < 180 * 360 * 240; i++) set_pixels += masks[i];
     cr_assert(set_pixels > 10000 && set_pixels < 180 * 360 * 240 / 20, "%lld mask pixels",
               (long long)set_pixels);
-    sac_free(pixels);
+    sac_spill_free(pixels);
     sac_free(masks);
     sac_dataset_close(&set);
 }

@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "teachers/clip_overlay.h"
 #include "teachers/objects.h"
 #include "teachers/report.h"
@@ -131,7 +132,7 @@ static sac_status write_overlay(const report_work *w, const sac_object_table *ta
     SAC_TRY(sac_clip_overlay_write(path, &overlay, error));
 fail:
     sac_free(path);
-    sac_free(pixels);
+    sac_spill_free(pixels);
     sac_maps_close(&maps);
     sac_objects_close(&objects);
     return status;

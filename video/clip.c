@@ -1,21 +1,22 @@
-// Loads whole clips and their masks into memory. Finding them is dataset.c's business.
+// Loads whole clips and their masks. Finding them is dataset.c's business.
 #include <string.h>
 
 #include "core/check.h"
 #include "core/memory.h"
+#include "core/spill.h"
 #include "saccade/video.h"
 #include "video/dataset.h"
 #include "video/masks.h"
 
-sac_status sac_clip_load(uint8_t **pixels, int *width, int *height, int channels,
-                         const sac_clip *clip, sac_error *error) {
+sac_status sac_clip_load_beside(uint8_t **pixels, int *width, int *height, int channels,
+                                const sac_clip *clip, int64_t beside_bytes, sac_error *error) {
     sac_status status = SAC_OK;
     sac_video_options options = sac_video_default_options();
     sac_video_info info;
     sac_video *video = NULL;
     sac_frame frame;
-    uint8_t *out = NULL;
-    int64_t frame_bytes, bytes, count = 0;
+    void *block = NULL;
+    int64_t frame_bytes, count = 0;
     *pixels = NULL;
     options.width = *width;
     options.height = *height;
@@ -23,9 +24,8 @@ sac_status sac_clip_load(uint8_t **pixels, int *width, int *height, int channels
     SAC_TRY(sac_video_open(&video, clip->source, &options, error));
     sac_video_get_info(video, &info);
     frame_bytes = (int64_t)info.width * info.height * info.channels;
-    if (!sac_mul(frame_bytes, clip->frames, &bytes)) SAC_TRY(SAC_ERROR_MEMORY);
-    out = sac_calloc(bytes, 1);
-    SAC_TRY_ALLOC(out);
+    SAC_TRY(sac_spill_alloc(&block, clip->frames, (size_t)frame_bytes, beside_bytes, error));
+    uint8_t *const out = block;
     while ((status = sac_video_read(video, &frame, error)) == SAC_OK) {
         if (count < clip->frames)
             memcpy(out + count * frame_bytes, frame.data, (size_t)frame_bytes);
@@ -39,15 +39,20 @@ sac_status sac_clip_load(uint8_t **pixels, int *width, int *height, int channels
                               clip->source, (long long)count, (long long)clip->frames));
     *width = info.width;
     *height = info.height;
-    *pixels = out;
-    out = NULL;
+    *pixels = block;
+    block = NULL;
 fail:
     if (status == SAC_ERROR_MEMORY)
         sac_error_set(error, status, -1, "clip '%s': out of memory for %lld frames", clip->name,
                       (long long)clip->frames);
-    sac_free(out);
+    sac_spill_free(block);
     sac_video_close(&video);
     return status;
+}
+
+sac_status sac_clip_load(uint8_t **pixels, int *width, int *height, int channels,
+                         const sac_clip *clip, sac_error *error) {
+    return sac_clip_load_beside(pixels, width, height, channels, clip, 0, error);
 }
 
 sac_status sac_clip_load_masks(uint8_t **masks, int *width, int *height, const sac_clip *clip,

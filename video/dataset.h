@@ -88,12 +88,16 @@ SAC_NODISCARD sac_status sac_dataset_open(sac_dataset **dataset, const char *pat
 const sac_clip *sac_dataset_find(const sac_dataset *dataset, const char *name); // NULL when absent
 void sac_dataset_close(sac_dataset **dataset);
 
-// All frames of a clip in memory: u8 [frames][height][width][channels] (sac_free it). *width,
-// *height 0: the source's, which they then receive. SAC_ERROR_FORMAT when the clip decodes to
-// another number of frames than `clip->frames`, and whatever sac_video_open and sac_video_read
-// return.
+// All frames of a clip: u8 [frames][height][width][channels], a block of core/spill.h, which long
+// clips do not keep in memory (sac_spill_free it). *width, *height 0: the source's, which they then
+// receive. SAC_ERROR_FORMAT when the clip decodes to another number of frames than `clip->frames`,
+// and whatever sac_spill_alloc, sac_video_open and sac_video_read return.
 SAC_NODISCARD sac_status sac_clip_load(uint8_t **pixels, int *width, int *height, int channels,
                                        const sac_clip *clip, sac_error *error);
+// The same where the caller holds more clips at once, of so many bytes.
+SAC_NODISCARD sac_status sac_clip_load_beside(uint8_t **pixels, int *width, int *height,
+                                              int channels, const sac_clip *clip,
+                                              int64_t beside_bytes, sac_error *error);
 // Masks of a clip: u8 [frames][height][width], 0 or 1 (sac_free it). *width, *height 0: the first
 // mask's. A mask of another size is scaled; a pixel is set then when at least half of its area is.
 // SAC_ERROR_ARGUMENT: the clip has no masks.
