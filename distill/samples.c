@@ -32,8 +32,10 @@ typedef struct source {
     sac_map_store *store; // NULL of a student
     sac_chain *chain;     // a student as teacher, NULL otherwise
     sac_teacher *teacher; // NULL without pseudo-anomalies
-    sac_map_store *cache; // map store of the altered clips being written or read; of a student: all
-    bool cached;          // cache is complete
+    // Map store of the altered clips, of a student of all: it grows clip by clip, and store.json
+    // lists what is finished at any time. NULL: none is needed.
+    sac_map_store *cache;
+    json_t *provenance; // of the cache
     int block, filter;
     bool mirrors;
 } source;
@@ -65,6 +67,7 @@ static void gather_close(gather *g) {
     for (int k = 0; k < g->count; k++) {
         sac_map_store_close(&g->sources[k].store);
         sac_map_store_close(&g->sources[k].cache);
+        json_decref(g->sources[k].provenance);
         sac_teacher_close(&g->sources[k].teacher);
         sac_chain_close(&g->sources[k].chain);
     }
@@ -97,11 +100,47 @@ static json_t *cache_key(const gather *g, const source *s) {
                      s->chain != NULL ? sac_chain_origin(s->chain) : store_origin(s->store));
 }
 
-// Opens a finished cache with the right key; otherwise s->cache stays NULL.
-static void cache_open(source *s, const char *path, const json_t *key) {
-    if (sac_map_store_open(&s->cache, path, NULL) != SAC_OK) return;
-    s->cached = json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key) != 0;
-    if (!s->cached) sac_map_store_close(&s->cache);
+// Opens the cache of the right key with the clips that it has, or begins one.
+static sac_status cache_open(const gather *g, source *s, const char *path, json_t *key,
+                             sac_error *error) {
+    sac_status status = sac_map_store_open(&s->cache, path, NULL);
+    // Whatever else is wrong with it, it is made anew.
+    if (status == SAC_ERROR_MEMORY) goto fail;
+    if (s->cache != NULL &&
+        !json_equal(json_object_get(sac_map_store_provenance(s->cache), "key"), key))
+        sac_map_store_close(&s->cache);
+    SAC_TRY(s->cache != NULL ? sac_map_store_continue(s->cache, error)
+                             : sac_map_store_create(&s->cache, path, error));
+    s->provenance = json_pack("{s:s, s:{s:o, s:s}, s:O}", "teacher", "pseudo-anomalies", "dataset",
+                              "name", sac_json_text(g->dataset->name), "fingerprint",
+                              g->dataset->fingerprint, "key", key);
+    SAC_TRY_ALLOC(s->provenance);
+fail:
+    return status;
+}
+
+static char *altered_name(const sac_clip *clip, int64_t variant) {
+    return sac_format("%s+%" PRId64, clip->name, variant);
+}
+
+// Whether the cache has all altered clips, so that its teacher is not needed.
+static sac_status cache_complete(bool *complete, const gather *g, const source *s) {
+    *complete = true;
+    for (int64_t i = 0; i < g->samples->originals; i++) {
+        for (int64_t v = 1; v <= g->options->variants && *complete; v++) {
+            char *name = altered_name(&g->dataset->clips[i], v);
+            if (name == NULL) return SAC_ERROR_MEMORY;
+            *complete = sac_map_store_has(s->cache, name);
+            sac_free(name);
+        }
+    }
+    return SAC_OK;
+}
+
+// Keeps the maps of one more clip: a run that is killed after this finds them.
+static sac_status cache_keep(source *s, const char *name, const sac_maps *maps, sac_error *error) {
+    const sac_status status = sac_map_store_put(s->cache, name, false, maps, error);
+    return status < 0 ? status : sac_map_store_commit(s->cache, s->provenance, error);
 }
 
 // Eight bytes at a time; the tail is padded with zeros.
@@ -136,8 +175,7 @@ static sac_status chain_cache(gather *g, source *s, const sac_distill_teacher *t
     s->mirrors = sac_chain_mirrors(s->chain);
     SAC_TRY_ALLOC(key = cache_key(g, s));
     SAC_TRY_ALLOC(path = cache_path(g, teacher->name, key));
-    cache_open(s, path, key);
-    if (!s->cached) SAC_TRY(sac_map_store_create(&s->cache, path, error));
+    SAC_TRY(cache_open(g, s, path, key, error));
 fail:
     json_decref(key);
     sac_free(path);
@@ -173,9 +211,10 @@ static sac_status source_open(gather *g, source *s, const sac_distill_teacher *t
     if (g->options->variants == 0) return SAC_OK;
     SAC_TRY_ALLOC(key = cache_key(g, s));
     SAC_TRY_ALLOC(path = cache_path(g, teacher->name, key));
-    cache_open(s, path, key);
-    if (s->cached) goto fail;
-    SAC_TRY(sac_map_store_create(&s->cache, path, error));
+    SAC_TRY(cache_open(g, s, path, key, error));
+    bool complete = false;
+    SAC_TRY(cache_complete(&complete, g, s));
+    if (complete) goto fail;
     sac_free(path);
     path = sac_path_join(teacher->folder, "teacher.safetensors");
     SAC_TRY_ALLOC(path);
@@ -204,10 +243,11 @@ static sac_status chain_maps(gather *g, source *s, sac_maps *maps, const char *n
                              const uint8_t *pixels, int64_t frames, int width, int height,
                              sac_error *error) {
     sac_status status = SAC_OK;
-    if (s->cached) return sac_map_store_get(s->cache, maps, name, frames, error);
+    if (sac_map_store_has(s->cache, name))
+        return sac_map_store_get(s->cache, maps, name, frames, error);
     SAC_TRY(sac_chain_maps(s->chain, maps, pixels, frames, width, height, g->channels,
                            g->options->stop, error));
-    SAC_TRY(sac_map_store_put(s->cache, name, false, maps, error));
+    SAC_TRY(cache_keep(s, name, maps, error));
 fail:
     return status;
 }
@@ -244,7 +284,8 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
         return chain_maps(g, s, maps, a->name, pseudo->pixels, pseudo->frames, a->width, a->height,
                           error);
     }
-    if (s->cached) return sac_map_store_get(s->cache, maps, a->name, pseudo->frames, error);
+    if (sac_map_store_has(s->cache, a->name))
+        return sac_map_store_get(s->cache, maps, a->name, pseudo->frames, error);
     SAC_TRY(sac_map_store_objects(s->store, &original, &original_scores, a->clip->name,
                                   pseudo->frames, error));
     altered_scores = sac_calloc(pseudo->altered.count, sizeof *altered_scores);
@@ -272,7 +313,7 @@ static sac_status altered_maps(gather *g, source *s, sac_maps *maps, const alter
     }
     all.start[pseudo->frames] = all.count;
     SAC_TRY(sac_maps_paint(maps, &all, scores, a->width, a->height, s->block, s->filter));
-    SAC_TRY(sac_map_store_put(s->cache, a->name, false, maps, error));
+    SAC_TRY(cache_keep(s, a->name, maps, error));
 fail:
     sac_detections_close(&original);
     sac_detections_close(&all);
@@ -315,7 +356,7 @@ static sac_status variant_load(gather *g, sac_sample_clip *out, const sac_clip *
     sac_pseudo pseudo = {0};
     void *luma = NULL;
     const uint8_t *gray = NULL;
-    out->name = sac_format("%s+%" PRId64, clip->name, variant);
+    out->name = altered_name(clip, variant);
     SAC_TRY_ALLOC(out->name);
     // Every clip and variant has its own stream, so that more variants do not change the first
     // ones.
@@ -372,6 +413,10 @@ static sac_status clip_load(gather *g, int64_t index, const sac_clip *clip, sac_
     for (int64_t v = 0; v < variants; v++) {
         sac_sample_clip *altered = &samples->clips[samples->originals + index * variants + v];
         altered->validation_from = original->validation_from;
+        if (g->options->stop != NULL && g->options->stop()) {
+            status = SAC_ERROR_INTERRUPTED;
+            goto fail;
+        }
         SAC_TRY(
             variant_load(g, altered, clip, index, v + 1, pixels, width, height, &objects, error));
     }
@@ -423,22 +468,6 @@ static sac_status split(sac_samples *samples, const sac_dataset *dataset, double
     if (held > n - 1) held = n - 1;
     for (int64_t i = 0; i < held; i++) samples->clips[order[i]].validation_from = 0;
     sac_free(order);
-    return SAC_OK;
-}
-
-static sac_status caches_commit(gather *g, sac_error *error) {
-    for (int k = 0; k < g->count; k++) {
-        source *s = &g->sources[k];
-        if (s->cache == NULL || s->cached) continue;
-        json_t *key = cache_key(g, s);
-        json_t *provenance = json_pack("{s:s, s:{s:o, s:s}, s:o}", "teacher", "pseudo-anomalies",
-                                       "dataset", "name", sac_json_text(g->dataset->name),
-                                       "fingerprint", g->dataset->fingerprint, "key", key);
-        if (provenance == NULL) return SAC_ERROR_MEMORY;
-        const sac_status status = sac_map_store_commit(s->cache, provenance, error);
-        json_decref(provenance);
-        if (status != SAC_OK) return status;
-    }
     return SAC_OK;
 }
 
@@ -500,12 +529,18 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
         SAC_TRY(clip_load(&g, i, &dataset->clips[i], error));
         if (options->progress != NULL) options->progress(options->user, i + 1, samples->originals);
     }
-    SAC_TRY(caches_commit(&g, error));
     gather_close(&g);
     return SAC_OK;
 fail:
     gather_close(&g);
     sac_samples_close(samples);
+    if (status == SAC_ERROR_INTERRUPTED) {
+        if (error != NULL)
+            *error = (sac_error){0}; // whoever was interrupted cannot say what is kept
+        return sac_error_set(error, status, -1,
+                             "interrupted while gathering the training data: the teachers' maps of "
+                             "finished clips are kept, go on with --resume");
+    }
     return sac_error_set(error, status, -1, "gathering the training data: %s",
                          sac_status_name(status));
 }

@@ -54,7 +54,7 @@ typedef struct sac_samples_options {
     uint64_t seed;
     sac_backend backend; // for the teachers' networks
     // Path to which -NAME of each teacher is added: folders that keep the maps of the altered clips
-    // (of a student: of all clips) for a resumed run.
+    // (of a student: of all clips) for a resumed run, each from when it is finished.
     const char *cache;
     // The folders serve several runs, one after the other: their names end in -NAME-KEY instead,
     // where KEY stands for everything their content depends on.
@@ -73,7 +73,7 @@ typedef struct sac_samples_options {
 // SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the
 // clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers, altered clips wanted
 // with students as the only teachers; SAC_ERROR_INTERRUPTED by
-// `stop` (an unfinished cache is made anew); SAC_ERROR_IO and SAC_ERROR_MEMORY of sac_spill_alloc
+// `stop`, which is asked before every clip, altered ones too (what is finished is kept); SAC_ERROR_IO and SAC_ERROR_MEMORY of sac_spill_alloc
 // before any teacher has worked; errors of the parts below.
 SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
                                           const sac_distill_teacher *teachers, int teacher_count,

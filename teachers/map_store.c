@@ -121,6 +121,14 @@ fail:
                       : SAC_OK;
 }
 
+sac_status sac_map_store_continue(sac_map_store *store, sac_error *error) {
+    if (store->clips != NULL) return SAC_OK;
+    store->clips = json_copy(json_object_get(store->provenance, "clips"));
+    if (store->clips != NULL) return SAC_OK;
+    return sac_error_set(error, SAC_ERROR_MEMORY, -1, "%s: no memory for a map store",
+                         store->folder);
+}
+
 static sac_status check_provenance(const sac_map_store *store, const char *path, sac_error *error) {
     sac_status status = SAC_OK;
     const char *text = NULL;

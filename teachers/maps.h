@@ -71,6 +71,9 @@ SAC_NODISCARD sac_status sac_map_store_commit(sac_map_store *store, const json_t
 // SAC_ERROR_UNSUPPORTED: a newer version.
 SAC_NODISCARD sac_status sac_map_store_open(sac_map_store **store, const char *folder,
                                             sac_error *error);
+// Lets an opened store take clips beside those that it has; store.json lists them from the next
+// commit on. SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_map_store_continue(sac_map_store *store, sac_error *error);
 // The whole of store.json (after open), borrowed.
 const json_t *sac_map_store_provenance(const sac_map_store *store);
 // Checks shapes against `frames` (an error names clip and file), values finite and in [0,1].
