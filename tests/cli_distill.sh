@@ -100,12 +100,52 @@ stop_in_epoch_two KILL killed
 run 0 "$distill" "${train[@]}" -o killed --resume
 same_run killed whole
 
-# Out of time it ends well, and goes on when there is more.
-run 0 "$distill" "${train[@]}" -o short --max-time 0.0000001s
-has out "(out of time)"
-[ -e short/student.safetensors ] || fail "no student after the time limit"
+# Gathering counts: out of time there, the run has trained nothing, and with more of it begins to.
+run 1 "$distill" "${train[@]}" -o short --max-time 0.0000001s
+has err "out of time while gathering the training data, before any training: go on with --resume"
+[ ! -e short/student.safetensors ] || fail "a student of nothing"
 run 0 "$distill" "${train[@]}" -o short --resume --max-minutes 100 # the older name
+has err "short/checkpoint.safetensors: no such file, so nothing was trained yet: training begins"
 same_run short whole
+# Out of time in training there is a student, but none in 8 bits, and so the run is not complete.
+for time in 2 4 8 16 32 64; do
+    rm -rf brief
+    run 1 "$distill" "${train[@]}" --pseudo 0 --epochs 100000 --quantise -o brief --max-time ${time}s
+    [ ! -e brief/student.safetensors ] || break
+    has err "out of time while gathering"
+done
+has out "(out of time)"
+has err "no time is left for int8, so there is no student-int8.safetensors yet: go on with --resume"
+[ ! -e brief/student-int8.safetensors ] || fail "an int8 student out of time"
+
+# stop_gathering SIGNAL RUN: the same while altered clips are scored, as soon as the first one's maps are kept
+many=("${small[@]}" --pseudo 3 --epochs 1 --samples-per-epoch 64)
+stop_gathering() {
+    local tries=0
+    "$distill" "${many[@]}" -o "$2" >out 2>err </dev/null &
+    local process=$!
+    until [ -e "$2/pseudo-ssmtl/store.json" ]; do
+        sleep 0.01
+        tries=$((tries + 1))
+        [ $tries -lt 6000 ] || fail "$2: no altered clip in a minute: $(cat err)"
+    done
+    kill "-$1" $process
+    code=0
+    wait $process || code=$?
+    first=$(stat -c %i "$2/pseudo-ssmtl/Train001+1.16x16.npy")
+}
+run 0 "$distill" "${many[@]}" -o gathered
+for signal in KILL INT; do
+    stop_gathering $signal cut$signal
+    [ $code = $([ $signal = KILL ] && echo 137 || echo 130) ] || fail "exit code $code after SIG$signal: $(cat err)"
+    if [ $signal = INT ] && [ ! -e cutINT/checkpoint.safetensors ]; then
+        has err "interrupted while gathering the training data"
+        has err "go on with --resume"
+    fi
+    run 0 "$distill" "${many[@]}" -o cut$signal --resume
+    same_run cut$signal gathered
+    [ "$(stat -c %i "cut$signal/pseudo-ssmtl/Train001+1.16x16.npy")" = "$first" ] || fail "kept maps were made again"
+done
 
 # ---- resume of something else -----------------------------------------------------------------------------------
 
@@ -117,8 +157,6 @@ run 2 "$distill" "${train[@]}" -o short --resume --width 64
 has err "preprocess"
 run 2 "$distill" "${train[@]}" -o short --resume --validation 0.5
 has err "training data"
-run 1 "$distill" "${train[@]}" -o nothing --resume
-has err "nothing/checkpoint.safetensors: no such file"
 head -c 100000 short/checkpoint.safetensors >cut && cp cut short/checkpoint.safetensors
 run 1 "$distill" "${train[@]}" -o short --resume
 has err "short/checkpoint.safetensors"

@@ -8,6 +8,8 @@
 #include "distill/pretrain.h"
 #include "distill_toy.h"
 
+static double limit_minutes = 0; // of the next runs
+
 static sac_status pretrain(sac_model *model, const sac_samples *samples, sac_pretrain_kind kind,
                            const char *name, int64_t stop_after, bool resume,
                            sac_pretrain_result *result, sac_error *error) {
@@ -15,6 +17,7 @@ static sac_status pretrain(sac_model *model, const sac_samples *samples, sac_pre
     sac_pretrain_options o = {.kind = kind, .epochs = 4, .trainer = toy_options()};
     sac_pretrain_result unused;
     o.trainer.augment = (sac_augment_options){.jitter = 0.1, .flip = 0.5, .noise = 2};
+    o.trainer.max_minutes = limit_minutes;
     toy_stop_after = stop_after;
     toy_steps_taken = 0;
     *error = (sac_error){0};
@@ -167,6 +170,21 @@ Test(distill_pretrain, a_stopped_stage_goes_on_exactly) {
     sac_assert_ok(pretrain(parts, &samples, SAC_PRETRAIN_MASKED, "parts", -1, true, NULL, &error),
                   &error);
     toy_same_params(full, parts, "resumed");
+    // Out of time, again and again.
+    sac_model *cut = toy_model(5);
+    sac_pretrain_result r = {0};
+    limit_minutes = 1e-9;
+    for (int i = 0; i < 3; i++) {
+        sac_assert_ok(pretrain(cut, &samples, SAC_PRETRAIN_MASKED, "cut", -1, i > 0, &r, &error),
+                      &error);
+        cr_assert(r.out_of_time && r.epochs == 0);
+    }
+    limit_minutes = 0;
+    sac_assert_ok(pretrain(cut, &samples, SAC_PRETRAIN_MASKED, "cut", -1, true, &r, &error),
+                  &error);
+    cr_assert(!r.out_of_time && r.epochs == 4);
+    toy_same_params(full, cut, "cut in time");
+    sac_model_close(&cut);
     // A damaged checkpoint is refused.
     const char *path = sac_test_path("parts/checkpoint.safetensors");
     sac_assert_ok(sac_file_save(path, "nonsense", 8, &error), &error);

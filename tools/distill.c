@@ -568,9 +568,25 @@ static sac_status arch_of(char **arch, const settings *s, sac_error *error) {
     return *arch != NULL ? SAC_OK : SAC_ERROR_MEMORY;
 }
 
+// When --max-time ends (sac_time_s), 0: never. Static, as the poll of gathering takes no argument.
+static double deadline_s = 0;
+
+static bool time_is_up(void) {
+    return deadline_s > 0 && sac_time_s() > deadline_s;
+}
+
+static bool gathering_ends(void) {
+    return sac_interrupted() || time_is_up();
+}
+
+// Minutes of `most` that are left after `used_s`; 0 stays "no limit", and something is always left.
+static double minutes_left(double most, double used_s) {
+    return most > 0 ? fmax(1e-9, most - used_s / 60) : 0;
+}
+
 // The int8 student of `model` into RUN/student-int8.safetensors.
 static sac_status quantise(const settings *s, const sac_model *model, const sac_samples *samples,
-                           const sac_trainer_options *trainer, double minutes_used,
+                           const sac_trainer_options *trainer, double used_s,
                            sac_quantise_result *result, sac_error *error) {
     sac_status status = SAC_OK;
     sac_model *int8 = NULL;
@@ -580,7 +596,7 @@ static sac_status quantise(const settings *s, const sac_model *model, const sac_
     sac_quantise_options o = sac_quantise_default_options(trainer);
     o.epochs = s->quantise_epochs;
     o.learning_rate = s->quantise_rate;
-    if (s->max_minutes > 0) o.trainer.max_minutes = fmax(1e-9, s->max_minutes - minutes_used);
+    o.trainer.max_minutes = minutes_left(s->max_minutes, used_s);
     const sac_trainer_hooks hooks = {
         .step = on_step, .epoch = on_epoch, .stop = sac_interrupted, .user = &tuning};
     SAC_TRY_ALLOC(folder);
@@ -596,14 +612,17 @@ fail:
 }
 
 // Whether training itself has a state to go on from: a run that was stopped while it was
-// pre-trained has none yet.
+// pre-trained has none yet, and one that was stopped while it gathered has none at all.
 static sac_status resume_find(const settings *s, bool *resume, sac_error *error) {
     char *own = sac_path_join(s->output, "checkpoint.safetensors"),
          *first = sac_path_join(s->output, "pretrain/checkpoint.safetensors");
     sac_status status = SAC_OK;
     SAC_TRY_ALLOC(own);
     SAC_TRY_ALLOC(first);
-    *resume = s->resume && !(s->pretrain != 0 && !sac_is_file(own) && sac_is_file(first));
+    *resume = s->resume && sac_is_file(own);
+    if (s->resume && !*resume && !(s->pretrain != 0 && sac_is_file(first)) && !s->tool.quiet)
+        fprintf(stderr, NAME ": %s: no such file, so nothing was trained yet: training begins\n",
+                own);
     if (!s->resume && s->pretrain != 0 && sac_is_file(first)) {
         status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                "%s exists: go on with --resume, or choose another folder", first);
@@ -680,8 +699,10 @@ fail:
     return status;
 }
 
-// *complete becomes false where the time ended before there was a student.
-static sac_status run(bool *complete, const settings *s, const sac_distill_teacher *teachers,
+// Why a run has ended without all that was wanted of it; empty: it has not.
+typedef char run_end[200];
+
+static sac_status run(run_end unfinished, const settings *s, const sac_distill_teacher *teachers,
                       int teacher_count, sac_error *error) {
     sac_status status = SAC_OK;
     sac_dataset *dataset = NULL;
@@ -698,6 +719,8 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
     json_t *init = NULL;
     char *arch = NULL;
     sac_preprocess preprocess;
+    const double begun = sac_time_s();
+    deadline_s = s->max_minutes > 0 ? begun + 60 * s->max_minutes : 0;
     SAC_TRY(arch_of(&arch, s, error));
     SAC_TRY(preprocess_of(&preprocess, s, error));
     SAC_TRY_ALLOC(cache);
@@ -724,7 +747,6 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
                                "--epochs 0 needs --init MODEL and --quantise, and no --pretrain");
         goto fail;
     }
-    const double begun = sac_time_s();
     const sac_samples_options gather = {.preprocess = preprocess,
                                         .variants = s->variants,
                                         .mix = mix,
@@ -734,13 +756,24 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
                                         .backend = trainer.backend,
                                         .cache = cache,
                                         .cache_shared = s->altered_cache != NULL,
-                                        .stop = sac_interrupted,
+                                        .stop = gathering_ends,
                                         .progress = on_gather,
                                         .user = &gathering,
                                         .logger = logger};
-    SAC_TRY(sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error));
+    status = sac_samples_load(&samples, dataset, teachers, teacher_count, &gather, error);
     sac_progress_close(&gathering.progress);
+    if (status == SAC_ERROR_INTERRUPTED && !sac_interrupted()) {
+        *error = (sac_error){0};
+        (void)snprintf(
+            unfinished, sizeof(run_end),
+            "out of time while gathering the training data, before any training: go on with "
+            "--resume and more of it");
+        status = SAC_OK;
+        goto fail;
+    }
+    SAC_TRY(status);
     const double gather_s = sac_time_s() - begun;
+    trainer.max_minutes = minutes_left(s->max_minutes, gather_s);
     if (flip_auto) trainer.augment.flip = samples.mirrors ? 0.5 : 0;
     announce(s, model, &samples, &trainer);
     SAC_TRY(teachers_announce(s, teachers, &samples, error));
@@ -750,18 +783,16 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
     if (s->pretrain != 0 && s->epochs > 0) {
         SAC_TRY(pretrain(s, model, &samples, &trainer, &pretrained, error));
         if (pretrained.out_of_time) {
-            fprintf(stderr,
-                    NAME ": out of time in pre-training after %" PRId64 " of %" PRId64
-                         " epochs, so there is no student yet: go on with --resume and more of "
-                         "it\n",
-                    pretrained.epochs, s->pretrain_epochs);
-            *complete = false;
+            (void)snprintf(unfinished, sizeof(run_end),
+                           "out of time in pre-training after %" PRId64 " of %" PRId64
+                           " epochs, so there is no student yet: go on with --resume and more of "
+                           "it",
+                           pretrained.epochs, s->pretrain_epochs);
             SAC_TRY(page_write(s, teachers, &samples, &trainer, NULL, error));
             goto fail;
         }
         trainer.initial = sac_initial_digest(model->params);
-        if (trainer.max_minutes > 0)
-            trainer.max_minutes = fmax(1e-9, trainer.max_minutes - pretrained.seconds / 60);
+        trainer.max_minutes = minutes_left(trainer.max_minutes, pretrained.seconds);
     }
     if (s->epochs > 0) {
         SAC_TRY(
@@ -787,11 +818,13 @@ static sac_status run(bool *complete, const settings *s, const sac_distill_teach
     bool quantised_any = false;
     sac_quantise_result quantised = {0};
     if (s->quantise && result.out_of_time) {
-        fprintf(stderr, NAME ": no time is left for int8: go on with --resume and more of it\n");
+        (void)snprintf(unfinished, sizeof(run_end),
+                       "no time is left for int8, so there is no student-int8.safetensors yet: go "
+                       "on with --resume and more of it");
     } else if (s->quantise) {
         quantised_any = true;
-        const double used_s = pretrained.seconds + result.seconds;
-        SAC_TRY(quantise(s, model, &samples, &trainer, used_s / 60, &quantised, error));
+        const double used_s = gather_s + pretrained.seconds + result.seconds;
+        SAC_TRY(quantise(s, model, &samples, &trainer, used_s, &quantised, error));
     }
     SAC_TRY(page_write(s, teachers, &samples, &trainer, model, error));
     report(s, &result, path, &samples, gather_s, quantised_any ? &quantised : NULL);
@@ -852,14 +885,18 @@ int main(int argc, char **argv) {
     }
     sac_interrupt_install();
     sac_status status = teachers_parse(teachers, copies, &s, &error);
-    bool complete = true;
-    if (status == SAC_OK) status = run(&complete, &s, teachers, (int)s.teachers.count, &error);
+    run_end unfinished = "";
+    if (status == SAC_OK) status = run(unfinished, &s, teachers, (int)s.teachers.count, &error);
     for (int i = 0; i < SAC_MAX_TEACHERS; i++) sac_free(copies[i]);
-    int exit_code = complete ? SAC_EXIT_OK : SAC_EXIT_FAILED;
+    int exit_code = SAC_EXIT_OK;
     if (status != SAC_OK) {
         exit_code = sac_tool_fail(NAME, status, &error);
     } else {
         sac_tool_finish(NAME, s.tool.quiet);
+        if (unfinished[0] != '\0') {
+            exit_code = SAC_EXIT_FAILED;
+            fprintf(stderr, NAME ": %s\n", unfinished); // last, where a log is looked at first
+        }
     }
     sac_options_close(&parsed);
     return exit_code;
