@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/child.h"
 #include "core/check.h"
@@ -200,16 +201,6 @@ static bool has_checkpoint(const char *folder) {
            file_in(folder, "quantise/checkpoint.safetensors");
 }
 
-// Whether distill makes a student in 8 bits as well: the last word counts.
-static bool wants_int8(const sac_suite_run *run) {
-    bool wanted = false;
-    for (int64_t i = 0; i < run->argument_count; i++) {
-        if (strcmp(run->arguments[i], "--quantise") == 0) wanted = true;
-        if (strcmp(run->arguments[i], "--no-quantise") == 0) wanted = false;
-    }
-    return wanted;
-}
-
 // result.json is written last, so that a run without it is recognised as unfinished.
 static sac_suite_state look(const sac_suite_run *run) {
     json_t *json = NULL;
@@ -358,14 +349,42 @@ static void tell(const sac_suite_options *o, sac_log_level level, const char *fo
     o->logger.write(o->logger.user, level, message);
 }
 
+// The folders of a run, innermost first.
+enum { FOLDERS = 4 };
+static void folders_of(char *folders[FOLDERS], const sac_suite *suite, const sac_suite_run *run) {
+    const char *output = suite->options->output;
+    folders[0] = sac_strdup(run->folder);
+    folders[1] = sac_path_join(output, "runs");
+    folders[2] = sac_path_join(output, "altered");
+    folders[3] = sac_strdup(output);
+}
+
+// Takes back what a run with a mistake in its options left behind, where it was made by this call:
+// the corrected row is another run, and this one would be taken for an interrupted one.
+static void take_back(char *const folders[FOLDERS], const bool there[FOLDERS]) {
+    static const char *const files[] = {"run.json", "distill.log"};
+    if (there[0] || folders[0] == NULL) return;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char *path = sac_path_join(folders[0], files[i]);
+        if (path != NULL) (void)unlink(path);
+        sac_free(path);
+    }
+    // Only empty folders can be removed, so nothing of value goes with them.
+    for (int i = 0; i < FOLDERS; i++)
+        if (!there[i] && folders[i] != NULL) (void)rmdir(folders[i]);
+}
+
 static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
     const sac_suite_options *o = suite->options;
     sac_suite_run *run = &suite->runs[number];
     const char *name = o->rows->items[run->row].name;
     watching w = {.suite = suite, .run = run, .number = number, .begun = sac_time_s()};
-    char *log = NULL, line[512];
+    char *log = NULL, line[512], *folders[FOLDERS];
+    bool there[FOLDERS];
     sac_status status;
     int code = 1;
+    folders_of(folders, suite, run);
+    for (int i = 0; i < FOLDERS; i++) there[i] = folders[i] == NULL || sac_is_folder(folders[i]);
     SAC_TRY(sac_folder_create(run->folder, error));
     SAC_TRY(save(run, "run.json", json_pack("{s:s, s:O}", "row", name, "settings", run->settings),
                  error));
@@ -378,17 +397,11 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
                               (long long)run->seed));
     if (code != 0 || !sac_is_file(run->student)) {
         last_line(line, sizeof line, run->folder, "distill.log");
-        if (code == 2)
+        if (code == 2) {
+            take_back(folders, there);
             SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, number, "row '%s': %s", name, line));
+        }
         tell(o, SAC_LOG_WARNING, "'%s', seed %lld failed: %s", name, run->seed, line);
-        run->state = SAC_SUITE_FAILED;
-        suite->failed++;
-        status = SAC_OK;
-        goto fail;
-    }
-    if (wants_int8(run) && !sac_is_file(run->student_int8)) {
-        tell(o, SAC_LOG_WARNING, "'%s', seed %lld is not finished: %s", name, run->seed,
-             "no time was left for its 8 bits; go on with --resume and more of it");
         run->state = SAC_SUITE_FAILED;
         suite->failed++;
         status = SAC_OK;
@@ -398,6 +411,7 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
                  json_pack("{s:s, s:O}", "row", name, "settings", run->settings), error));
     run->state = SAC_SUITE_FINISHED;
 fail:
+    for (int i = 0; i < FOLDERS; i++) sac_free(folders[i]);
     sac_free(log);
     return status;
 }

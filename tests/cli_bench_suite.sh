@@ -15,6 +15,8 @@ ROWS
 plain=("$bench" suite -d set --teacher m=maps:0.5 -t 1 --rounds 1 --seconds 0.02)
 suite=("${plain[@]}" -o ablation --rows rows.json)
 
+run 0 "$bench" suite --help
+has out '{"arguments": {"epochs": 10},'
 # ---- a whole suite ------------------------------------------------------------------------------------------------
 
 run 0 "${suite[@]}" --list
@@ -116,6 +118,10 @@ ROWS
 run 2 "${plain[@]}" -o bad --rows bad.json
 has err "row 'x'"
 has err "no-such-option"
+[ ! -e bad ] || fail "a mistake in the rows left $(find bad)"
+mkdir kept && touch kept/own
+run 2 "${plain[@]}" -o kept --rows bad.json
+[ "$(find kept -mindepth 1)" = kept/own ] || fail "a mistake in the rows left $(find kept)"
 # An abbreviation is the option itself.
 echo '{"rows": [{"name": "x", "arguments": {"outp": "elsewhere"}}]}' >bad.json
 run 1 "${plain[@]}" -o bad --rows bad.json
@@ -127,15 +133,15 @@ has err "'base', seed 1 failed: distill: broken"
 has err "3 of 3 runs failed"
 has broken_out/results.md "| base | 0 of 2 (2 failed) | - |"
 [ ! -e broken_out/results.svg ] || fail "a picture of nothing"
-# No time is left for 8 bits: such a run is not finished, now or with the same time; with more it is, in the same folder.
+# Out of time a run is not finished, now or with the same time; with more it is, in the same folder.
 cat >timed.json <<'ROWS'
 {"rows": [{"name": "timed", "arguments": {"pseudo": 1, "quantise": true, "epochs": 2, "samples-per-epoch": 64,
                                           "batch": 8, "width": 48, "height": 32}}]}
 ROWS
 run 1 "${plain[@]}" -o timed --rows timed.json --max-time 0.0000001s
-has err "'timed', seed 1 is not finished: no time was left for its 8 bits"
+has err "'timed', seed 1 failed: distill: out of time while gathering"
 run 1 "${plain[@]}" -o timed --rows timed.json --max-time 0.0000001s --resume
-has err "no time was left for its 8 bits"
+has err "out of time while gathering"
 run 0 "${plain[@]}" -o timed --rows timed.json --resume
 has timed/results.md "| timed | 1 |"
 [ "$(ls timed/runs | wc -l)" = 1 ] || fail "another folder: $(ls timed/runs)"

@@ -80,10 +80,14 @@ static const sac_command suite_command = {
         "their settings are the same; an interrupted suite goes on with --resume. What stands "
         "behind --\n"
         "goes to every training. A file of rows is\n\n"
-        "  {\"rows\": [{\"name\": \"no altered clips\", \"group\": \"altered clips\", \"seeds\": "
+        "  {\"arguments\": {\"epochs\": 10},\n"
+        "   \"rows\": [{\"name\": \"no altered clips\", \"group\": \"altered clips\", \"seeds\": "
         "3,\n"
         "             \"teachers\": [\"ssmtl\"], \"arguments\": {\"pseudo\": 0}}]}\n\n"
-        "with long options of distill in \"arguments\"; only the name is needed.\n\n"
+        "with long options of distill in \"arguments\", those of all rows beside \"rows\"; a row's "
+        "own "
+        "win.\n"
+        "Of a row only the name is needed.\n\n"
         "  student-bench suite --dataset UCSDped2 --teacher ssmtl=maps --teacher "
         "attributes=maps2 \\\n"
         "      -o ablation --max-time 30m -- --pseudo 5 --shift 4",
@@ -274,10 +278,14 @@ static sac_status work_through(sac_suite *suite, const suite_settings *s, sac_ma
     sac_suite_table table = {0};
     bench_display timing = {.settings = &s->tool, .label = "speeds", .unit = "measurements"};
     sac_status status;
+    const bool there = sac_is_folder(s->output);
     SAC_TRY(check_output(s, error));
     const sac_status worked = sac_suite_run_all(suite, error);
     sac_progress_close(&shown->progress);
-    if (worked < 0 && worked != SAC_ERROR_INTERRUPTED) return worked;
+    if (worked < 0 && worked != SAC_ERROR_INTERRUPTED) {
+        if (!there) (void)rmdir(s->output); // unless a run has left something in it
+        return worked;
+    }
     SAC_TRY(sac_suite_table_make(&table, suite, error));
     const int threads = s->tool.threads > 0   ? (int)s->tool.threads
                         : machine->cores < 64 ? machine->cores
