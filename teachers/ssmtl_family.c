@@ -126,7 +126,7 @@ static json_t *imitated_json(const sac_ssmtl_options *options) {
     for (int t = 0; json != NULL && t < SAC_SSMTL_TARGETS; t++) {
         const char *text = options->imitate[t];
         if (text == NULL) continue;
-        json_t *value = json_string(sac_path_last(text));
+        json_t *value = sac_json_text(sac_path_last(text));
         if (json_object_set_new(json, sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t), value) !=
             0) {
             json_decref(json);
