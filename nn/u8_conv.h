@@ -9,10 +9,9 @@
 // multiple of anything. Sources are gathered row by row into a band with its padding, which is
 // where a concatenation or a change from planes to pixels happens. AVX2 has no exact products of
 // bytes: there the weights are 16-bit words, and what they meet is widened when a row is gathered or
-// a tile transformed. AMX, to
-// which a chunk is 64 bytes and costs the same when it is not full, has two more ways: the parts of
-// a source may stay apart, each with runs of its own, and rows may be read where they lie but for
-// their ends.
+// a tile transformed. AMX, to which a chunk is 64 bytes and costs the same when it is not full, has
+// two more ways: the parts of a source may stay apart, each with runs of its own, and rows may be
+// read where they lie but for their ends.
 #ifndef SAC_NN_U8_CONV_H
 #define SAC_NN_U8_CONV_H
 

@@ -68,20 +68,22 @@ has err "standard output"
 
 # ---- interruption -----------------------------------------------------------------------------------------------
 
-# stop_in_epoch_two SIGNAL RUN: starts the run, waits for the end of its first epoch, sends the signal
-stop_in_epoch_two() {
-    local tries=0
-    "$distill" "${train[@]}" --checkpoint-seconds 0 -o "$2" >out 2>err </dev/null &
+# stop_when FILE SIGNAL RUN OPTIONS: starts the run, waits for its file, sends the signal
+stop_when() {
+    local tries=0 file=$1 signal=$2 run=$3
+    shift 3
+    "$distill" "$@" -o "$run" >out 2>err </dev/null &
     local process=$!
-    until [ -e "$2/metrics.csv" ]; do
-        sleep 0.02
+    until [ -e "$run/$file" ]; do
+        sleep 0.01
         tries=$((tries + 1))
-        [ $tries -lt 3000 ] || fail "$2: no epoch in a minute: $(cat err)"
+        [ $tries -lt 6000 ] || fail "$run: no $file in a minute: $(cat err)"
     done
-    kill "-$1" $process
+    kill "-$signal" $process
     code=0
     wait $process || code=$?
 }
+stop_in_epoch_two() { stop_when metrics.csv "$1" "$2" "${train[@]}" --checkpoint-seconds 0; } # SIGNAL RUN
 
 stop_in_epoch_two INT interrupted
 [ $code = 130 ] || fail "exit code $code after SIGINT: $(cat err)"
@@ -118,25 +120,12 @@ has out "(out of time)"
 has err "no time is left for int8, so there is no student-int8.safetensors yet: go on with --resume"
 [ ! -e brief/student-int8.safetensors ] || fail "an int8 student out of time"
 
-# stop_gathering SIGNAL RUN: the same while altered clips are scored, as soon as the first one's maps are kept
+# The same while altered clips are scored, as soon as the first one's maps are kept.
 many=("${small[@]}" --pseudo 3 --epochs 1 --samples-per-epoch 64)
-stop_gathering() {
-    local tries=0
-    "$distill" "${many[@]}" -o "$2" >out 2>err </dev/null &
-    local process=$!
-    until [ -e "$2/pseudo-ssmtl/store.json" ]; do
-        sleep 0.01
-        tries=$((tries + 1))
-        [ $tries -lt 6000 ] || fail "$2: no altered clip in a minute: $(cat err)"
-    done
-    kill "-$1" $process
-    code=0
-    wait $process || code=$?
-    first=$(stat -c %i "$2/pseudo-ssmtl/Train001+1.16x16.npy")
-}
 run 0 "$distill" "${many[@]}" -o gathered
 for signal in KILL INT; do
-    stop_gathering $signal cut$signal
+    stop_when pseudo-ssmtl/store.json $signal cut$signal "${many[@]}"
+    first=$(stat -c %i "cut$signal/pseudo-ssmtl/Train001+1.16x16.npy")
     [ $code = $([ $signal = KILL ] && echo 137 || echo 130) ] || fail "exit code $code after SIG$signal: $(cat err)"
     if [ $signal = INT ] && [ ! -e cutINT/checkpoint.safetensors ]; then
         has err "interrupted while gathering the training data"
