@@ -11,7 +11,7 @@ expect() {
     text=$("$@" 2>&1)
     got=$?
     [ "$got" = "$code" ] || fail "exit $got instead of $code: $* -> $text"
-    printf '%s\n' "$text" | grep -q -- "$pattern" || fail "no '$pattern' in the output of $*: $text"
+    grep -q -- "$pattern" <<<"$text" || fail "no '$pattern' in the output of $*: $text"
 }
 
 rm -rf work && mkdir work && cd work || exit 1

@@ -16,9 +16,9 @@ cat "$prefix"/include/saccade/*.h | grep -v '^#define' | tr '\n' ' ' | grep -oE 
 diff promised exported >difference || fail "public headers (<) and exported symbols (>) differ: $(cat difference)"
 
 # The backend comes along when it is not the system's, with its licence, once.
-if readelf -d "$library" | grep -q 'RUNPATH.*ORIGIN/saccade'; then
+if grep -q 'RUNPATH.*ORIGIN/saccade' <<<"$(readelf -d "$library")"; then
     [ "$(find "$prefix" -name 'libdnnl.so*' -type f | wc -l)" = 1 ] || fail "copies: $(find "$prefix" -name 'libdnnl*')"
-    LD_LIBRARY_PATH= ldd "$library" | grep -q "$libdir/saccade/libdnnl" || fail "libdnnl: $(ldd "$library" | grep dnnl)"
+    grep -q "$libdir/saccade/libdnnl" <<<"$(LD_LIBRARY_PATH= ldd "$library")" || fail "libdnnl: $(ldd "$library" | grep dnnl)"
     [ -s "$prefix/share/doc/saccade/onednn/LICENSE" ] || fail "the licence of oneDNN is missing"
 fi
 ! ldd "$library" | grep 'not found' || fail "libraries are missing"

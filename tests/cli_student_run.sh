@@ -142,7 +142,7 @@ run absent.mp4 clip.mkv --csv many/ --json > out 2> err || code=$?
 grep -q '"failures"' out && grep -q '"frames": 23' out || fail "JSON with a failure"
 
 # A pipe that FFmpeg opens.
-if ffmpeg -v error -protocols 2> /dev/null | grep -q '^ *pipe'; then
+if grep -q '^ *pipe' <<<"$(ffmpeg -v error -protocols 2> /dev/null)"; then
     run pipe:0 --csv p.csv --quiet < clip.mkv && cmp a.csv p.csv || fail "standard input"
 fi
 

@@ -34,8 +34,8 @@ grep -q '</html>' a.html && grep -q 'Task: ' a.html || fail "no report, or not a
 [ "$(wc -l <a/metrics.csv)" = 3 ] || fail "metrics.csv has not one row per epoch"
 
 # Presets change defaults; what is given wins.
-"$teach" --preset paper --help | grep -A1 -e "--backbone" | grep -qF "default deep-wide" || fail "preset paper has another backbone"
-"$teach" --preset=hour --help | grep -A1 -e "--crop-size" | grep -qF "default 32" || fail "preset hour has other crops"
+grep -qF "default deep-wide" <<<"$("$teach" --preset paper --help | grep -A1 -e "--backbone")" || fail "preset paper has another backbone"
+grep -qF "default 32" <<<"$("$teach" --preset=hour --help | grep -A1 -e "--crop-size")" || fail "preset hour has other crops"
 expect 2 "standard, fast, hour, paper" "$teach" --preset nonsense "${common[@]}" -o bad
 expect 2 "distillation needs a network" "$teach" "${common[@]}" --tasks arrow,distillation -o bad
 rm -rf bad
