@@ -341,6 +341,16 @@ bool sac_is_file(const char *path) {
     return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
+sac_status sac_file_check_kept(const char *input, const char *output, const char *option,
+                               sac_error *error) {
+    struct stat in, out;
+    if (input == NULL || output == NULL || stat(input, &in) != 0 || stat(output, &out) != 0 ||
+        !S_ISREG(in.st_mode) || in.st_dev != out.st_dev || in.st_ino != out.st_ino)
+        return SAC_OK;
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--%s %s: would replace the input %s",
+                         option, output, input);
+}
+
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }

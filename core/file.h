@@ -57,6 +57,12 @@ SAC_NODISCARD sac_status sac_file_save(const char *path, const void *data, size_
 // opened, which their readers would see. The statuses of sac_file_writer_open.
 SAC_NODISCARD sac_status sac_file_check(const char *path, sac_error *error);
 
+// Refuses an output that is one of the inputs, by whatever name or link: writing it would cost the
+// person what can perhaps not be made again. SAC_ERROR_ARGUMENT names the option `--option`;
+// nothing is asked of NULL, and devices, pipes and what does not exist are fine.
+SAC_NODISCARD sac_status sac_file_check_kept(const char *input, const char *output,
+                                             const char *option, sac_error *error);
+
 // Creates a folder and what is missing above it; an existing one is fine. SAC_ERROR_IO names the
 // component that failed; SAC_ERROR_ARGUMENT: the path is empty; SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_folder_create(const char *path, sac_error *error);

@@ -143,12 +143,6 @@ static char *canonical(const char *path) {
     return out;
 }
 
-static bool is_same_file(const char *a, const char *b) {
-    struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && S_ISREG(first.st_mode) &&
-           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 // Creates the temporary of the final file and removes it again: a wrong folder or missing rights
 // show at once.
 static sac_status check_writable(const char *path, sac_error *error) {
@@ -223,15 +217,9 @@ sac_status sac_output_names_resolve(sac_output_names *names, const char *const *
             if (patterns[kind] == NULL) continue;
             SAC_TRY(resolve_one(path, patterns[kind], (sac_output_kind)kind, name, count, error));
             if (strcmp(*path, "-") == 0) continue;
-            for (int64_t j = 0; j <= count; j++) {
-                const char *input = j < count ? sources[j] : model;
-                if (is_same_file(*path, input)) {
-                    status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                                           "--%s %s: would replace the input %s",
-                                           kinds[kind].option, *path, input);
-                    goto fail;
-                }
-            }
+            for (int64_t j = 0; j <= count; j++)
+                SAC_TRY(sac_file_check_kept(j < count ? sources[j] : model, *path,
+                                            kinds[kind].option, error));
             SAC_TRY(check_writable(*path, error));
         }
         sac_free(name);

@@ -46,6 +46,9 @@ counted=$(awk -F, -v OFS=, '
     END{for(i=1;i<=n;i++)for(j=1;j<=n;j++)if(l[i]&&!l[j]){p++; w+=s[i]>s[j]?1:s[i]==s[j]?.5:0}
         printf "%.2f", 100*w/p}' scores/Test001.csv scores/Test002.csv scores/Test003.csv)
 expect 0 "| scores scores | none | $counted | 98.61 |" "$bench" eval --dataset set --scores scores
+cp scores/Test001.csv mine.csv
+expect 2 'mine.csv: would replace the input' "$bench" eval --dataset set --scores mine.csv --clips Test001 --csv ./mine.csv
+cmp -s mine.csv scores/Test001.csv || fail "the scores were replaced by their evaluation"
 expect 0 '| constant scorer | any | 50.00 | 50.00 |' "$bench" eval --dataset set --scores scores
 expect 0 '| constant scorer | any | 50.00 | 66.67 |' \
     "$bench" eval --dataset set --scores scores --one-class count

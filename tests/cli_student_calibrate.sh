@@ -35,6 +35,18 @@ for twice in 'one.mkv one.mkv' 'one.mkv two.mkv ./one.mkv' 'one.mkv link.mkv' 'h
     set +f
     has err 'the same file'
 done
+# No video is lost to a slip in -o, and what cannot be written is said before an hour of scoring.
+mkdir -p set/train && cp one.mkv set/train/
+for lost in 'one.mkv -o one.mkv one.mkv' 'one.mkv -o link.mkv one.mkv' 'pictures -o pictures/03.png pictures/03.png' \
+    '--dataset set -o set/train/one.mkv set/train/one.mkv'; do
+    set -- $lost
+    before=$(cksum <"${!#}")
+    run 2 "$bin/student-calibrate" -m m.safetensors "${@:1:$#-1}"
+    has err 'would replace'
+    [ "$(cksum <"${!#}")" = "$before" ] || fail "${!#} was replaced"
+done
+run 1 "$bin/student-calibrate" -m m.safetensors none.mkv -o nowhere/c.safetensors
+has err 'nowhere/c.safetensors: cannot be created'
 run 0 "$bin/student-calibrate" --help
 has out 'Poisson'
 

@@ -72,6 +72,9 @@ expect 1 cut.safetensors "$bin/student-info" cut.safetensors
 expect 2 student-info "$bin/student-info"
 expect 2 -- "$bin/student-info" m.safetensors --nonsense
 expect 1 nowhere "$bin/student-info" m.safetensors --export-onnx nowhere/m.onnx
+cp m.safetensors mine.safetensors
+expect 2 'would replace' "$bin/student-info" mine.safetensors --export-onnx ./mine.safetensors
+cmp m.safetensors mine.safetensors || fail "an export replaced the model"
 expect 2 onnx-input "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-input u9
 expect 1 'no scales for 8 bits' "$bin/student-info" m.safetensors --export-onnx x.onnx --onnx-precision int8
 expect 2 export-onnx "$bin/student-info" m.safetensors --onnx-precision int8

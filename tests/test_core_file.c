@@ -192,6 +192,23 @@ Test(core_file, asks_without_leaving_anything) {
     sac_assert_error(sac_file_check("", &error), SAC_ERROR_ARGUMENT, &error, "empty", NULL);
 }
 
+Test(core_file, an_output_may_not_be_an_input) {
+    sac_error error = {0};
+    char input[512], link_name[512];
+    (void)snprintf(input, sizeof input, "%s", sac_test_write("input", "x", 1));
+    (void)snprintf(link_name, sizeof link_name, "%s", sac_test_path("link"));
+    cr_assert_eq(symlink(input, link_name), 0);
+    sac_assert_ok(sac_file_check_kept(input, NULL, "csv", &error), &error);
+    sac_assert_ok(sac_file_check_kept(NULL, input, "csv", &error), &error);
+    sac_assert_ok(sac_file_check_kept(input, sac_test_path("other"), "csv", &error), &error);
+    sac_assert_ok(sac_file_check_kept("/dev/null", "/dev/null", "csv", &error), &error);
+    sac_assert_error(sac_file_check_kept(input, input, "csv", &error), SAC_ERROR_ARGUMENT, &error,
+                     "--csv", "input", NULL);
+    error = (sac_error){0};
+    sac_assert_error(sac_file_check_kept(input, link_name, "csv", &error), SAC_ERROR_ARGUMENT,
+                     &error, "link", NULL);
+}
+
 Test(core_file, folders) {
     sac_error error = {0};
     const char *deep = sac_test_path("a/b//c/");

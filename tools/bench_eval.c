@@ -409,6 +409,24 @@ static json_t *eval_json(const sac_eval_report *report, const sac_machine *machi
     return json;
 }
 
+// The scores and models that are evaluated must outlive their evaluation.
+static sac_status keep_inputs(const eval_settings *settings, sac_error *error) {
+    sac_status status = SAC_OK;
+    const sac_text_list *const lists[] = {&settings->models, &settings->scores};
+    const struct {
+        const char *path, *option;
+    } outputs[] = {{settings->outputs.json, "output"},
+                   {settings->outputs.markdown, "markdown"},
+                   {settings->outputs.csv, "csv"}};
+    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++)
+        for (int64_t i = 0; i < lists[l]->count; i++)
+            for (size_t o = 0; o < sizeof outputs / sizeof outputs[0]; o++)
+                SAC_TRY(sac_file_check_kept(lists[l]->items[i], outputs[o].path, outputs[o].option,
+                                            error));
+fail:
+    return status;
+}
+
 static sac_status eval(const eval_settings *settings, const sac_logger *logger, sac_error *error) {
     eval_work w = {.settings = settings, .logger = logger};
     bench_outputs outputs = settings->outputs;
@@ -433,6 +451,7 @@ static sac_status eval(const eval_settings *settings, const sac_logger *logger, 
     if (settings->per_task && settings->maps.count == 0)
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--per-task needs --maps FOLDER");
     SAC_TRY(bench_outputs_check(&outputs, error));
+    SAC_TRY(keep_inputs(settings, error));
     SAC_TRY(eval_conventions(conventions, &convention_count, settings, error));
     sac_machine_describe(&machine);
     SAC_TRY(sac_dataset_open(&w.dataset, settings->dataset, logger, error));

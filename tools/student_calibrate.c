@@ -246,23 +246,34 @@ static int compare_files(const void *a, const void *b) {
     return x->source < y->source ? -1 : x->source > y->source;
 }
 
+// What a model is calibrated with: SOURCEs, or the training clips of a data set.
+static const char *source_at(const sac_dataset *dataset, const char *const *sources, int64_t i) {
+    return dataset != NULL ? dataset->clips[i].source : sources[i];
+}
+
 // The same video twice is no more video than once, but would certify a lower budget: refused, by
-// whatever names, links or overlapping patterns it comes.
-static sac_status refuse_repeated(const char *const *sources, int64_t count, sac_error *error) {
+// whatever names, links or overlapping patterns it comes. So is an output that would replace one of
+// the files.
+static sac_status check_files(const sac_dataset *dataset, const char *const *sources, int64_t count,
+                              const char *output, sac_error *error) {
     sac_status status = SAC_OK;
     source_files files = {0};
     sac_pictures *pictures = NULL;
     for (int64_t i = 0; i < count; i++) {
-        if (!sac_is_folder(sources[i]) &&
-            (sac_is_file(sources[i]) || !sac_pictures_is_pattern(sources[i]))) {
-            SAC_TRY(add_file(&files, sources[i], i));
+        const char *source = source_at(dataset, sources, i);
+        if (!sac_is_folder(source) && (sac_is_file(source) || !sac_pictures_is_pattern(source))) {
+            SAC_TRY(sac_file_check_kept(source, output, "output", error));
+            SAC_TRY(add_file(&files, source, i));
             continue;
         }
-        status = sac_pictures_open(&pictures, sources[i], NULL);
+        status = sac_pictures_open(&pictures, source, NULL);
         if (status == SAC_ERROR_MEMORY) goto fail;
         if (status < 0) continue; // said when it is its turn
-        for (int64_t k = 0; k < sac_pictures_count(pictures); k++)
-            SAC_TRY(add_file(&files, sac_pictures_path(pictures, k), i));
+        for (int64_t k = 0; k < sac_pictures_count(pictures); k++) {
+            const char *picture = sac_pictures_path(pictures, k);
+            SAC_TRY(sac_file_check_kept(picture, output, "output", error));
+            SAC_TRY(add_file(&files, picture, i));
+        }
         sac_pictures_close(&pictures);
     }
     if (files.count > 0)
@@ -274,7 +285,8 @@ static sac_status refuse_repeated(const char *const *sources, int64_t count, sac
             SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                   "'%s' and '%s' (SOURCEs %lld and %lld) name the same file: video "
                                   "counts once",
-                                  sources[a->source], sources[b->source], (long long)a->source + 1,
+                                  source_at(dataset, sources, a->source),
+                                  source_at(dataset, sources, b->source), (long long)a->source + 1,
                                   (long long)b->source + 1));
     }
 fail:
@@ -404,7 +416,8 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
     SAC_TRY(run_parse_size(&conditions.width, &conditions.height, s->size, error));
     wanted.precision = (sac_precision)s->precision;
     wanted.gate = s->gate;
-    SAC_TRY(refuse_repeated(sources, count, error));
+    SAC_TRY(check_files(NULL, sources, count, s->output, error));
+    SAC_TRY(sac_file_check(out, error));
     SAC_TRY(sac_model_load(&model, s->model, error));
     SAC_TRY(sac_student_pool_open(&pool, s->model, &wanted, &workers, error));
     SAC_TRY(sac_student_pool_stream(pool, &student, error));
@@ -422,9 +435,10 @@ static sac_status calibrate(const settings *s, const char *const *sources, int64
                          "video, so expect more false alarms than the budget says");
     }
     const int64_t total = dataset != NULL ? dataset->train_count : count;
+    if (dataset != NULL) SAC_TRY(check_files(dataset, NULL, total, s->output, error));
     for (int64_t i = 0; i < total; i++)
-        SAC_TRY(score_source(calibrator, student, s, &conditions,
-                             dataset != NULL ? dataset->clips[i].source : sources[i], error));
+        SAC_TRY(score_source(calibrator, student, s, &conditions, source_at(dataset, sources, i),
+                             error));
     SAC_TRY(sac_calibrator_finish(&calibration, calibrator, error));
     if (s->far != NULL)
         SAC_TRY(sac_calibration_set_budget(calibration, &budget, s->far, "--far", error));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/rng.h"
@@ -488,6 +489,7 @@ int main(int argc, char **argv) {
                                "FILE");
         goto fail;
     }
+    SAC_TRY(sac_file_check_kept(path, s.onnx, "export-onnx", &error));
     SAC_TRY(sac_model_load(&model, path, &error));
     SAC_TRY(summarise(&sum, model, &error));
     if (model->calibration != NULL) {
