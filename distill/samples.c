@@ -471,16 +471,27 @@ static sac_status split(sac_samples *samples, const sac_dataset *dataset, double
     return SAC_OK;
 }
 
+sac_status sac_samples_check(const sac_distill_teacher *teachers, int teacher_count,
+                             int64_t variants, sac_error *error) {
+    if (teacher_count < 1 || teacher_count > SAC_MAX_TEACHERS) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "1 to %d teachers are needed, %d given",
+                             SAC_MAX_TEACHERS, teacher_count);
+    }
+    bool objects = false;
+    for (int k = 0; k < teacher_count; k++) objects = objects || !teachers[k].student;
+    if (objects || variants == 0) return SAC_OK;
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                         "altered clips need the objects of a map folder, and all teachers are "
+                         "students: name a map folder too, or --pseudo 0");
+}
+
 sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
                             const sac_distill_teacher *teachers, int teacher_count,
                             const sac_samples_options *options, sac_error *error) {
     sac_status status = SAC_OK;
     gather g = {.samples = samples, .dataset = dataset, .options = options};
     *samples = (sac_samples){.preprocess = options->preprocess};
-    if (teacher_count < 1 || teacher_count > SAC_MAX_TEACHERS) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "1 to %d teachers are needed, %d given",
-                             SAC_MAX_TEACHERS, teacher_count);
-    }
+    SAC_TRY(sac_samples_check(teachers, teacher_count, options->variants, error));
     if (dataset->train_count < 1) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "%s: the data set has no training clips", dataset->path);
@@ -506,12 +517,6 @@ sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,
         g.sources[k].name = teachers[k].name;
         if (teachers[k].student) continue;
         SAC_TRY(source_open(&g, &g.sources[k], &teachers[k], error));
-    }
-    if (g.objects == NULL && options->variants > 0) {
-        status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                               "altered clips need the objects of a map folder, and all teachers "
-                               "are students: name a map folder too, or --pseudo 0");
-        goto fail;
     }
     // After the map stores: what a student's cache is valid for depends on the objects.
     for (int k = 0; k < teacher_count; k++) {

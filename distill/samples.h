@@ -66,13 +66,16 @@ typedef struct sac_samples_options {
     sac_logger logger;
 } sac_samples_options;
 
+// What can be said of teachers before any is opened. SAC_ERROR_ARGUMENT: none or too many, altered
+// clips wanted with students as the only teachers.
+SAC_NODISCARD sac_status sac_samples_check(const sac_distill_teacher *teachers, int teacher_count,
+                                           int64_t variants, sac_error *error);
 // Loads everything. The objects that are altered are those of the first teacher with a map store;
 // every teacher scores them.
 //   samples   filled; release with sac_samples_close. Left empty on failure.
 //   teachers  [teacher_count], 1 to SAC_MAX_TEACHERS
 // SAC_ERROR_FORMAT: a map store of another data set (fingerprints differ), maps that do not fit the
-// clips; SAC_ERROR_ARGUMENT: no training clips, no or too many teachers, altered clips wanted
-// with students as the only teachers; SAC_ERROR_INTERRUPTED by
+// clips; SAC_ERROR_ARGUMENT: no training clips, or sac_samples_check; SAC_ERROR_INTERRUPTED by
 // `stop`, which is asked before every clip, altered ones too (what is finished is kept); SAC_ERROR_IO and SAC_ERROR_MEMORY of sac_spill_alloc
 // before any teacher has worked; errors of the parts below.
 SAC_NODISCARD sac_status sac_samples_load(sac_samples *samples, const sac_dataset *dataset,

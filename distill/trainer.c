@@ -278,16 +278,24 @@ static sac_status options_check(const sac_trainer_options *o, sac_error *error) 
     return SAC_OK;
 }
 
-sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options, bool resume,
-                             sac_error *error) {
+// The maps that the student has, of which at least one must be judged.
+static sac_status heads_check(unsigned *heads, const sac_model *model, const sac_trainer_options *o,
+                              sac_error *error) {
+    *heads = sac_heads_of(model->net);
+    for (int k = 0; k < SAC_HEADS; k++)
+        if ((*heads >> k & 1) != 0 && o->scale_weights[k] > 0) return SAC_OK;
+    return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                         "the weights of the scales are 0 for every map that the student has");
+}
+
+sac_status sac_trainer_check(const char *folder, const sac_model *model,
+                             const sac_trainer_options *options, bool resume, sac_error *error) {
     sac_status status = SAC_OK;
-    char *path = sac_path_join(folder, "metrics.csv");
-    SAC_TRY_ALLOC(path);
+    unsigned heads;
     SAC_TRY(options_check(options, error));
+    SAC_TRY(heads_check(&heads, model, options, error));
     SAC_TRY(sac_checkpoint_expect(folder, resume, error));
-    SAC_TRY(sac_file_check(path, error));
 fail:
-    sac_free(path);
     return status;
 }
 
@@ -327,14 +335,7 @@ static sac_status trainer_open(trainer *t, bool resume, sac_error *error) {
                              "%d",
                              p->width, p->height, p->channels, q->width, q->height, q->channels);
     }
-    t->heads = sac_heads_of(t->model->net);
-    bool judged = false;
-    for (int k = 0; k < SAC_HEADS; k++)
-        judged = judged || ((t->heads >> k & 1) != 0 && o->scale_weights[k] > 0);
-    if (!judged) {
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "the weights of the scales are 0 for every map that the student has");
-    }
+    SAC_TRY(heads_check(&t->heads, t->model, o, error));
     t->steps_per_epoch = o->samples_per_epoch / o->batch;
     t->order = sac_calloc(o->samples_per_epoch, sizeof *t->order);
     SAC_TRY_ALLOC(t->order);

@@ -87,11 +87,12 @@ typedef struct sac_trainer_result {
     bool early_stop, out_of_time;
 } sac_trainer_result;
 
-// What can be checked before samples are gathered: options in range, FOLDER (must exist) can be
-// written, and holds a checkpoint exactly if `resume`. SAC_ERROR_ARGUMENT, SAC_ERROR_IO,
-// SAC_ERROR_MEMORY.
-SAC_NODISCARD sac_status sac_trainer_check(const char *folder, const sac_trainer_options *options,
-                                           bool resume, sac_error *error);
+// What can be checked before samples are gathered, writing nothing: options in range, a map of the
+// model with some weight, and FOLDER (need not exist) holds a checkpoint exactly if `resume`.
+// SAC_ERROR_ARGUMENT, SAC_ERROR_IO, SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_trainer_check(const char *folder, const sac_model *model,
+                                           const sac_trainer_options *options, bool resume,
+                                           sac_error *error);
 
 // Trains model->params from the values they have; on success they are those of the epoch with the
 // lowest validation loss (at most 2000 frames, spread evenly over what is held back). FOLDER

@@ -232,6 +232,19 @@ has out '"max-time": 120'
 has out '"teacher": ['
 [ ! -e unmade ] || fail "--print-config did something"
 
+# --check finds the same mistakes; neither it nor options that are refused leave a folder.
+run 0 "$distill" "${one[@]}" --teacher a=maps -o unmade --altered-cache unmade2 --check -q
+empty out
+empty err
+for more in --check --no-check; do
+    run 2 "$distill" "${one[@]}" --teacher a=maps -o unmade --altered-cache unmade2 $more --samples-per-epoch 7
+    has err "samples per epoch must be at least one batch"
+done
+run 2 "$distill" "${train[@]}" -o whole --check
+has err "whole/checkpoint.safetensors exists"
+run 0 "$distill" "${train[@]}" -o whole --check --resume -q
+[ ! -e unmade ] && [ ! -e unmade2 ] || fail "--check or a refused command left a folder"
+
 # ---- folders and disks ------------------------------------------------------------------------------------------
 
 echo text >file
@@ -242,7 +255,7 @@ has err "/proc/saccade"
 if [ "$(id -u)" != 0 ]; then
     mkdir locked && chmod a-w locked
     run 1 "$distill" "${one[@]}" --teacher a=maps -o locked
-    has err "locked/metrics.csv"
+    has err "locked/student.safetensors"
 else
     echo "SKIPPED: a folder that may not be written: root may write everywhere"
 fi

@@ -524,8 +524,8 @@ static double constant_loss(const sac_samples *s, const sac_trainer_options *opt
                 count++;
             }
         }
-        total += options->scale_weights[k] * (squares - weighted * weighted / weights) /
-                 (double)count;
+        total +=
+            options->scale_weights[k] * (squares - weighted * weighted / weights) / (double)count;
     }
     return total;
 }
@@ -663,7 +663,7 @@ Test(distill_trainer, options_out_of_range_say_which) {
             toy_run(model, sac_test_folder(), &samples, &options, -1, false, NULL, &error),
             SAC_ERROR_ARGUMENT, &error, cases[i].text, NULL);
         sac_error early = {0};
-        sac_assert_error(sac_trainer_check(sac_test_folder(), &options, false, &early),
+        sac_assert_error(sac_trainer_check(sac_test_folder(), model, &options, false, &early),
                          SAC_ERROR_ARGUMENT, &early, cases[i].text, NULL);
     }
     cr_assert_eq(sac_test_folder_count(), 0, "nothing is written");

@@ -29,8 +29,9 @@ fail:
     return status;
 }
 
-// Whatever can be wrong with the command is said here, before the teachers are put to work.
-static sac_status prepare(distill_run *r, sac_error *error) {
+// Whatever can be wrong with the command is said here, before the teachers are put to work; nothing
+// is written.
+static sac_status look(distill_run *r, sac_error *error) {
     sac_status status = SAC_OK;
     const distill_settings *s = r->settings;
     const sac_logger logger = sac_tool_logger(distill_command.name, s->tool.quiet);
@@ -43,16 +44,25 @@ static sac_status prepare(distill_run *r, sac_error *error) {
     sac_arch_init(r->model, &rng);
     if (s->init != NULL) SAC_TRY(init_read(r, error));
     SAC_TRY(sac_dataset_open(&r->dataset, s->dataset, &logger, error));
-    SAC_TRY(sac_folder_create(s->output, error));
-    if (s->altered_cache != NULL) SAC_TRY(sac_folder_create(s->altered_cache, error));
-    if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
+    SAC_TRY(sac_samples_check(r->recipe.teachers, r->recipe.teacher_count, s->variants, error));
     if (s->epochs > 0) {
         SAC_TRY(distill_resume_find(r, error));
-        SAC_TRY(sac_trainer_check(s->output, &r->recipe.trainer, r->resume, error));
+        SAC_TRY(sac_trainer_check(s->output, r->model, &r->recipe.trainer, r->resume, error));
     } else if (s->init == NULL || !s->quantise || s->pretrain != 0) {
         status = sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                                "--epochs 0 needs --init MODEL and --quantise, and no --pretrain");
     }
+fail:
+    return status;
+}
+
+static sac_status make_room(const distill_run *r, sac_error *error) {
+    const distill_settings *s = r->settings;
+    sac_status status = SAC_OK;
+    SAC_TRY(sac_folder_create(s->output, error));
+    if (s->altered_cache != NULL) SAC_TRY(sac_folder_create(s->altered_cache, error));
+    if (s->show != NULL) SAC_TRY(sac_folder_create(s->show, error));
+    SAC_TRY(sac_file_check(r->student, error));
 fail:
     return status;
 }
@@ -63,7 +73,9 @@ static bool ends(const distill_run *r) {
 
 static sac_status run(distill_run *r, sac_error *error) {
     sac_status status = SAC_OK;
-    SAC_TRY(prepare(r, error));
+    SAC_TRY(look(r, error));
+    if (r->settings->check) return SAC_OK;
+    SAC_TRY(make_room(r, error));
     SAC_TRY(distill_gather(r, error));
     if (ends(r)) return SAC_OK;
     SAC_TRY(distill_announce(r, error));

@@ -22,7 +22,7 @@ typedef struct distill_settings {
     int64_t quantise_epochs, pretrain_epochs;
     int pretrain;
     double quantise_rate;
-    bool resume, quantise, colour;
+    bool resume, check, quantise, colour;
     int backend;
 } distill_settings;
 

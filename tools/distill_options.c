@@ -21,6 +21,8 @@ static const sac_option options[] = {
      .help = "folder for student.safetensors, metrics.csv, report.html and checkpoint.safetensors"},
     {.name = "resume", .type = SAC_OPTION_BOOL, AT(resume),
      .help = "go on from RUN/checkpoint.safetensors, exactly as if never stopped"},
+    {.name = "check", .type = SAC_OPTION_BOOL, AT(check),
+     .help = "say what is wrong with the command, if anything, and do nothing else"},
     {.name = "", .help = "Student"},
     {.name = "arch", .type = SAC_OPTION_TEXT, AT(arch), .text = "tiny-m", .argument = "NAME",
      .help = "architecture: tiny-s, tiny-m, tiny-l or paper; tiny-m*1.5 has 1.5 times the "

@@ -1,4 +1,4 @@
-// The stages of distill, and the time that is left for each: gathering, pre-training, training, 8 bits.
+// The stages of distill (gathering, pre-training, training, 8 bits), and the time left for each.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
