@@ -37,6 +37,7 @@ static int exit_code(int state) {
 static int watch(pid_t child, int (*poll)(void *user), void *user) {
     bool asked = false;
     int state = 0;
+    struct timespec pause = {.tv_nsec = 6250000}; // at first: some children end at once
     for (;;) {
         const pid_t ended = waitpid(child, &state, WNOHANG);
         if (ended == child) return exit_code(state);
@@ -45,8 +46,8 @@ static int watch(pid_t child, int (*poll)(void *user), void *user) {
             (void)kill(child, SIGINT);
             asked = true;
         }
-        const struct timespec pause = {.tv_nsec = 200000000};
         (void)nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 200000000) pause.tv_nsec *= 2;
     }
 }
 

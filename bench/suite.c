@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bench/child.h"
@@ -297,6 +298,8 @@ typedef struct watching {
     bool stopped;
 } watching;
 
+#define OWN_FILES "/proc/self/fd" // what this process has open
+
 // Last line of a text file, from its last 4000 bytes; empty when there is none.
 static void last_line(char *line, size_t size, const char *folder, const char *name) {
     char text[4001];
@@ -317,6 +320,15 @@ static void last_line(char *line, size_t size, const char *folder, const char *n
     const size_t length = strlen(start) < size ? strlen(start) : size - 1;
     memcpy(line, start, length);
     line[length] = '\0';
+}
+
+// What distill says against a row.
+static sac_status refuse(const sac_suite *suite, int64_t row, sac_status why, const char *line,
+                         sac_error *error) {
+    const sac_suite_rows *rows = suite->options->rows;
+    return sac_error_set(error, why, row, "%.200s: row %" PRId64 " ('%s'): %s", rows->source,
+                         row + 1, rows->items[row].name,
+                         line[0] != '\0' ? line : "distill does not say why");
 }
 
 static int poll_training(void *user) {
@@ -399,7 +411,7 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
         last_line(line, sizeof line, run->folder, "distill.log");
         if (code == 2) {
             take_back(folders, there);
-            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, number, "row '%s': %s", name, line));
+            SAC_TRY(refuse(suite, run->row, SAC_ERROR_ARGUMENT, line, error));
         }
         tell(o, SAC_LOG_WARNING, "'%s', seed %lld failed: %s", name, run->seed, line);
         run->state = SAC_SUITE_FAILED;
@@ -413,6 +425,67 @@ static sac_status train(sac_suite *suite, int64_t number, sac_error *error) {
 fail:
     for (int i = 0; i < FOLDERS; i++) sac_free(folders[i]);
     sac_free(log);
+    return status;
+}
+
+static int poll_check(void *user) {
+    watching *w = user;
+    const sac_suite_options *o = w->suite->options;
+    char note[128];
+    if (o->poll == NULL) return 0;
+    snprintf(note, sizeof note, "checking '%s'", o->rows->items[w->run->row].name);
+    w->stopped |= o->poll(o->user, w->number, w->suite->count, note) != 0;
+    return w->stopped;
+}
+
+static sac_status check_run(const sac_suite *suite, int64_t number, sac_error *error) {
+    static char resume[] = "--resume", check[] = "--check";
+    const sac_suite_run *run = &suite->runs[number];
+    watching w = {.suite = suite, .run = run, .number = number};
+    char **arguments = NULL, *log = NULL, line[512], said[16];
+    sac_status status;
+    int code = 1;
+    // A log in memory: it is read once, and nothing is left behind however this ends.
+    const int memory = memfd_create("distill.log", MFD_CLOEXEC);
+    if (memory < 0)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_MEMORY, -1, "no memory for what distill says"));
+    snprintf(said, sizeof said, "%d", memory);
+    SAC_TRY_ALLOC(log = sac_path_join(OWN_FILES, said));
+    SAC_TRY_ALLOC(arguments = sac_calloc(run->argument_count + 3, sizeof *arguments));
+    memcpy(arguments, run->arguments, (size_t)run->argument_count * sizeof *arguments);
+    arguments[run->argument_count] = check;
+    if (has_checkpoint(run->folder)) arguments[run->argument_count + 1] = resume;
+    SAC_TRY(sac_child_run(&code, arguments, log, poll_check, &w, error));
+    if (code == 130 || w.stopped)
+        SAC_TRY(sac_error_set(error, SAC_ERROR_INTERRUPTED, number, "interrupted"));
+    if (code != 0) {
+        last_line(line, sizeof line, OWN_FILES, said);
+        SAC_TRY(
+            refuse(suite, run->row, code == 2 ? SAC_ERROR_ARGUMENT : SAC_ERROR_IO, line, error));
+    }
+fail:
+    if (memory >= 0) close(memory);
+    sac_free(arguments);
+    sac_free(log);
+    return status;
+}
+
+sac_status sac_suite_check(const sac_suite *suite, sac_error *error) {
+    sac_status status = SAC_OK;
+    for (int64_t i = 0; i < suite->count && !suite->options->resume; i++)
+        if (suite->runs[i].state == SAC_SUITE_INTERRUPTED)
+            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, i,
+                                  "%s was begun and not finished: go on with --resume, or remove "
+                                  "it",
+                                  suite->runs[i].folder));
+    int64_t checked = -1; // row: its runs differ in the seed alone
+    for (int64_t i = 0; i < suite->count; i++) {
+        if (suite->runs[i].state == SAC_SUITE_FINISHED || suite->runs[i].row == checked) continue;
+        SAC_TRY(check_run(suite, i, error));
+        checked = suite->runs[i].row;
+    }
+fail:
+    if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "no memory for the suite");
     return status;
 }
 
@@ -455,12 +528,6 @@ fail:
 sac_status sac_suite_run_all(sac_suite *suite, sac_error *error) {
     const sac_suite_options *o = suite->options;
     sac_status status;
-    for (int64_t i = 0; i < suite->count && !o->resume; i++)
-        if (suite->runs[i].state == SAC_SUITE_INTERRUPTED)
-            SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, i,
-                                  "%s was begun and not finished: go on with --resume, or remove "
-                                  "it",
-                                  suite->runs[i].folder));
     SAC_TRY(sac_region_truth_open(&suite->truth, &o->truth, &suite->selection, &o->logger, error));
     for (int64_t i = 0; i < suite->count; i++) {
         if (o->poll != NULL && o->poll(o->user, i, suite->count, NULL) != 0)

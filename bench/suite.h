@@ -67,11 +67,17 @@ typedef struct sac_suite {
 // set and of unreadable map stores.
 SAC_NODISCARD sac_status sac_suite_open(sac_suite *suite, const sac_suite_options *options,
                                         sac_error *error);
+// Whether distill would take the arguments of every row that is not finished yet (`--check`), so
+// that no mistake waits for the trainings of the rows before it. Nothing is written.
+// SAC_ERROR_ARGUMENT: an interrupted run without `resume`, or arguments that distill refuses (names
+// file and row, with its message); SAC_ERROR_IO: it fails for another reason or cannot be started;
+// SAC_ERROR_INTERRUPTED; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_suite_check(const sac_suite *suite, sac_error *error);
 // Trains what is missing and assesses everything. A run that fails is told to the logger with the
 // last line of its log, counted, and left out.
-// SAC_ERROR_ARGUMENT: an interrupted run without `resume`, or arguments that distill refuses (its
-// message); SAC_ERROR_INTERRUPTED: assessed so far; go on with `resume`; SAC_ERROR_IO: the program
-// cannot be started; errors of the evaluation.
+// SAC_ERROR_ARGUMENT: what distill refuses in spite of sac_suite_check (file, row and its message);
+// SAC_ERROR_INTERRUPTED: assessed so far; go on with `resume`; SAC_ERROR_IO: the program cannot be
+// started; errors of the evaluation.
 SAC_NODISCARD sac_status sac_suite_run_all(sac_suite *suite, sac_error *error);
 void sac_suite_close(sac_suite *suite); // NULL-safe
 

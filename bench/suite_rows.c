@@ -11,10 +11,10 @@
 #include "student/arch.h"
 
 // What the suite decides itself, or what is no setting of a training.
-static const char *const reserved[] = {"dataset",  "teacher",     "output",       "resume",
-                                       "seed",     "threads",     "json",         "progress",
-                                       "quiet",    "config",      "help",         "version",
-                                       "max-time", "max-minutes", "print-config", "altered-cache"};
+static const char *const reserved[] = {
+    "dataset", "teacher",  "output",      "resume",       "seed",         "threads",
+    "json",    "progress", "quiet",       "config",       "check",        "help",
+    "version", "max-time", "max-minutes", "print-config", "altered-cache"};
 
 static void close_texts(char **texts, int64_t count) {
     for (int64_t i = 0; texts != NULL && i < count; i++) sac_free(texts[i]);
@@ -31,6 +31,7 @@ void sac_suite_rows_close(sac_suite_rows *rows) {
         close_texts(row->arguments, row->argument_count);
     }
     sac_free(rows->items);
+    sac_free(rows->source);
     memset(rows, 0, sizeof *rows);
 }
 
@@ -224,6 +225,7 @@ static sac_status read_rows(sac_suite_rows *rows, const json_t *json, const char
     if (count < 1 || count > SAC_SUITE_ROWS_MOST)
         SAC_TRY(sac_error_set(error, SAC_ERROR_FORMAT, -1, "%s: %zu rows, expected 1 to %d", name,
                               count, SAC_SUITE_ROWS_MOST));
+    SAC_TRY_ALLOC(rows->source = sac_strdup(name));
     SAC_TRY_ALLOC(rows->items = sac_calloc((int64_t)count, sizeof *rows->items));
     for (size_t i = 0; i < count; i++) {
         char place[512];

@@ -24,6 +24,7 @@ typedef struct sac_suite_row {
 } sac_suite_row;
 
 typedef struct sac_suite_rows {
+    char *source; // the file they are from, for messages
     sac_suite_row *items;
     int64_t count;
 } sac_suite_rows;

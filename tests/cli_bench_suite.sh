@@ -116,18 +116,46 @@ cat >bad.json <<'ROWS'
 {"rows": [{"name": "x", "arguments": {"no-such-option": 1}}]}
 ROWS
 run 2 "${plain[@]}" -o bad --rows bad.json
-has err "row 'x'"
+has err "bad.json: row 1 ('x'): distill: "
 has err "no-such-option"
 [ ! -e bad ] || fail "a mistake in the rows left $(find bad)"
 mkdir kept && touch kept/own
 run 2 "${plain[@]}" -o kept --rows bad.json
 [ "$(find kept -mindepth 1)" = kept/own ] || fail "a mistake in the rows left $(find kept)"
+# late ARGUMENTS: a table whose last row alone has a mistake; nothing is trained for the rows before it.
+late() {
+    echo "{\"rows\": [{\"name\": \"x\", \"seeds\": 2}, {\"name\": \"late\", \"arguments\": {$1}}]}" >late.json
+}
+for bad in '"flip": "often"' '"epochs": -1' '"samples-per-epoch": 3' '"heads": "16,1", "scale-weights": "0,1,0"' \
+    '"offsets": "3,0,-3"' '"arch": "huge"' '"pseudo-kinds": "sideways"' '"epochs": 0'; do
+    late "$bad"
+    run 2 "${plain[@]}" -o bad/deep --rows late.json
+    has err "late.json: row 2 ('late'): distill: "
+    [ ! -e bad ] || fail "a mistake in the last row ($bad) left $(find bad)"
+done
+late '"init": "nowhere.safetensors"'
+run 1 "${plain[@]}" -o bad --rows late.json
+has err "late.json: row 2 ('late'): distill: nowhere.safetensors"
+[ ! -e bad ] || fail "a mistake in the last row left $(find bad)"
+# Finished rows ask nothing of the program any more.
+printf '#!/bin/sh\necho "called" >>calls\nexit 2\n' >never
+chmod +x never
+run 0 "${suite[@]}" --no-speed --distill ./never -q
+[ ! -e calls ] || fail "distill was started for finished rows"
 # An abbreviation is the option itself.
 echo '{"rows": [{"name": "x", "arguments": {"outp": "elsewhere"}}]}' >bad.json
 run 1 "${plain[@]}" -o bad --rows bad.json
 has err "'outp' is set by the suite"
-printf '#!/bin/sh\necho "distill: broken" >&2\nexit 1\n' >broken
-chmod +x broken
+# program NAME CODE: a distill that takes every argument, and fails with CODE when it comes to it
+program() {
+    printf '#!/bin/sh\ncase " $* " in *" --check "*) exit 0 ;; esac\necho "distill: broken" >&2\nexit %s\n' "$2" >"$1"
+    chmod +x "$1"
+}
+program refusing 2
+run 2 "${plain[@]}" -o bad --rows rows.json --distill ./refusing
+has err "rows.json: row 1 ('base'): distill: broken"
+[ ! -e bad ] || fail "a refused row left $(find bad)"
+program broken 1
 run 1 "${plain[@]}" -o broken_out --rows rows.json --distill ./broken
 has err "'base', seed 1 failed: distill: broken"
 has err "3 of 3 runs failed"

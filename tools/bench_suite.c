@@ -77,9 +77,11 @@ static const sac_command suite_command = {
         "whose accuracy (micro and macro AUC, RBDC, TBDC), size, speed and training time are then\n"
         "measured. Test labels are looked at for the table only. Finished runs are kept and "
         "reused when\n"
-        "their settings are the same; an interrupted suite goes on with --resume. What stands "
-        "behind --\n"
-        "goes to every training. A file of rows is\n\n"
+        "their settings are the same; an interrupted suite goes on with --resume. The arguments of "
+        "all\n"
+        "rows are checked before the first training. What stands behind -- goes to every training. "
+        "A\n"
+        "file of rows is\n\n"
         "  {\"arguments\": {\"epochs\": 10},\n"
         "   \"rows\": [{\"name\": \"no altered clips\", \"group\": \"altered clips\", \"seeds\": "
         "3,\n"
@@ -279,6 +281,7 @@ static sac_status work_through(sac_suite *suite, const suite_settings *s, sac_ma
     bench_display timing = {.settings = &s->tool, .label = "speeds", .unit = "measurements"};
     sac_status status;
     const bool there = sac_is_folder(s->output);
+    SAC_TRY(sac_suite_check(suite, error));
     SAC_TRY(check_output(s, error));
     const sac_status worked = sac_suite_run_all(suite, error);
     sac_progress_close(&shown->progress);
