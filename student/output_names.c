@@ -26,9 +26,11 @@ const char *sac_output_option(sac_output_kind kind) {
     return kinds[kind].option;
 }
 
+// Bytes from 128 on are letters of other alphabets: videos that differ in these alone need files of
+// their own.
 static bool is_plain(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
+           c == '_' || c == '-' || (unsigned char)c >= 128;
 }
 
 char *sac_output_source_name(const char *source) {
@@ -36,13 +38,15 @@ char *sac_output_source_name(const char *source) {
     while (end > 1 && source[end - 1] == '/') end--;
     size_t start = end;
     while (start > 0 && source[start - 1] != '/') start--;
+    const bool folder = sac_is_folder(source);
     // A pattern's own name says nothing; the folder it lies in does.
-    if (memchr(source + start, '%', end - start) != NULL ||
-        memchr(source + start, '*', end - start) != NULL) {
+    if (!folder && !sac_is_file(source) &&
+        (memchr(source + start, '%', end - start) != NULL ||
+         memchr(source + start, '*', end - start) != NULL)) {
         end = start > 0 ? start - 1 : 0;
         start = end;
         while (start > 0 && source[start - 1] != '/') start--;
-    } else if (!sac_is_folder(source)) {
+    } else if (!folder) {
         for (size_t i = end; i > start + 1; i--) {
             if (source[i - 1] == '.') {
                 end = i - 1;

@@ -20,8 +20,8 @@ typedef enum sac_output_kind {
 const char *sac_output_option(sac_output_kind kind); // "csv", "jsonl", "maps", "overlay", "report"
 
 // The name a source gives to its files: its last component without file ending, the folder's name
-// for a pattern such as "clip/%04d.png"; characters other than letters, digits, '.', '_', '-'
-// become '_'. sac_free it; NULL on lack of memory.
+// for a pattern such as "clip/%04d.png"; of ASCII all but letters, digits, '.', '_' and '-' becomes
+// '_'. sac_free it; NULL on lack of memory.
 char *sac_output_source_name(const char *source);
 
 // paths [count][SAC_OUTPUT_COUNT]; NULL: not wanted; "-": standard output (CSV and JSON lines).

@@ -194,7 +194,15 @@ Test(student_report, source_names) {
     cr_assert(mkdir(sac_test_path("Test.001"), 0700) == 0);
     char folder[600];
     snprintf(folder, sizeof folder, "%s//", sac_test_path("Test.001"));
+    cr_assert(mkdir(sac_test_path("50%"), 0700) == 0);
+    char percent[600], star[600];
+    snprintf(percent, sizeof percent, "%s", sac_test_path("50%"));
+    snprintf(star, sizeof star, "%s", sac_test_write("a*b.mp4", "", 0));
     const char *const pairs[][2] = {
+        {percent, "50_"}, // a folder and a file, whatever they look like
+        {star, "a_b"},
+        {"\xe7\x9b\x91 1.mp4", "\xe7\x9b\x91_1"},
+        {"\xc3\xbc.mp4", "\xc3\xbc"},
         {"a/b/clip.mp4", "clip"},
         {"clip", "clip"},
         {".mp4", "source"},
