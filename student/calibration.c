@@ -22,6 +22,9 @@ enum {
 #define HALF_WAY   3.0   // -log10 S of the calibrated score 0.5
 #define MAX_MARGIN 1e-4f // by which a threshold lies above the score it must exclude
 #define MAX_HOURS  1e7
+// Time between two frames that is longer than both of these is a gap.
+#define GAP_S       1.0
+#define GAP_MEDIANS 10.0
 
 struct sac_calibration {
     int64_t frames, sources;
@@ -203,7 +206,8 @@ static int by_value(const void *a, const void *b) {
     return (p > q) - (p < q);
 }
 
-// Hours and frame rate. A source's last frame lasts as long as the median one.
+// Hours and frame rate. A source's last frame lasts as long as the median one, and so does a frame
+// before a gap in the time stamps, in which nothing was seen.
 static sac_status measure_time(sac_calibration *cal, const sac_calibrator *c) {
     double *steps = sac_calloc(c->count, sizeof *steps);
     int64_t count = 0;
@@ -212,12 +216,16 @@ static sac_status measure_time(sac_calibration *cal, const sac_calibrator *c) {
     for (int64_t i = 1; i < c->count; i++) {
         if (c->first[i]) continue;
         const double step = c->times[i] - c->times[i - 1];
-        total += step;
         if (step > 0.0) steps[count++] = step;
     }
     if (count > 0) {
         qsort(steps, (size_t)count, sizeof *steps, by_value);
-        const double median = steps[count / 2];
+        const double median = steps[count / 2], most = fmax(GAP_S, GAP_MEDIANS * median);
+        for (int64_t i = 1; i < c->count; i++) {
+            if (c->first[i]) continue;
+            const double step = c->times[i] - c->times[i - 1];
+            total += step > most ? median : step;
+        }
         cal->frame_rate = 1.0 / median;
         total += median * (double)c->sources;
     }

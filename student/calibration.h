@@ -55,7 +55,9 @@ SAC_NODISCARD sac_status sac_calibrator_push(sac_calibrator *calibrator, double 
                                              float smoothed, sac_error *error);
 // The calibration of everything pushed.
 //
-// Amount of video: T = sum over sources of (last - first time) + one median frame interval.
+// Amount of video: T = sum over sources of the intervals between frames + one median interval. An
+// interval longer than a second and than ten median ones is a gap, in which nothing was seen: it
+// counts as a median one.
 //
 // Calibrated score: with S(s) = P(smoothed >= s) in normal video,
 //   x = -log10 S(s),   calibrated = x / (x + 3)

@@ -255,6 +255,24 @@ Test(student_calibration, scores_follow_the_distribution) {
     sac_calibration_close(&cal);
 }
 
+// A recording whose clock jumps, or that pauses, shows no more video than it has frames for.
+Test(student_calibration, gaps_are_no_video) {
+    sac_calibrator *c = start(2);
+    for (int t = 0; t < 600; t++) push(c, t * 0.1 + (t >= 300 ? 40 * 3600 : 0), 0.25);
+    sac_calibration *cal = finish(&c);
+    sac_calibration_info info;
+    sac_calibration_get_info(cal, &info);
+    cr_assert_float_eq(info.hours, 60.0 / 3600, 1e-9, "%g", info.hours);
+    sac_calibration_close(&cal);
+    // Frames that a camera leaves out while little moves are none.
+    c = start(2);
+    for (int t = 0; t < 300; t++) push(c, t < 200 ? t * 0.1 : 20 + (t - 200) * 0.9, 0.25);
+    cal = finish(&c);
+    sac_calibration_get_info(cal, &info);
+    cr_assert_float_eq(info.hours, (20 + 99 * 0.9 + 0.1) / 3600, 1e-9, "%g", info.hours);
+    sac_calibration_close(&cal);
+}
+
 Test(student_calibration, constant_scores) {
     sac_calibrator *c = start(2);
     for (int t = 0; t < 500; t++) push(c, t, 0.25);

@@ -126,7 +126,8 @@ static const sac_command command = {
         "SOURCEs are files, folders or patterns of pictures, as for student-run. They should hold\n"
         "nothing abnormal, many hours of day and night if possible, and not be what the student\n"
         "was trained on: it knows those frames, and scores them lower than new ones. No file may\n"
-        "be named twice: the amount of video is what certifies a budget.\n\n"
+        "be named twice: the amount of video is what certifies a budget. Gaps in its time\n"
+        "stamps do not count.\n\n"
         "  student-calibrate -m run/student.safetensors monday.mp4 tuesday.mp4 --far 2/hour\n"
         "  student-calibrate -m run/student.safetensors --dataset DIR -o calibrated.safetensors",
     .options = options,
