@@ -10,6 +10,7 @@
 #include "helper.h"
 #include "saccade/video.h"
 #include "video/container.h"
+#include "video/source.h"
 #include "video_make.h"
 
 // Opens and reads to the end; returns the final status and the number of frames.
@@ -223,6 +224,8 @@ static int64_t read_damaged(const char *source, bool luma, int64_t frames) {
     cr_assert_eq(counts.damaged, damaged);
     cr_assert_eq(counts.first_damaged, first);
     sac_video_close(&video);
+    sac_assert_ok(sac_video_count_frames(&counts, source, &error), &error);
+    cr_assert(counts.decoded == read && counts.damaged == damaged && counts.first_damaged == first);
     return damaged;
 }
 

@@ -13,6 +13,7 @@
 #include "core/spill.h"
 #include "helper.h"
 #include "video/picture.h"
+#include "video/source.h"
 #include "video_make.h"
 
 enum { W = 24, H = 16 };
@@ -318,6 +319,40 @@ Test(video_dataset, damaged_video_is_named) {
     const char *root = generic("set");
     write_bytes(path_in(root, "training_videos/02.mkv"), "junk", 4);
     expect_open_error(root, SAC_ERROR_FORMAT, "02.mkv", "", "");
+}
+
+// Flips bits of a video where the decoder notices it and covers it up: not everywhere it can.
+static void damage(const char *path, sac_video_counts *counts) {
+    size_t size;
+    uint8_t *bytes = read_bytes(path, &size);
+    counts->damaged = 0;
+    for (size_t at = size / 4; at < size * 3 / 4 && counts->damaged == 0; at += 50) {
+        for (size_t i = 0; i < 4; i++) bytes[at + i] ^= 0x5A;
+        write_bytes(path, bytes, size);
+        if (sac_video_count_frames(counts, path, NULL) != SAC_OK) counts->damaged = 0;
+        for (size_t i = 0; i < 4; i++) bytes[at + i] ^= 0x5A;
+    }
+    cr_assert_gt(counts->damaged, 0, "no place for damage in %s", path);
+    sac_free(bytes);
+}
+
+Test(video_dataset, covered_up_damage_is_warned_of_once_a_clip) {
+    const char *root = generic("set");
+    const sac_logger logger = {.write = count_warning};
+    sac_error error = {0};
+    sac_dataset *set = NULL;
+    sac_video_counts counts;
+    char expected[128];
+    damage(make_video("set/training_videos/01.mp4", 64, 48, 60, 25, false), &counts);
+    warnings = 0;
+    sac_assert_ok(sac_dataset_open(&set, root, &logger, &error), &error);
+    cr_assert_eq(set->clips[0].frames, 60);
+    cr_assert_eq(warnings, 1);
+    (void)snprintf(expected, sizeof expected,
+                   "clip 'train_01': damaged frames: %lld, the first is frame %lld (from 1)",
+                   (long long)counts.damaged, (long long)counts.first_damaged + 1);
+    cr_assert_not_null(strstr(last_warning, expected), "'%s' not in: %s", expected, last_warning);
+    sac_dataset_close(&set);
 }
 
 Test(video_dataset, shanghai_like_layout) {

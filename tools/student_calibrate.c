@@ -195,7 +195,7 @@ static sac_status score_source(sac_calibrator *calibrator, sac_student *student,
     }
     status = SAC_OK;
     sac_video_get_counts(video, &counts);
-    if (counts.damaged > 0)
+    if (counts.damaged > 0 && s->dataset == NULL) // a data set has spoken of its own
         fprintf(stderr,
                 "%s: warning: %s: damaged frames: %" PRId64 ", the first is frame %" PRId64
                 "; scores near them are not those of normal video\n",

@@ -118,7 +118,8 @@ static sac_status write_report(screen *s, const teach_settings *set, sac_error *
     sac_map_store *store = NULL;
     sac_dataset *dataset = NULL;
     sac_status status = sac_map_store_open(&store, set->output, error);
-    if (status >= 0) status = sac_dataset_open(&dataset, set->dataset, &s->logger, error);
+    // What there is to say about the data set was said when the maps were made.
+    if (status >= 0) status = sac_dataset_open(&dataset, set->dataset, NULL, error);
     if (status >= 0) {
         const sac_teacher_report report = {.store = store,
                                            .dataset = dataset,

@@ -92,12 +92,20 @@ fail:
     return status;
 }
 
-static sac_status count_video(sac_clip *clip, struct AVSHA *sha, sac_error *error) {
+static sac_status count_video(sac_builder *b, sac_clip *clip, struct AVSHA *sha) {
     struct stat info;
-    sac_status status = sac_video_count_frames(clip->source, &clip->frames, NULL, NULL, error);
+    sac_video_counts counts;
+    const sac_status status = sac_video_count_frames(&counts, clip->source, b->error);
     if (status < 0) return status;
+    clip->frames = counts.decoded;
+    if (counts.damaged > 0)
+        sac_builder_log(b, SAC_LOG_WARNING,
+                        "clip '%s': damaged frames: %lld, the first is frame %lld (from 1); the "
+                        "decoder covered the errors up, and what is learned or measured near them "
+                        "means little",
+                        clip->name, (long long)counts.damaged, (long long)counts.first_damaged + 1);
     if (stat(clip->source, &info) != 0)
-        return sac_error_set(error, SAC_ERROR_IO, -1, "'%s': %s", clip->source, strerror(errno));
+        return sac_error_set(b->error, SAC_ERROR_IO, -1, "'%s': %s", clip->source, strerror(errno));
     hash_number(sha, clip->frames);
     hash_number(sha, info.st_size);
     return SAC_OK;
@@ -122,7 +130,7 @@ static sac_status count_frames(sac_builder *b) {
         if (sac_is_folder(clip->source))
             SAC_TRY(count_pictures(clip, sha, b->error));
         else
-            SAC_TRY(count_video(clip, sha, b->error));
+            SAC_TRY(count_video(b, clip, sha));
     }
     uint8_t digest[32];
     av_sha_final(sha, digest);

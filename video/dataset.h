@@ -77,7 +77,9 @@ typedef struct sac_dataset {
 // "ubnormal:DIR", "mirror:DIR", "generic:DIR". A test clip's labels come from the range or label
 // file; where there is none, from the masks (any pixel set). Where both exist and disagree the file
 // wins and a warning is logged; masks in .mat and .npy files and UBnormal's are not read for that,
-// only counted. No more than one mask is in memory at a time.
+// only counted. No more than one mask is in memory at a time. A clip with damaged frames (see
+// sac_video_read) is warned about, so that whoever opens a data set need not say it again.
+//   logger  NULL: silent
 // SAC_ERROR_IO: missing or unreadable; SAC_ERROR_FORMAT: labels or masks that do not match the
 // frames (names the clip and both counts), a test clip without labels or masks where others have
 // them, range entries that do not match the test clips, damaged files, pickles, clips of two

@@ -133,6 +133,11 @@ static sac_status decode(sac_video *v, AVFrame *frame, double *time_s, bool *rep
     return sac_pictures_decode(v->pictures, v->index, frame, error);
 }
 
+// Errors that the decoder noticed and covered up.
+static bool is_damaged(const AVFrame *frame) {
+    return frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
+}
+
 // Decodes the next frame into `out`; pixels are converted, luma only where it does not lie ready.
 static sac_status produce(sac_video *v, slot *out, sac_error *error) {
     sac_status status = SAC_OK;
@@ -141,7 +146,7 @@ static sac_status produce(sac_video *v, slot *out, sac_error *error) {
     if (v->options.luma) av_frame_unref(frame);
     SAC_TRY(decode(v, frame, &time_s, &out->repeated, error));
     if (status == SAC_EOF) return status;
-    out->damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
+    out->damaged = is_damaged(frame);
     if (v->options.luma) {
         SAC_TRY(sac_converter_luma(v->converter, &out->luma, &out->store, frame, v->label, error));
         if (out->luma.data == out->store.bytes) av_frame_unref(frame);
@@ -517,8 +522,7 @@ void sac_video_close(sac_video **video) {
     *video = NULL;
 }
 
-sac_status sac_video_count_frames(const char *source, int64_t *frames, int *width, int *height,
-                                  sac_error *error) {
+sac_status sac_video_count_frames(sac_video_counts *counts, const char *source, sac_error *error) {
     sac_status status = SAC_OK;
     sac_video_options options = sac_video_default_options();
     sac_video *v = NULL;
@@ -527,16 +531,16 @@ sac_status sac_video_count_frames(const char *source, int64_t *frames, int *widt
     options.width = options.height = 1; // nothing is converted, so no frame-sized buffers
     options.queue = 0;
     SAC_TRY(sac_video_open(&v, source, &options, error));
-    if (width != NULL) *width = v->info.source_width;
-    if (height != NULL) *height = v->info.source_height;
+    *counts = (sac_video_counts){.first_damaged = -1};
     for (;;) {
         status = decode(v, v->frame, &time_s, &repeated, error);
         if (status != SAC_OK) break;
+        if (is_damaged(v->frame) && counts->damaged++ == 0) counts->first_damaged = v->index;
         av_frame_unref(v->frame);
         v->index++;
     }
     SAC_TRY(status);
-    *frames = v->index;
+    counts->decoded = v->index;
     status = SAC_OK;
 fail:
     sac_video_close(&v);

@@ -2,13 +2,12 @@
 #ifndef SAC_VIDEO_SOURCE_H
 #define SAC_VIDEO_SOURCE_H
 
-#include <stdint.h>
+#include "saccade/video.h"
 
-#include "saccade/status.h"
-
-// Decodes all of `source` and counts its frames, without scaling or copying them. width, height
-// (may be NULL) of the first frame. The statuses of sac_video_open and sac_video_read.
-SAC_NODISCARD sac_status sac_video_count_frames(const char *source, int64_t *frames, int *width,
-                                                int *height, sac_error *error);
+// Decodes all of `source` without scaling or copying its frames: how many there are (decoded) and
+// how many of them are damaged; nothing is delivered. The statuses of sac_video_open and
+// sac_video_read.
+SAC_NODISCARD sac_status sac_video_count_frames(sac_video_counts *counts, const char *source,
+                                                sac_error *error);
 
 #endif
