@@ -72,8 +72,8 @@ const char *sac_nn_backend_version(void);
 const char *sac_nn_isa(void);
 // Whether plans with options.bf16 gain by it here: oneDNN multiplies f32 tensors in bf16 on AMX.
 bool sac_nn_has_bf16(void);
-// The fastest of our own int8 kernels that runs here (nn/u8_isa.h): "amx", "vnni", "avx2" or
-// "plain".
+// The fastest of our own int8 kernels that runs here (nn/u8_isa.h): "amx", "vnni",
+// "avx-vnni", "avx2" or "plain".
 const char *sac_nn_int8_kernels(void);
 
 #endif

@@ -464,8 +464,11 @@ static sac_status conv_build(planner *p, int i, sac_error *error) {
         [CONV_SCRATCH] = scratch,
         [CONV_RESIDUAL] = residual >= 0 ? p->values[residual].buffer[0] : -1};
     for (int s = 0; s < c.parts; s++) buffers[CONV_SRC + s] = from->buffer[s];
-    static const char *const names[] = {"u8-convolution-plain", "u8-convolution-avx2",
-                                        "u8-convolution-vnni", "u8-convolution-amx"};
+    static const char *const names[] = {[SAC_U8_PLAIN] = "u8-convolution-plain",
+                                        [SAC_U8_AVX2] = "u8-convolution-avx2",
+                                        [SAC_U8_AVX_VNNI] = "u8-convolution-avx-vnni",
+                                        [SAC_U8_VNNI] = "u8-convolution-vnni",
+                                        [SAC_U8_AMX] = "u8-convolution-amx"};
     SAC_TRY(sac_build_kernel(p->build, names[c.isa], conv_kernel, &c, sizeof c, buffers,
                              CONV_SRC + c.parts, error));
 fail:
@@ -538,8 +541,9 @@ static sac_status head_build(planner *p, int i, int pool, sac_error *error) {
     SAC_TRY(sac_build_buffer_like(p->build, dst, SAC_LAYOUT_CHANNELS_LAST, &p->values[last].f32,
                                   error));
     const sac_buffer buffers[4] = {p->values[last].f32, packed, scratch, in};
-    static const char *const names[] = {"u8-convolution-head-plain", "u8-convolution-head-avx2",
-                                        "u8-convolution-head-vnni"};
+    static const char *const names[] = {[SAC_U8_PLAIN] = "u8-convolution-head-plain",
+                                        [SAC_U8_AVX2] = "u8-convolution-head-avx2",
+                                        [SAC_U8_VNNI] = "u8-convolution-head-vnni"};
     SAC_TRY(sac_build_kernel(p->build, names[k.head.isa], head_kernel, &k.head, sizeof k.head,
                              buffers, 4, error));
 fail:

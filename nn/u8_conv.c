@@ -1,6 +1,6 @@
 // Packing, the band of padded rows, threads, and the plain version; see nn/u8_conv.h. The versions
-// for AVX2, AVX512-VNNI and AMX are nn/u8_conv_avx2.c with nn/u8_winograd.c, nn/u8_conv_vnni.c and
-// nn/u8_conv_amx.c.
+// for AVX2 and AVX-VNNI are nn/u8_conv_avx2.c with nn/u8_winograd.c, that for AVX512-VNNI is
+// nn/u8_conv_vnni.c, that for AMX nn/u8_conv_amx.c.
 #include "nn/u8_conv.h"
 
 #include <math.h>
@@ -83,17 +83,24 @@ static int64_t band_bytes(const sac_u8_conv *c) {
     return bytes;
 }
 
+// Weights are packed for vectors of eight channels, not sixteen.
+static bool eights(const sac_u8_conv *c) {
+    return c->isa == SAC_U8_AVX2 || c->isa == SAC_U8_AVX_VNNI;
+}
+
 void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
     const int threads = omp_get_max_threads();
     c->bands = threads > SAC_U8_MAX_THREADS ? SAC_U8_MAX_THREADS : threads;
     c->isa = isa;
     c->planes = 1;
-    c->word = isa == SAC_U8_AVX2 ? 2 : 1;
-    c->chunk = 4 / c->word;
     c->pixel = c->ic;
     c->ends_only = c->folded = c->winograd = false;
 #if defined(__x86_64__)
-    c->winograd = isa == SAC_U8_AVX2 && sac_u8_winograd_fits(c);
+    c->winograd = eights(c) && sac_u8_winograd_fits(c);
+#endif
+    c->word = isa == SAC_U8_AVX2 || c->winograd ? 2 : 1;
+    c->chunk = 4 / c->word;
+#if defined(__x86_64__)
     if (isa == SAC_U8_AMX && !sac_u8_amx_prepare(c)) c->isa = SAC_U8_VNNI;
 #endif
     c->cell = c->winograd ? 1 : c->word;
@@ -101,8 +108,8 @@ void sac_u8_conv_prepare(sac_u8_conv *c, sac_u8_isa isa) {
 
 bool sac_u8_conv_packs_alike(const sac_u8_conv *a, const sac_u8_conv *b) {
     return a->ic == b->ic && a->oc == b->oc && a->kh == b->kh && a->kw == b->kw &&
-           a->planes == b->planes && a->word == b->word && a->chunk == b->chunk &&
-           sac_u8_spread(a) == sac_u8_spread(b) && a->folded == b->folded &&
+           a->planes == b->planes && a->word == b->word && eights(a) == eights(b) &&
+           a->chunk == b->chunk && sac_u8_spread(a) == sac_u8_spread(b) && a->folded == b->folded &&
            a->winograd == b->winograd && (!a->winograd || a->sw == b->sw);
 }
 
@@ -135,6 +142,7 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
     const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), taps = c->ic * c->kh * c->kw;
     const int64_t channels = sac_u8_plane_channels(c);
     const int64_t tap = sac_u8_spread(c) ? c->chunk : channels;
+    const int64_t vector = eights(c) ? 8 : 16, four = 4 / c->word; // words of four bytes
     float *mul = packed, *add = mul + ocp, *most = add + ocp;
     memset(packed, 0, sac_u8_conv_packed_bytes(c));
     int8_t *w = (int8_t *)(uintptr_t)sac_u8_weights(c, packed);
@@ -155,15 +163,17 @@ void sac_u8_conv_pack(const sac_u8_conv *c, void *packed, const float *weights, 
         for (int64_t ic = 0; ic < c->ic; ic++) {
             for (int64_t ky = 0; ky < c->kh; ky++) {
                 const int64_t row =
-                    c->folded ? oc / 16 : (oc / 16 * c->kh + ky) * c->planes + ic / channels;
+                    c->folded ? oc / 16 : (oc / vector * c->kh + ky) * c->planes + ic / channels;
                 for (int64_t kx = 0; kx < c->kw; kx++) {
                     const int64_t at = c->folded ? 4 * kx + ky : kx * tap + ic % channels;
                     const int8_t q = sac_quant_step(from[(ic * c->kh + ky) * c->kw + kx], scale);
+                    const int64_t to =
+                        ((row * (run / four) + at / four) * vector + oc % vector) * four +
+                        at % four;
                     if (c->word == 2) {
-                        ((int16_t *)(void *)w)[((oc / 8 * c->kh + ky) * (run / 2) + at / 2) * 16 +
-                                               oc % 8 * 2 + at % 2] = q;
+                        ((int16_t *)(void *)w)[to] = q;
                     } else {
-                        w[(row * (run / 4) + at / 4) * 64 + oc % 16 * 4 + at % 4] = q;
+                        w[to] = q;
                     }
                 }
             }
@@ -411,6 +421,7 @@ static void rows_run(const sac_u8_conv *c, void *dst, const void *packed, uint8_
         case SAC_U8_VNNI:
             sac_u8_row_vnni(c, packed, &band);
             break;
+        case SAC_U8_AVX_VNNI:
         case SAC_U8_AVX2:
             sac_u8_row_avx2(c, packed, &band);
             break;

@@ -45,16 +45,17 @@ typedef struct sac_u8_conv {
     // Of sac_u8_conv_prepare.
     sac_u8_isa isa;
     int planes;   // 1, or the parts that stay apart: rows of so many planes of ic / planes channels
-    int64_t word; // bytes of a packed weight: AVX2 2, else 1
+    int64_t word; // bytes of a packed weight: AVX2 and winograd 2, else 1
     int64_t cell; // bytes of an activation in the band: AVX2 without winograd 2, else 1
     int64_t chunk;  // words of a run that one step multiplies; runs are padded to whole chunks
     int64_t pixel;  // words from one pixel of a plane's row to the next: all channels; or 64, so
                     // that pixels do not straddle cache lines and each tap is a chunk; folded: 4
     bool ends_only; // the band holds the first and last places of a row alone
-    bool folded;   // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
-                   // one row of taps
-    bool winograd; // AVX2: 3x3 by products of transformed tiles, four rows of dst at a time
-    int bands;     // scratch holds so many; no more threads take part
+    bool folded; // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
+                 // one row of taps
+    bool
+        winograd; // AVX2, AVX-VNNI: 3x3 by products of transformed tiles, four rows of dst at a time
+    int bands;    // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
 // Takes scratch for as many threads as OpenMP has on the calling thread now, at most
@@ -75,7 +76,8 @@ void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, voi
                      const uint8_t *const src[SAC_U8_MAX_PARTS], const uint8_t *residual);
 
 // What the versions share. The packed block: mul [ocp], add [ocp], the largest value that sums can
-// become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1), for AVX2 s16
+// become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1), for AVX-VNNI
+// [ocp / 8][kh][run / 4][8][4], for AVX2 s16
 // [ocp / 8][kh][run / 2][8][2] or, transformed, [ocp / 8][blocks][words / 2][8][2].
 // Row ky of the window in each plane.
 typedef const uint8_t *sac_u8_rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];

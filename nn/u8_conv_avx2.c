@@ -1,7 +1,8 @@
-// One row of dst by AVX2. Its product of bytes saturates, so words are multiplied: vpmaddwd takes
-// pairs of them, two to each of eight channels, and vpaddd adds to sums of 32 bits. A tile of
-// PIXELS places times 8 * VECTORS channels stays in registers; each pair of a row is broadcast to
-// all channels. With 12 sums the 16 registers are full, and multiplying and adding are the limit.
+// One row of dst by AVX2 or AVX-VNNI. AVX2's product of bytes saturates, so words are multiplied:
+// vpmaddwd takes pairs of them, two to each of eight channels, and vpaddd adds to sums of 32 bits.
+// AVX-VNNI's vpdpbusd does both with four bytes. A tile of PIXELS places times 8 * VECTORS channels
+// stays in registers; each four bytes of a row are broadcast to all channels. With 12 sums the 16
+// registers are full, and multiplying and adding are the limit.
 #include "nn/u8_conv_avx2.h"
 
 #if defined(__x86_64__)
@@ -67,33 +68,35 @@ TILE void tile_out(const tile_store *s, __m256i *acc, int pixels, int vectors, i
 
 // --- products ----------------------------------------------------------------------------------
 
-// `step`: words from one window to the next. `block`: words of the weights of 8 channels.
-TILE void tile(const tile_store *s, const int16_t *w, int64_t block, int64_t run, int pixels,
-               int vectors, int64_t step, int64_t kh, int64_t x) {
+// `run`, `step`, `block`: bytes of a row of taps, from one window to the next, of the weights of 8
+// channels.
+TILE void tile(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+               int vectors, int64_t step, int64_t kh, int64_t x, products kind) {
     __m256i acc[12];
 #    pragma GCC unroll 12
     for (int i = 0; i < pixels * vectors; i++) acc[i] = _mm256_setzero_si256();
 #    pragma GCC unroll 4
     for (int64_t ky = 0; ky < kh; ky++) {
-        const int16_t *src = (const int16_t *)(const void *)s->band->rows[ky][0] + x * step;
-        for (int64_t k = 0; k < run; k += 2, src += 2, w += 16)
-            step_of(acc, src, w, block, pixels, vectors, step);
+        const uint8_t *src = s->band->rows[ky][0] + x * step;
+        for (int64_t k = 0; k < run; k += 4, src += 4, w += 32)
+            step_of(acc, src, w, block, pixels, vectors, step, kind);
     }
     tile_out(s, acc, pixels, vectors, x);
 }
 
 // One row and 8 * vectors channels: full tiles, the last one moved left to end with the row.
-TILE void tiles(const tile_store *s, const int16_t *w, int64_t block, int64_t run, int pixels,
-                int vectors, int64_t step, int64_t kh) {
+TILE void tiles(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+                int vectors, int64_t step, int64_t kh, products kind) {
     const int64_t ow = s->c->ow;
     int64_t x = 0;
-    for (; x + pixels <= ow; x += pixels) tile(s, w, block, run, pixels, vectors, step, kh, x);
+    for (; x + pixels <= ow; x += pixels)
+        tile(s, w, block, run, pixels, vectors, step, kh, x, kind);
     if (x == ow) return;
     if (ow >= pixels) {
-        tile(s, w, block, run, pixels, vectors, step, kh, ow - pixels);
+        tile(s, w, block, run, pixels, vectors, step, kh, ow - pixels, kind);
         return;
     }
-    for (; x < ow; x++) tile(s, w, block, run, 1, vectors, step, kh, x);
+    for (; x < ow; x++) tile(s, w, block, run, 1, vectors, step, kh, x, kind);
 }
 
 // The first layer of a student, one channel with stride 2 and 3x3 taps, has no loop left. Not with
@@ -104,15 +107,25 @@ TILE void tiles(const tile_store *s, const int16_t *w, int64_t block, int64_t ru
 #        define KNOWS_FIRST true
 #    endif
 
+// `word`: bytes of an activation in the band.
+TILE void row(const tile_store *s, const int8_t *w, int64_t block, int64_t run, int pixels,
+              int vectors, int word, products kind) {
+    const int64_t step = s->c->sw * s->c->ic * word;
+    if (KNOWS_FIRST && step == 2 * word && run == 4 * word && s->c->kh == 3) {
+        tiles(s, w, block, 4 * word, pixels, vectors, 2 * word, 3, kind);
+    } else {
+        tiles(s, w, block, run, pixels, vectors, step, s->c->kh, kind);
+    }
+}
+
 #    define ROW(vectors, pixels)                                                                   \
-        TARGET static void row_##vectors##_##pixels(const tile_store *s, const int16_t *w,         \
-                                                    int64_t block, int64_t run) {                  \
-            const int64_t step = s->c->sw * s->c->ic;                                              \
-            if (KNOWS_FIRST && step == 2 && run == 4 && s->c->kh == 3) {                           \
-                tiles(s, w, block, 4, pixels, vectors, 2, 3);                                      \
-            } else {                                                                               \
-                tiles(s, w, block, run, pixels, vectors, step, s->c->kh);                          \
-            }                                                                                      \
+        TARGET static void pairs_##vectors##_##pixels(const tile_store *s, const int8_t *w,        \
+                                                      int64_t block, int64_t run) {                \
+            row(s, w, block, run, pixels, vectors, 2, PAIRS);                                      \
+        }                                                                                          \
+        TARGET static void fours_##vectors##_##pixels(const tile_store *s, const int8_t *w,        \
+                                                      int64_t block, int64_t run) {                \
+            row(s, w, block, run, pixels, vectors, 1, FOURS_VNNI);                                 \
         }
 ROW(1, 4)
 ROW(1, 12)
@@ -121,37 +134,39 @@ ROW(2, 4)
 ROW(2, 6)
 ROW(3, 4)
 
-typedef void (*row_fn)(const tile_store *s, const int16_t *w, int64_t block, int64_t run);
+typedef void (*row_fn)(const tile_store *s, const int8_t *w, int64_t block, int64_t run);
 
 typedef struct row_way {
     int vectors, pixels;
-    row_fn run;
+    row_fn pairs, fours;
 } row_way;
 
 // Sixths of a cycle that a step of all tiles takes: two products, six instructions a cycle.
-static int64_t cost_of(const row_way *way, int64_t ow) {
+static int64_t cost_of(const row_way *way, int64_t ow, bool fours) {
     const int64_t pixels = ow < way->pixels ? 1 : way->pixels, tiles = (ow + pixels - 1) / pixels;
-    const int64_t products = pixels * way->vectors;
-    const int64_t all = 2 * products + pixels + way->vectors + 2;
-    return tiles * (3 * products > all ? 3 * products : all);
+    const int64_t sums = pixels * way->vectors;
+    const int64_t all = (fours ? 1 : 2) * sums + pixels + way->vectors + 2;
+    return tiles * (3 * sums > all ? 3 * sums : all);
 }
 
-static row_fn row_of(int64_t vectors, int64_t ow) {
-    static const row_way ways[] = {{1, 12, row_1_12}, {1, 4, row_1_4}, {2, 6, row_2_6},
-                                   {2, 4, row_2_4},   {2, 2, row_2_2}, {3, 4, row_3_4}};
+static row_fn row_of(int64_t vectors, int64_t ow, bool fours) {
+#    define WAY(vectors, pixels)                                                                   \
+        { vectors, pixels, pairs_##vectors##_##pixels, fours_##vectors##_##pixels }
+    static const row_way ways[] = {WAY(1, 12), WAY(1, 4), WAY(2, 6),
+                                   WAY(2, 4),  WAY(2, 2), WAY(3, 4)};
     const row_way *best = NULL;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         if (ways[i].vectors == vectors &&
-            (best == NULL || cost_of(&ways[i], ow) < cost_of(best, ow)))
+            (best == NULL || cost_of(&ways[i], ow, fours) < cost_of(best, ow, fours)))
             best = &ways[i];
     }
-    return best->run;
+    return fours ? best->fours : best->pairs;
 }
 
 void sac_u8_row_avx2(const sac_u8_conv *c, const void *packed, const sac_u8_band *band) {
-    const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c), block = c->kh * run * 8;
+    const int64_t ocp = sac_u8_ocp(c), run = sac_u8_run(c) * c->word, block = c->kh * run * 8;
     const float *mul = packed;
-    const int16_t *w = (const int16_t *)(const void *)sac_u8_weights(c, packed);
+    const int8_t *w = sac_u8_weights(c, packed);
     for (int64_t done = 0, vectors = (c->oc + 7) / 8; done < vectors;) {
         const int64_t left = vectors - done, now = left == 1 ? 1 : left % 2 == 1 ? 3 : 2;
         const tile_store store = {.c = c,
@@ -159,7 +174,7 @@ void sac_u8_row_avx2(const sac_u8_conv *c, const void *packed, const sac_u8_band
                                   .mul = mul + 8 * done,
                                   .add = mul + ocp + 8 * done,
                                   .oc = 8 * done};
-        row_of(now, c->ow)(&store, w + done * block, block, run);
+        row_of(now, c->ow, c->word == 1)(&store, w + done * block, block, run);
         done += now;
     }
 }

@@ -1,4 +1,4 @@
-// What the versions for AVX2 share (nn/u8_conv_avx2.c, nn/u8_winograd.c): products of words, and
+// What the versions for AVX2 and AVX-VNNI share (nn/u8_conv_avx2.c, nn/u8_winograd.c): products, and
 // the way of sums into dst.
 #ifndef SAC_NN_U8_CONV_AVX2_H
 #define SAC_NN_U8_CONV_AVX2_H
@@ -78,25 +78,41 @@ TILE void store4(const tile_store *s, const __m256i *q, int i, int vectors, int6
     }
 }
 
-// Adds the products of a pair of words of each place.
-TILE void step_of(__m256i *acc, const int16_t *src, const int16_t *w, int64_t block, int pixels,
-                  int vectors, int64_t step) {
+// How four bytes of a place meet the weights of eight channels.
+typedef enum products {
+    PAIRS,      // of words, by AVX2
+    PAIRS_VNNI, // of words, by AVX-VNNI
+    FOURS_VNNI  // of bytes, by AVX-VNNI
+} products;
+
+TILE void add_products(__m256i *sum, __m256i all, __m256i wei, products kind) {
+    // Functions for AVX2 take these in as well, hence no intrinsics.
+    if (kind == FOURS_VNNI) {
+        __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(*sum) : "x"(all), "x"(wei));
+    } else if (kind == PAIRS_VNNI) {
+        __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(*sum) : "x"(all), "x"(wei));
+    } else {
+        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(all, wei));
+        // Else gcc adds the products of two steps first, in registers that there are not.
+        __asm__("" : "+x"(*sum));
+    }
+}
+
+// Adds the products of four bytes of each place. `block`: bytes of the weights of 8 channels;
+// `step`: bytes from one place to the next.
+TILE void step_of(__m256i *acc, const uint8_t *src, const int8_t *w, int64_t block, int pixels,
+                  int vectors, int64_t step, products kind) {
     __m256i wei[3];
 #    pragma GCC unroll 3
     for (int v = 0; v < vectors; v++)
         wei[v] = _mm256_loadu_si256((const __m256i *)(const void *)(w + v * block));
 #    pragma GCC unroll 12
     for (int p = 0; p < pixels; p++) {
-        int32_t pair;
-        memcpy(&pair, src + p * step, sizeof pair);
-        const __m256i all = _mm256_set1_epi32(pair);
+        int32_t four;
+        memcpy(&four, src + p * step, sizeof four);
+        const __m256i all = _mm256_set1_epi32(four);
 #    pragma GCC unroll 3
-        for (int v = 0; v < vectors; v++) {
-            __m256i *sum = acc + p * vectors + v;
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(all, wei[v]));
-            // Else gcc adds the products of two steps first, in registers that there are not.
-            __asm__("" : "+x"(*sum));
-        }
+        for (int v = 0; v < vectors; v++) add_products(acc + p * vectors + v, all, wei[v], kind);
     }
 }
 

@@ -18,7 +18,7 @@ static int64_t padded(int64_t c) {
 }
 
 void sac_u8_head_prepare(sac_u8_head *head, sac_u8_isa isa) {
-    head->isa = isa < SAC_U8_VNNI ? isa : SAC_U8_VNNI;
+    head->isa = isa >= SAC_U8_VNNI ? SAC_U8_VNNI : isa >= SAC_U8_AVX2 ? SAC_U8_AVX2 : isa;
 }
 
 size_t sac_u8_head_packed_bytes(const sac_u8_head *head) {

@@ -1,4 +1,4 @@
-// 3x3 kernels by AVX2 in transformed tiles, four rows of dst at a time; the formulas are in
+// 3x3 kernels by AVX2 or AVX-VNNI in transformed tiles, four rows of dst at a time; the formulas are in
 // nn/u8_conv.h. Up to six tiles side by side are transformed, then multiplied channel by channel as
 // in nn/u8_conv_avx2.c, then turned back. The sums of a block stay in L1.
 #include "nn/u8_conv_avx2.h"
@@ -53,8 +53,11 @@ static int64_t winograd_tiles(const sac_u8_conv *c) { // of a row
 bool sac_u8_winograd_fits(const sac_u8_conv *c) {
     // What is left of 32 bits for dst itself. Few channels gain less than the transforms cost.
     const int64_t most = (c->sw == 1 ? 1 << 25 : 1 << 29) - 1;
-    return c->kh == 3 && c->kw == 3 && c->sh == c->sw && c->sw <= 2 && c->ow > TILE_SIZE &&
-           c->ic >= 16 && c->ic <= most / (9 * 255 * 127) && c->oc >= 16;
+    // Bytes that AVX-VNNI multiplies as they are need half the products of words: with stride 2,
+    // where tiles save less than half of them, that is better.
+    const int64_t most_stride = c->isa == SAC_U8_AVX_VNNI ? 1 : 2;
+    return c->kh == 3 && c->kw == 3 && c->sh == c->sw && c->sw <= most_stride &&
+           c->ow > TILE_SIZE && c->ic >= 16 && c->ic <= most / (9 * 255 * 127) && c->oc >= 16;
 }
 
 int64_t sac_u8_winograd_bytes(const sac_u8_conv *c) {
@@ -281,19 +284,19 @@ TILE void tile_back(const tile_store s[TILE_SIZE], int stride, const __m256i *m,
 
 // Tiles from `t` on, 8 * vectors channels.
 TILE void winograd_block(const tile_store s[TILE_SIZE], int stride, const int16_t *v,
-                         const int16_t *w, int64_t t, int tiles, int vectors) {
+                         const int8_t *w, int64_t t, int tiles, int vectors, products kind) {
     const int positions = stride == 1 ? 36 : 49, count = tiles * vectors;
     const uint8_t *first = firsts[stride - 1];
     const int64_t words = sac_u8_winograd_words(s->c), step = first[positions] * words;
     __m256i m[49 * 12];
     for (int i = 0; i < positions; i++) {
         const int64_t run = (first[i + 1] - first[i]) * words;
-        const int16_t *src = v + first[i] * words;
+        const uint8_t *src = (const uint8_t *)(v + first[i] * words);
         __m256i acc[12];
 #    pragma GCC unroll 12
         for (int k = 0; k < count; k++) acc[k] = _mm256_setzero_si256();
-        for (int64_t k = 0; k < run; k += 2, src += 2, w += 16)
-            step_of(acc, src, w, step * 8, tiles, vectors, step);
+        for (int64_t k = 0; k < run; k += 2, src += 4, w += 32)
+            step_of(acc, src, w, 2 * step * 8, tiles, vectors, 2 * step, kind);
 #    pragma GCC unroll 12
         for (int k = 0; k < count; k++) m[count * i + k] = acc[k];
     }
@@ -301,20 +304,25 @@ TILE void winograd_block(const tile_store s[TILE_SIZE], int stride, const int16_
         tile_back(s, stride, m + vectors * k, count, vectors, TILE_SIZE * (t + k));
 }
 
-typedef void (*block_fn)(const tile_store s[TILE_SIZE], const int16_t *v, const int16_t *w,
+typedef void (*block_fn)(const tile_store s[TILE_SIZE], const int16_t *v, const int8_t *w,
                          int64_t t);
 
-#    define WINOGRAD(stride, vectors, tiles)                                                       \
-        TARGET static void winograd_##stride##_##vectors##_##tiles(                                \
-            const tile_store s[TILE_SIZE], const int16_t *v, const int16_t *w, int64_t t) {        \
-            winograd_block(s, stride, v, w, t, tiles, vectors);                                    \
+#    define WINOGRAD(name, stride, vectors, tiles, kind)                                           \
+        TARGET static void name##_##vectors##_##tiles(                                             \
+            const tile_store s[TILE_SIZE], const int16_t *v, const int8_t *w, int64_t t) {         \
+            winograd_block(s, stride, v, w, t, tiles, vectors, kind);                              \
         }
 #    define WINOGRAD_OF(tiles)                                                                     \
-        WINOGRAD(1, 1, tiles) WINOGRAD(1, 2, tiles) WINOGRAD(2, 1, tiles) WINOGRAD(2, 2, tiles)
+        WINOGRAD(stride1, 1, 1, tiles, PAIRS)                                                      \
+        WINOGRAD(stride1, 1, 2, tiles, PAIRS)                                                      \
+        WINOGRAD(stride2, 2, 1, tiles, PAIRS)                                                      \
+        WINOGRAD(stride2, 2, 2, tiles, PAIRS)                                                      \
+        WINOGRAD(vnni, 1, 1, tiles, PAIRS_VNNI)                                                    \
+        WINOGRAD(vnni, 1, 2, tiles, PAIRS_VNNI)
 #    define WAYS_OF(tiles)                                                                         \
         {                                                                                          \
-            {winograd_1_1_##tiles, winograd_1_2_##tiles}, {                                        \
-                winograd_2_1_##tiles, winograd_2_2_##tiles                                         \
+            {stride1_1_##tiles, stride1_2_##tiles}, {stride2_1_##tiles, stride2_2_##tiles}, {      \
+                vnni_1_##tiles, vnni_2_##tiles                                                     \
             }                                                                                      \
         }
 WINOGRAD_OF(2)
@@ -328,7 +336,7 @@ WINOGRAD_OF(6)
 void sac_u8_winograd_run(const sac_u8_conv *c, const void *packed, int16_t *v,
                          const uint8_t *const rows[SAC_U8_WINOGRAD_ROWS],
                          const sac_u8_band band[TILE_SIZE], int64_t part) {
-    static const block_fn ways[MOST_TILES - LEAST_TILES + 1][2][2] = {
+    static const block_fn ways[MOST_TILES - LEAST_TILES + 1][3][2] = {
         WAYS_OF(2),
         WAYS_OF(3),
 #    if !defined(SAC_CLONES_SANITIZED)
@@ -339,16 +347,17 @@ void sac_u8_winograd_run(const sac_u8_conv *c, const void *packed, int16_t *v,
     };
     const int64_t tiles = winograd_tiles(c), parts = sac_u8_winograd_parts(c);
     const int64_t t = tiles * part / parts, count = tiles * (part + 1) / parts - t;
-    const int64_t eight = sac_u8_winograd_blocks(c) * sac_u8_winograd_words(c) * 8;
+    const int64_t eight = sac_u8_winograd_blocks(c) * sac_u8_winograd_words(c) * 16; // bytes
+    const int64_t way = c->isa == SAC_U8_AVX_VNNI ? 2 : c->sw - 1;
     const float *mul = packed, *add = mul + sac_u8_ocp(c);
-    const int16_t *w = (const int16_t *)(const void *)sac_u8_weights(c, packed);
+    const int8_t *w = sac_u8_weights(c, packed);
     (c->sw == 1 ? tiles_stride1 : tiles_stride2)(c, v, rows, t, count);
     for (int64_t oc = 0; oc < c->oc; oc += 16) {
         tile_store s[TILE_SIZE];
         for (int i = 0; i < TILE_SIZE; i++)
             s[i] =
                 (tile_store){.c = c, .band = &band[i], .mul = mul + oc, .add = add + oc, .oc = oc};
-        ways[count - LEAST_TILES][c->sw - 1][c->oc - oc > 8](s, v, w + oc / 8 * eight, t);
+        ways[count - LEAST_TILES][way][c->oc - oc > 8](s, v, w + oc / 8 * eight, t);
     }
 }
 
