@@ -247,6 +247,24 @@ char *sac_comparison_markdown(const sac_comparison *comparison) {
     return sac_text_take(out, &text);
 }
 
+char *sac_comparison_csv(const sac_comparison *comparison) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) return NULL;
+    fputs("figure,unit,a,b,ratio,difference\n", out);
+    for (int64_t i = 0; i < comparison->count; i++) {
+        const sac_compared_row *row = &comparison->rows[i];
+        const sac_figure *any = row->a != NULL ? row->a : row->b;
+        fprintf(out, "%s,%s", any->name, any->unit);
+        sac_figures_csv_field(out, row->a != NULL ? row->a->value : (double)NAN);
+        sac_figures_csv_field(out, row->b != NULL ? row->b->value : (double)NAN);
+        sac_figures_csv_field(out, row->ratio);
+        fprintf(out, ",%s\n", isnan(row->ratio) ? "" : difference_name(row->difference));
+    }
+    return sac_text_take(out, &text);
+}
+
 json_t *sac_comparison_json(const sac_comparison *comparison) {
     json_t *rows = json_array();
     for (int64_t i = 0; rows != NULL && i < comparison->count; i++) {

@@ -62,6 +62,9 @@ int64_t sac_comparison_below(const sac_comparison *comparison, double least, boo
 // sac_free it; NULL on lack of memory.
 char *sac_comparison_warnings(const sac_result_origin *a, const sac_result_origin *b);
 char *sac_comparison_markdown(const sac_comparison *comparison); // sac_free it
-json_t *sac_comparison_json(const sac_comparison *comparison);   // new reference
+// Columns figure,unit,a,b,ratio,difference of that table; what is missing or was not measured is an
+// empty field. sac_free it; NULL on lack of memory.
+char *sac_comparison_csv(const sac_comparison *comparison);
+json_t *sac_comparison_json(const sac_comparison *comparison); // new reference
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/figures.h"
 #include "core/check.h"
 #include "core/json.h"
 #include "core/memory.h"
@@ -257,11 +258,6 @@ static void put_text(FILE *out, const char *text) {
     fputc('"', out);
 }
 
-static void put_field(FILE *out, double value) {
-    fputc(',', out);
-    if (isfinite(value)) fprintf(out, "%.9g", value);
-}
-
 char *sac_eval_report_csv(const sac_eval_report *report) {
     char *text = NULL;
     size_t size = 0;
@@ -285,15 +281,15 @@ char *sac_eval_report_csv(const sac_eval_report *report) {
                 fputs(",,", out);
             else
                 fprintf(out, ",%g,%d", used.sigma, used.taps);
-            put_field(out, r->micro);
-            put_field(out, r->macro);
-            put_field(out, r->constant_micro);
-            put_field(out, r->constant_macro);
-            put_field(out, regions ? report->regions[s].rbdc : (double)NAN);
-            put_field(out, regions ? report->regions[s].tbdc : (double)NAN);
+            sac_figures_csv_field(out, r->micro);
+            sac_figures_csv_field(out, r->macro);
+            sac_figures_csv_field(out, r->constant_micro);
+            sac_figures_csv_field(out, r->constant_macro);
+            sac_figures_csv_field(out, regions ? report->regions[s].rbdc : (double)NAN);
+            sac_figures_csv_field(out, regions ? report->regions[s].tbdc : (double)NAN);
             fprintf(out, ",%s", regions ? sac_region_kind_name(set->region_kind) : "");
-            put_field(out, set->training_minutes);
-            put_field(out, set->objects_per_s);
+            sac_figures_csv_field(out, set->training_minutes);
+            sac_figures_csv_field(out, set->objects_per_s);
             fputc('\n', out);
         }
     }

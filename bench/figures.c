@@ -195,7 +195,7 @@ fail:
 
 // ---- tables ------------------------------------------------------------------------------------
 
-static void put_field(FILE *out, double value) {
+void sac_figures_csv_field(FILE *out, double value) {
     fputc(',', out);
     if (isfinite(value)) fprintf(out, "%.9g", value);
 }
@@ -209,11 +209,11 @@ char *sac_figures_csv(const sac_figures *figures) {
     for (int64_t i = 0; i < figures->count; i++) {
         const sac_figure *f = &figures->items[i];
         fprintf(out, "%s,%s,%s", f->name, f->unit, f->lower_is_better ? "lower" : "higher");
-        put_field(out, f->value);
-        put_field(out, f->low);
-        put_field(out, f->high);
+        sac_figures_csv_field(out, f->value);
+        sac_figures_csv_field(out, f->low);
+        sac_figures_csv_field(out, f->high);
         fprintf(out, ",%lld,%s", (long long)f->rounds, f->limit);
-        put_field(out, f->of_limit);
+        sac_figures_csv_field(out, f->of_limit);
         fputc('\n', out);
     }
     return sac_text_take(out, &text);

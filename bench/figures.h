@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -53,6 +54,8 @@ json_t *sac_figures_to_json(const sac_figures *figures);
 SAC_NODISCARD sac_status sac_figures_from_json(sac_figures *figures, const json_t *result,
                                                const char *file, sac_error *error);
 
+// ",VALUE" for a line of CSV; what is not finite is an empty field.
+void sac_figures_csv_field(FILE *out, double value);
 // Columns name,unit,better,value,low,high,rounds,limit,of_limit; what was not measured is an empty
 // field. sac_free it; NULL on lack of memory.
 char *sac_figures_csv(const sac_figures *figures);

@@ -224,10 +224,7 @@ char *sac_suite_table_markdown(const sac_suite_table *table) {
 
 static void put_columns(FILE *out, const sac_suite_stat *stat) {
     const double values[] = {stat->mean, stat->low, stat->high, stat->deviation};
-    for (int i = 0; i < 4; i++) {
-        fputc(',', out);
-        if (isfinite(values[i])) fprintf(out, "%.9g", values[i]);
-    }
+    for (int i = 0; i < 4; i++) sac_figures_csv_field(out, values[i]);
 }
 
 char *sac_suite_table_csv(const sac_suite_table *table) {

@@ -72,6 +72,9 @@ expect 0 '| f32 matmul; 1 thread | GFLOP/s |.* 1.000 |' "$bench" compare machine
 expect 1 'ratios are below 1.5' "$bench" compare machine.json machine.json --fail-below 1.5
 expect 0 '1 figures' "$bench" compare machine.json machine.json --only 'f32 matmul*' --json cmp.json
 grep -q '"geometric_mean": 1.0' cmp.json || fail "cmp.json: $(cat cmp.json)"
+expect 0 '^f32 matmul; 1 thread,GFLOP/s,[0-9.]*,[0-9.]*,1,' "$bench" compare machine.json machine.json -q --csv -
+expect 0 '| ratio |' "$bench" compare machine.json machine.json -q --csv cmp.csv
+[ "$(head -n 1 cmp.csv)" = figure,unit,a,b,ratio,difference ] || fail "cmp.csv: $(cat cmp.csv)"
 sed 's/"cpu": ".*"/"cpu": "another"/' machine.json >other.json
 expect 0 'the two differ in cpu' "$bench" compare machine.json other.json
 sed 's/f32 matmul; 1/f32 matmul; 9/' machine.json >other.json
@@ -91,13 +94,13 @@ for option in --json --csv --markdown; do
     expect 1 'no-folder' "$bench" peers -m none.safetensors $option no-folder/x
     expect 1 'no-folder' "$bench" layers -m none.safetensors $option no-folder/x
     expect 1 'no-folder' "$bench" train --arch none $option no-folder/x
+    expect 1 'no-folder' "$bench" compare none.json none.json $option no-folder/x
     expect 1 'no-folder' "$bench" pareto --dataset none -m none.safetensors $option no-folder/x
 done
 expect 1 'no-folder' "$bench" eval --dataset none --baseline -o no-folder/x
 expect 1 'no-folder' "$bench" eval --dataset none --baseline --markdown no-folder/x
 expect 1 'no-folder' "$bench" run -m none.safetensors --plot no-folder/x.svg
 expect 1 'no-folder' "$bench" pareto --dataset none -m none.safetensors --plot no-folder/x.svg
-expect 1 'no-folder' "$bench" compare none.json none.json --json no-folder/x
 expect 1 'no-folder' "$bench" report --dataset none --maps none -o no-folder/x
 expect 1 'is a folder' "$bench" run -m none.safetensors --json .
 expect 2 'one of JSON, Markdown and CSV' "$bench" run -m none.safetensors --json - --csv -

@@ -129,12 +129,18 @@ Test(bench_compare, ratios) {
     cr_assert_eq(sac_comparison_below(&c, 0.9, false), 1);
     cr_assert_eq(sac_comparison_below(&c, 0.9, true), 0);
     cr_assert_eq(sac_comparison_below(&c, 0.5, false), 0);
-    char *table = sac_comparison_markdown(&c),
+    char *table = sac_comparison_markdown(&c), *csv = sac_comparison_csv(&c),
          *warnings = sac_comparison_warnings(&a.origin, &b.origin);
     cr_assert_not_null(strstr(table, "| gone | FPS | 1 | missing | - | |"), "%s", table);
     cr_assert_not_null(strstr(table, "| speed | FPS | 100 | 200 | 2.000 | clear |"), "%s", table);
+    cr_assert_str_eq(csv, "figure,unit,a,b,ratio,difference\n"
+                          "speed,FPS,100,200,2,clear\n"
+                          "delay,ms,2,4,0.5,within the rounds\n"
+                          "gone,FPS,1,,,\n"
+                          "new,FPS,,1,,\n");
     cr_assert_str_eq(warnings, "cpu: one | two\n");
     sac_free(table);
+    sac_free(csv);
     sac_free(warnings);
     sac_comparison_close(&c);
 

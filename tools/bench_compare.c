@@ -11,7 +11,7 @@
 typedef struct compare_settings {
     sac_tool_settings tool;
     const char *only;
-    bench_outputs outputs; // JSON and Markdown only
+    bench_outputs outputs;
     double least;
     bool clear;
 } compare_settings;
@@ -33,16 +33,7 @@ static const sac_option compare_options[] = {
      .type = SAC_OPTION_BOOL,
      .offset = offsetof(compare_settings, clear),
      .help = "fail for clear differences only, where the rounds of the two do not overlap"},
-    {.name = "json",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(compare_settings, outputs.json),
-     .argument = "FILE",
-     .help = "write the comparison as JSON; - for standard output instead of the table"},
-    {.name = "markdown",
-     .type = SAC_OPTION_TEXT,
-     .offset = offsetof(compare_settings, outputs.markdown),
-     .argument = "FILE",
-     .help = "write the table as Markdown"},
+    BENCH_FILE_OPTIONS(compare_settings),
     {.name = "quiet",
      .letter = 'q',
      .type = SAC_OPTION_BOOL,
@@ -101,7 +92,7 @@ static sac_status compare(const compare_settings *settings, const char **paths,
                           const sac_logger *logger, sac_error *error) {
     sac_compared_file files[2] = {0};
     sac_comparison comparison = {0};
-    char *markdown = NULL;
+    char *markdown = NULL, *csv = NULL;
     json_t *json = NULL;
     sac_status status;
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
@@ -110,11 +101,13 @@ static sac_status compare(const compare_settings *settings, const char **paths,
     SAC_TRY(warn_about(files, logger));
     markdown = sac_comparison_markdown(&comparison);
     json = sac_comparison_json(&comparison);
-    SAC_TRY(bench_outputs_write(&settings->outputs, json, markdown, NULL, error));
+    csv = sac_comparison_csv(&comparison);
+    SAC_TRY(bench_outputs_write(&settings->outputs, json, markdown, csv, error));
     SAC_TRY(judge(&comparison, settings, error));
 fail:
     if (status == SAC_ERROR_MEMORY) sac_error_set(error, status, -1, "out of memory");
     sac_free(markdown);
+    sac_free(csv);
     json_decref(json);
     sac_comparison_close(&comparison);
     for (int i = 0; i < 2; i++) sac_compared_close(&files[i]);
