@@ -126,6 +126,10 @@ static json_t *metrics_json(const sac_agnostic_report *report, const sac_agnosti
                      sac_calibration_tasks_json(&model->calibration));
 }
 
+static sac_status check(const void *options, sac_error *error) {
+    return sac_agnostic_options_check(options, error);
+}
+
 static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_agnostic_options *options = job->options;
@@ -164,6 +168,7 @@ const sac_family sac_agnostic_family = {
     .name = "background-agnostic",
     .summary = "appearance and flow auto-encoders trained against pseudo-abnormal examples",
     .mirrors = true, // trained on mirrored objects as well
+    .check = check,
     .train = train,
     .open = open_teacher,
     .score = score_objects,

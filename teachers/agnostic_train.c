@@ -63,7 +63,9 @@ sac_agnostic_options sac_agnostic_default_options(void) {
     return o;
 }
 
-static sac_status check_options(const sac_agnostic_options *o, sac_error *error) {
+sac_status sac_agnostic_options_check(const sac_agnostic_options *o, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_net *net = NULL;
     if (o->width < 0 || o->width >= SAC_AGNOSTIC_WIDTH_COUNT || !(o->lambda >= 0) ||
         o->lambda > 1000 || !sac_learning_options_valid(&o->learning)) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
@@ -71,7 +73,11 @@ static sac_status check_options(const sac_agnostic_options *o, sac_error *error)
                              "learning rate above 0 and at most 1, lambda 0..1000, counts and "
                              "minutes not negative)");
     }
-    return SAC_OK;
+    SAC_TRY(sac_agnostic_net(&net, SAC_AGNOSTIC_MODEL, 0, (sac_agnostic_width)o->width,
+                             o->crop_size, 0, error));
+fail:
+    sac_net_close(&net);
+    return status;
 }
 
 // ---- data ---------------------------------------------------------------------------------------
@@ -331,8 +337,7 @@ static sac_status open_trainer(trainer *tr, const sac_family_job *job, sac_error
     tr->options = *(const sac_agnostic_options *)job->options;
     const sac_agnostic_options *o = &tr->options;
     const sac_learning_options *learning = &o->learning;
-    SAC_TRY(check_options(o, error));
-    // Bad sizes are told before the optical flow of an hour of video is computed.
+    SAC_TRY(sac_agnostic_options_check(o, error));
     SAC_TRY(sac_agnostic_net(&tr->net, SAC_AGNOSTIC_MODEL, 0, (sac_agnostic_width)o->width,
                              o->crop_size, 0, error));
     SAC_TRY(sac_family_split(&tr->objects, job, learning->validation_samples, error));

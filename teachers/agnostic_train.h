@@ -22,6 +22,9 @@ typedef struct sac_agnostic_options {
     sac_learning_options learning;
 } sac_agnostic_options;
 sac_agnostic_options sac_agnostic_default_options(void);
+// SAC_ERROR_ARGUMENT: an option out of range; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_agnostic_options_check(const sac_agnostic_options *options,
+                                                    sac_error *error);
 
 // The losses of an epoch by their names.
 typedef struct sac_agnostic_losses {

@@ -308,24 +308,20 @@ static sac_status parse_tasks(teacher *t, const char *list, sac_error *error) {
     }
 }
 
-// The network, if there is one; with it the task.
+// The network, if there is one.
 static sac_status open_deep(teacher *t, const sac_family_job *job, const sac_attributes_options *o,
                             sac_error *error) {
     sac_status status = SAC_OK;
-    if (o->deep.network == NULL) {
-        if (!has_deep(t)) return SAC_OK;
-        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                             "--attributes %s: 'deep' needs an image network, --deep-features",
-                             o->attributes);
-    }
-    if (!has_deep(t)) (void)add_task(t, DEEP_NAME, strlen(DEEP_NAME));
+    if (o->deep.network == NULL) return SAC_OK;
     SAC_TRY(sac_deep_open(&t->deep, &o->deep, o->backend, error));
     SAC_TRY(sac_deep_use_cache(t->deep, job->cache));
 fail:
     return status;
 }
 
-static sac_status check_options(const sac_attributes_options *o, sac_error *error) {
+// The tasks of these options; a network brings its own.
+static sac_status read_options(teacher *t, const sac_attributes_options *o, sac_error *error) {
+    sac_status status = SAC_OK;
     if (o->bank < 16 || o->bank > SAC_DENSITY_MAX_ROWS || o->neighbours < 1 ||
         o->neighbours > SAC_DENSITY_MAX_NEIGHBOURS || o->step < 0 ||
         o->step > SAC_ATTRIBUTE_MOST_STEP || o->combination < 0 ||
@@ -336,7 +332,20 @@ static sac_status check_options(const sac_attributes_options *o, sac_error *erro
                              (int)SAC_DENSITY_MAX_ROWS, (int)SAC_DENSITY_MAX_NEIGHBOURS,
                              (int)SAC_ATTRIBUTE_MOST_STEP);
     }
-    return SAC_OK;
+    SAC_TRY(parse_tasks(t, o->attributes, error));
+    if (has_deep(t) && o->deep.network == NULL) {
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                             "--attributes %s: 'deep' needs an image network, --deep-features",
+                             o->attributes);
+    }
+    if (!has_deep(t) && o->deep.network != NULL) (void)add_task(t, DEEP_NAME, strlen(DEEP_NAME));
+fail:
+    return status;
+}
+
+static sac_status check(const void *options, sac_error *error) {
+    teacher t = {0};
+    return read_options(&t, options, error);
 }
 
 // Clips have one size: the scene is what one camera sees.
@@ -513,8 +522,7 @@ static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *
     json_t *provenance = NULL;
     const double start = sac_time_s();
     *metrics = NULL;
-    SAC_TRY(check_options(o, error));
-    SAC_TRY(parse_tasks(&t, o->attributes, error));
+    SAC_TRY(read_options(&t, o, error));
     SAC_TRY(open_deep(&t, job, o, error));
     SAC_TRY(learn_scene(&t, job, o, error));
     sac_family_say(&job->listener,
@@ -561,6 +569,7 @@ const sac_family sac_attributes_family = {
     .summary =
         "velocity, direction, size, rest, appearance and features of an image network against the "
         "nearest training objects",
+    .check = check,
     .train = train,
     .open = open_teacher,
     .score = score_objects,

@@ -302,6 +302,18 @@ fail:
     return status;
 }
 
+static sac_status check(const void *options, sac_error *error) {
+    const sac_ensemble_options *o = options;
+    sac_status status;
+    void *state = NULL;
+    ensemble *e = sac_calloc(1, sizeof *e);
+    SAC_TRY_ALLOC(state = e);
+    SAC_TRY(parse_members(e, o->members, error));
+fail:
+    close_ensemble(&state);
+    return status;
+}
+
 // Store and teacher of a member, if it is of the data set `fingerprint`.
 static sac_status open_member(member *m, const char *fingerprint,
                               const sac_teacher_context *context, sac_error *error) {
@@ -474,6 +486,7 @@ fail:
 const sac_family sac_ensemble_family = {
     .name = "ensemble",
     .summary = "weighted mean of trained teachers",
+    .check = check,
     .train = train,
     .open = open_teacher,
     .score = score_objects,

@@ -99,6 +99,10 @@ typedef struct sac_family {
     // student of such teachers only may learn from mirrored frames.
     bool mirrors;
 
+    // Says what is wrong with options (of the family's own type) before anything is read or made.
+    // SAC_ERROR_ARGUMENT: out of range or malformed; SAC_ERROR_MEMORY.
+    sac_status (*check)(const void *options, sac_error *error);
+
     // Learns from the job's clips, scores the held-back objects, and writes the teacher file with
     // its calibration (atomically). *metrics receives a JSON object of what is worth reporting (the
     // caller's reference). Runs with the same options, seed and threads give the same file but for

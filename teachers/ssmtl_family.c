@@ -152,6 +152,10 @@ static json_t *metrics_json(const sac_ssmtl_report *report, unsigned tasks,
                      sac_calibration_tasks_json(calibration));
 }
 
+static sac_status check(const void *options, sac_error *error) {
+    return sac_ssmtl_options_check(options, error);
+}
+
 static sac_status train(json_t **metrics, const sac_family_job *job, sac_error *error) {
     sac_status status = SAC_OK;
     training r = {.job = job, .options = job->options};
@@ -193,6 +197,7 @@ const sac_family sac_ssmtl_family = {
     .summary = "proxy tasks learned on object-centric sequences by a 3D CNN",
     .borrows = true,
     .mirrors = true, // trained on mirrored sequences as well
+    .check = check,
     .train = train,
     .open = open_teacher,
     .score = score_objects,

@@ -52,7 +52,10 @@ sac_ssmtl_options sac_ssmtl_default_options(void) {
                                .learning = sac_learning_default_options()};
 }
 
-static sac_status check_options(const sac_ssmtl_options *o, sac_error *error) {
+sac_status sac_ssmtl_options_check(const sac_ssmtl_options *o, sac_error *error) {
+    sac_status status = SAC_OK;
+    sac_net *net = NULL;
+    sac_ssmtl_design design = o->design;
     const sac_ssmtl_augmentation *a = &o->augmentation;
     if (!sac_learning_options_valid(&o->learning) || !(o->weight_decay >= 0) ||
         o->weight_decay > 1 || !(a->jitter >= 0) || a->jitter > 1 || !(a->brightness >= 0) ||
@@ -62,7 +65,22 @@ static sac_status check_options(const sac_ssmtl_options *o, sac_error *error) {
                              "learning rate above 0 and at most 1, weight decay, jitter and "
                              "brightness 0 to 1, counts and minutes not negative)");
     }
-    return SAC_OK;
+    SAC_TRY(sac_ssmtl_tasks_parse(&design.tasks, o->tasks, error));
+    for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
+        const int task = SAC_SSMTL_DISTILLATION + t;
+        const bool on = (design.tasks & SAC_SSMTL_BIT(task)) != 0;
+        if (on != (o->imitate[t] != NULL)) {
+            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                 on ? "task %s needs a network to imitate"
+                                    : "a network for task %s is given, but the task is not",
+                                 sac_ssmtl_task_name(task));
+        }
+        design.features[t] = on; // how many there are only the network knows
+    }
+    SAC_TRY(sac_ssmtl_net(&net, &design, true, error));
+fail:
+    sac_net_close(&net);
+    return status;
 }
 
 // ---- objects ------------------------------------------------------------------------------------
@@ -108,15 +126,7 @@ static sac_status open_networks(trainer *tr, sac_error *error) {
     sac_ssmtl_targets *targets = &tr->targets;
     for (int t = 0; t < SAC_SSMTL_TARGETS; t++) {
         const char *text = tr->options.imitate[t];
-        const char *task = sac_ssmtl_task_name(SAC_SSMTL_DISTILLATION + t);
-        bool on = (tr->options.design.tasks & SAC_SSMTL_BIT(SAC_SSMTL_DISTILLATION + t)) != 0;
-        if (on != (text != NULL)) {
-            return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
-                                 on ? "task %s needs a network to imitate"
-                                    : "a network for task %s is given, but the task is not",
-                                 task);
-        }
-        if (!on) continue;
+        if (text == NULL) continue;
         SAC_TRY(sac_image_network_read(&tr->networks[t], text,
                                        (sac_image_preprocess)tr->options.preprocess, error));
         targets->at[t] = targets->stride;
@@ -451,7 +461,7 @@ static sac_status open_trainer(trainer *tr, sac_error *error) {
     const sac_ssmtl_options *options = tr->job->options;
     const sac_learning_options *learning = &tr->options.learning;
     tr->options = *options;
-    SAC_TRY(check_options(options, error));
+    SAC_TRY(sac_ssmtl_options_check(options, error));
     SAC_TRY(sac_ssmtl_tasks_parse(&tr->options.design.tasks, options->tasks, error));
     SAC_TRY(collect_objects(tr, error));
     SAC_TRY(open_networks(tr, error));

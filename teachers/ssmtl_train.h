@@ -27,6 +27,10 @@ typedef struct sac_ssmtl_options {
     sac_learning_options learning;
 } sac_ssmtl_options;
 sac_ssmtl_options sac_ssmtl_default_options(void);
+// What can be said before networks to imitate are read. SAC_ERROR_ARGUMENT: an option out of range,
+// unknown tasks, a network missing or not asked for; SAC_ERROR_MEMORY.
+SAC_NODISCARD sac_status sac_ssmtl_options_check(const sac_ssmtl_options *options,
+                                                 sac_error *error);
 
 // What happened; sac_free(learning.epochs).
 typedef struct sac_ssmtl_report {

@@ -2,7 +2,8 @@
 //
 // To add a family NAME:
 //   1. teachers/NAME_family.{h,c}: a `const sac_family sac_NAME_family` (teachers/family.h) with
-//   four functions.
+//   five functions.
+//      `check` refuses bad options before anything is done.
 //      `train` gets the training clips with their objects and the family's options, and writes a
 //      teacher file:
 //      safetensors with its own tensors, plus what sac_family_file_describe puts in. It scores the

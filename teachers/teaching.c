@@ -596,6 +596,8 @@ sac_status sac_teach(sac_teaching_result *result, const sac_teaching_options *op
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s is missing",
                              options->dataset == NULL ? "--dataset DIR" : "--output DIR");
     }
+    // Before an older run in the folder is given up.
+    if (options->from == NULL) SAC_TRY(options->family->check(options->family_options, error));
     SAC_TRY_ALLOC(r->work = sac_path_join(options->output, "work"));
     SAC_TRY_ALLOC(r->checkpoint = sac_path_join(r->work, "checkpoint.safetensors"));
     SAC_TRY_ALLOC(r->teacher_path = sac_path_join(options->output, "teacher.safetensors"));

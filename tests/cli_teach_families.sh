@@ -79,7 +79,18 @@ grep -q "^| place " table.txt || { fail "no row for a member"; cat table.txt; }
 cp f/teacher.safetensors alone.safetensors
 "$teach" "${common[@]}" --from alone.safetensors -o x --overwrite >/dev/null || fail "ensemble from a file"
 for f in Test001.16x16.npy Test001.1x1.npy; do cmp -s "x/$f" "f/$f" || fail "x/$f differs from the ensemble"; done
+# Mistakes in a family's options are said before the data set is opened or an older run is given up.
 expect 2 "--members" "$teach" "${common[@]}" --teacher ensemble -o y
+expect 2 "different names of a-z, 0-9, '_' and '-'" "$teach" --dataset nowhere --teacher ensemble --members $'all=a,\xe4=e' -o y
+expect 2 "different names of a-z, 0-9, '_' and '-'" "$teach" "${common[@]}" --teacher ensemble --members $'all=a,\xe4=e' -o f --overwrite
+expect 2 "'colour' is unknown" "$teach" "${common[@]}" --teacher attributes --attributes colour -o f --overwrite
+expect 2 "'deep' needs an image network" "$teach" "${common[@]}" --teacher attributes --attributes deep -o f --overwrite
+expect 2 "unknown task 'sleep'" "$teach" "${common[@]}" --tasks sleep -o f --overwrite
+expect 2 "task pose needs a network" "$teach" "${common[@]}" --tasks middle,pose -o f --overwrite
+expect 2 "multiple of 8" "$teach" "${common[@]}" --crop-size 20 -o f --overwrite
+expect 2 "multiple of 8" "$teach" "${common[@]}" --teacher background-agnostic --agnostic-crop-size 20 -o f --overwrite
+[ -e f/store.json ] || fail "a refused command gave up the maps that were there"
+[ ! -e y ] || fail "a refused command left a folder"
 expect 1 "another data set" bash -c "sed 's/\"fingerprint\": \"./\"fingerprint\": \"x/' a/store.json >s && cp s a/store.json && \
     '$teach' --dataset data --min-area 12 --quiet --teacher ensemble --members a=a,b=e -o y --overwrite"
 expect 1 "same boxes" "$teach" --dataset data --min-area 20 --quiet --teacher ensemble --members b=e,c=d -o y --overwrite
