@@ -115,6 +115,11 @@ run 0 "$bin/student-run" -m g.safetensors one.mkv --csv s.csv --gate --size 32x2
 empty err
 run 0 "$bin/student-run" -m g.safetensors one.mkv --csv s.csv -q
 has err 'size 32x24 (now source), gate on (now off)'
+video 'testsrc2=size=64x48:rate=25:duration=4' fast.mkv
+run 0 "$bin/student-run" -m c.safetensors fast.mkv --csv s.csv -q
+has err 'fast.mkv: 25 frames/s, c.safetensors was calibrated at 10;'
+run 0 "$bin/student-run" -m plain.safetensors fast.mkv --csv s.csv -q
+empty err
 run 2 "$bin/student-calibrate" -m m.safetensors one.mkv --size 32
 has err '--size'
 run 0 "$bin/make-model" q.safetensors --width 64 --height 48 --scales

@@ -200,6 +200,20 @@ static void note_failure(json_t *failures, const char *source, const sac_error *
                                               "error", sac_json_text(error->message)));
 }
 
+// The student compares frames a number of frames apart: at another rate things move otherwise, and
+// a budget counts frames as time. Pauses of a camera change the mean rate a little.
+static void warn_of_frame_rate(const run_state *r, const char *source, const run_outcome *o) {
+    sac_calibration_info info;
+    if (r->calibration == NULL || o->frames < 2 || !(o->duration_s > 0.0)) return;
+    sac_calibration_get_info(r->calibration, &info);
+    const double rate = (double)(o->frames - 1) / o->duration_s;
+    if (rate < 1.5 * info.frame_rate && info.frame_rate < 1.5 * rate) return;
+    fprintf(stderr,
+            "%s: warning: %s: %.3g frames/s, %s was calibrated at %.3g; its thresholds and "
+            "calibrated scores may not hold\n",
+            run_command.name, source, rate, r->settings->model, info.frame_rate);
+}
+
 // Says what came of a source and adds it to the JSON. Returns the exit code so far.
 static int report(run_state *r, int64_t i, json_t *results, json_t *failures, int code,
                   sac_status *status) {
@@ -211,6 +225,7 @@ static int report(run_state *r, int64_t i, json_t *results, json_t *failures, in
                 "%s: warning: %s: damaged frames: %" PRId64 ", the first is frame %" PRId64
                 "; scores near them mean little\n",
                 run_command.name, source, o->damaged, o->first_damaged);
+    warn_of_frame_rate(r, source, o);
     if (o->status >= 0 || o->broke_off) {
         json_t *json = run_outcome_json(r, i, source, o);
         if (json == NULL || json_array_append_new(results, json) != 0) *status = SAC_ERROR_MEMORY;
