@@ -184,6 +184,52 @@ grep -q 'no data for 1 s' err || fail "message: $(cat err)"
 k=$(rows silent.csv)
 [ "$k" -ge 1 ] && head -$((k + 1)) a.csv | cmp - silent.csv || fail "$k rows of a source that fell silent"
 
+# A live source that comes back: rows, time and maps go on, each stretch is scored by itself.
+code=0
+run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --reopen 10 --max-frames 60 --csv back.csv --maps back.npy --json > out 2> err ||
+    code=$?
+run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --csv once.csv --quiet
+[ $code = 0 ] && [ "$(rows back.csv)" = 60 ] && [ "$(stat -c %s back.npy)" = $((128 + 60 * 1024)) ] ||
+    fail "a source that comes back: $code, $(rows back.csv) rows: $(cat err)"
+[ "$(grep -c 'warning: .*ended behind frame .*; opening it again' err)" = 2 ] &&
+    grep -q 'back after [0-9.]* s, with frame 25' err && grep -q 'with frame 50' err || fail "messages: $(cat err)"
+grep -q '"reopened": 2' out && grep -q '"away_s": [0-9]*\.' out || fail "JSON: $(cat out)"
+head -26 back.csv | cmp - once.csv || fail "rows before the source was away"
+sed -n 27,51p back.csv | cut -d, -f3,5- > x.csv && tail -25 once.csv | cut -d, -f3,5- | cmp - x.csv ||
+    fail "rows after the source came back"
+awk -F, 'NR > 1 {exit $1 != NR - 2 || $2 < last; last = $2}' back.csv || fail "frames or times do not go on: $(cut -d, -f1,2 back.csv)"
+awk -F, '$1 == 24 {a = $2} $1 == 25 {exit !($2 - a > 0.2 && $2 - a < 5)}' back.csv || fail "the time away"
+code=0
+run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --max-frames 26 --reopen 0 --csv never.csv > out 2> err || code=$?
+[ $code = 0 ] && cmp never.csv once.csv || fail "opened again unasked"
+code=0
+run clip.mkv --reopen 10 --csv file.csv > out 2> err || code=$?
+[ $code = 0 ] && cmp file.csv a.csv || fail "a file was opened again"
+if command -v python3 > /dev/null; then
+    # A camera that is switched off and never comes back.
+    cat > camera.py << 'PYTHON'
+import http.server, sys
+class Camera(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(open('live.ts', 'rb').read())
+    def log_message(self, *arguments): pass
+server = http.server.HTTPServer(('127.0.0.1', 0), Camera)
+print('port %d' % server.server_port, flush=True)
+for _ in range(int(sys.argv[1])): server.handle_request()
+PYTHON
+    ffmpeg -v error -i clip.mkv -c:v mpeg2video -q:v 2 -f mpegts live.ts
+    python3 -u camera.py 2 > camera.log &
+    for _ in $(seq 100); do grep -q port camera.log && break; sleep 0.1; done
+    port=$(sed -n 's/port //p' camera.log)
+    code=0
+    run "http://127.0.0.1:$port/live.ts" --reopen 2 --csv away.csv > out 2> err || code=$?
+    [ $code = 1 ] && grep -q 'not back within 2 s' err && grep -q 'opened again 1 times' out || fail "a camera that goes away: $code, $(cat err out)"
+    run live.ts --csv ts.csv --quiet
+    [ "$(rows away.csv)" = $((2 * $(rows ts.csv))) ] || fail "$(rows away.csv) rows, not twice $(rows ts.csv)"
+fi
+
 # Passwords of cameras are neither shown nor stored.
 if command -v python3 > /dev/null; then
     python3 -u -m http.server 0 --bind 127.0.0.1 > server.log 2>&1 &

@@ -20,7 +20,7 @@ typedef struct run_settings {
     const char *model, *size, *format;
     const char *csv, *jsonl, *maps, *overlay, *report;
     const char *threshold, *far;
-    double smoothing_sigma, frame_rate, overlay_high, timeout_s;
+    double smoothing_sigma, frame_rate, overlay_high, timeout_s, reopen_s;
     int64_t smoothing_taps, max_frames, moments, queue, jobs;
     int backend;         // 0 onednn, 1 ref
     int precision, late; // as the enumerations count
@@ -59,7 +59,9 @@ typedef struct run_outcome {
     int64_t frames, reused;
     int64_t damaged, first_damaged; // frames read whose pictures hold errors; rows count them so
     double duration_s, wall_s, score_s, read_s;
-    double first_s; // from the start of the process to the first score
+    double first_s;   // from the start of the process to the first score
+    int64_t reopened; // times that the source came back
+    double away_s;    // without it until it did
     float max, max_smoothed;
     int64_t max_frame, max_smoothed_frame;
     double max_time_s, max_smoothed_time_s;
@@ -109,6 +111,11 @@ typedef struct run_job {
     const char *url, *source; // as opened, as shown
     bool luma;                // planes are read where they lie, for a gray student
     bool live; // frames come when they come: each is scored before the next is waited for
+    // A source that came back counts on: rows and time before.
+    int64_t base;
+    double base_s;
+    double lost_s;  // of the clock, since when it is away; 0: it is there
+    double pause_s; // before it is opened again
 } run_job;
 
 // Thread of a job: takes one source after the other until none is left or Ctrl-C comes.

@@ -35,6 +35,14 @@ static const sac_option options[] = {
      .max = 86400,
      .argument = "S",
      .help = "give up on a network source after S seconds without data"},
+    {.name = "reopen",
+     .type = SAC_OPTION_REAL,
+     .offset = offsetof(run_settings, reopen_s),
+     .min = 0,
+     .max = 1e9,
+     .argument = "S",
+     .help = "open a stream or device that broke off again, for up to S seconds each time, and go "
+             "on with its rows; 0: its end is the end"},
     {.name = "",
      .help = "Output (\"{}\" in a name is replaced by the source's name; a folder holds one file "
              "per source)"},

@@ -88,6 +88,8 @@ static sac_status take_results(run_job *j, const waiting *kept, bool all, sac_er
         double now = sac_time_s();
         o->score_s += now - before;
         if (status != SAC_OK) return SAC_OK; // more input needed, or all taken
+        result.frame += j->base;
+        result.time_s += j->base_s;
         const uint8_t *pixels =
             kept->pixels != NULL ? kept->pixels + result.frame % kept->slots * kept->size : NULL;
         SAC_TRY(sac_outputs_frame(j->outputs, &result, pixels, error));
@@ -160,6 +162,120 @@ static sac_status take_complete(run_job *j, const waiting *kept, sac_error *erro
     return take_results(j, kept, true, error);
 }
 
+// A source whose frames come at a pace of their own: a device or a network stream.
+static bool is_live(const run_settings *s, const char *source) {
+    const char *scheme = strstr(source, "://");
+    return s->format != NULL || strncmp(source, "/dev/", 5) == 0 ||
+           (scheme != NULL && strncmp(source, "file:", 5) != 0);
+}
+
+static sac_status open_video(run_job *j, sac_error *error) {
+    const run_state *r = j->run;
+    const run_settings *s = r->settings;
+    sac_video_options video = sac_video_default_options();
+    // As the student sees it, whatever is drawn: an overlay must not change the scores.
+    video.channels = r->info.channels;
+    video.width = r->width;
+    video.height = r->height;
+    // Planes are borrowed from the decoder unless they have to be scaled to --size first.
+    video.luma = j->luma;
+    decode_options_apply(&video, &s->decode);
+    video.late = (sac_video_late)s->late;
+    video.queue = (int)s->queue;
+    video.frame_rate = s->frame_rate;
+    video.format = s->format;
+    video.timeout_s = s->timeout_s;
+    return sac_video_open(&j->video, j->url, &video, error);
+}
+
+// ---- a source that comes back --------------------------------------------------------------------
+
+static void add_counts(run_outcome *o, sac_video *video) {
+    sac_video_counts counts;
+    sac_video_get_counts(video, &counts);
+    o->counts.decoded += counts.decoded;
+    o->counts.delivered += counts.delivered;
+    o->counts.repeated += counts.repeated;
+    o->counts.dropped += counts.dropped;
+    o->counts.damaged += counts.damaged;
+}
+
+// Files that a server holds have an end, of which opening them again would make a beginning.
+static bool may_come_back(const run_job *j) {
+    return j->run->settings->reopen_s > 0.0 && j->live && j->o->video.frames == 0;
+}
+
+// The source is lost, for the reason `cause` if it did not just end. The frames until now are all
+// there will be of this stretch: rows are completed as at the end of a file, and what comes next has
+// no part in them.
+static sac_status end_stretch(run_job *j, const waiting *kept, const sac_error *cause,
+                              sac_error *error) {
+    sac_status status = SAC_OK;
+    SAC_TRY(sac_student_finish(j->student, error));
+    SAC_TRY(take_results(j, kept, true, error));
+    sac_student_close(&j->student);
+    SAC_TRY(sac_student_pool_stream(j->run->pool, &j->student, error));
+    j->base = j->o->frames;
+    j->lost_s = sac_time_s();
+    j->pause_s = 0.25;
+    if (cause->message[0] != '\0') {
+        fprintf(stderr, "%s: warning: %s; opening it again\n", run_command.name, cause->message);
+    } else {
+        fprintf(stderr, "%s: warning: %s: ended behind frame %" PRId64 "; opening it again\n",
+                run_command.name, j->source, j->base - 1);
+    }
+fail:
+    return status;
+}
+
+// False: Ctrl-C came.
+static bool wait_until(double when_s) {
+    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    while (!sac_interrupted() && sac_time_s() < when_s) nanosleep(&pause, NULL);
+    return !sac_interrupted();
+}
+
+// Opens the source again, at growing intervals until --reopen is over: SAC_ERROR_IO. Ctrl-C:
+// SAC_ERROR_INTERRUPTED.
+static sac_status reopen(run_job *j, sac_error *error) {
+    sac_status status = SAC_OK;
+    run_watcher *watcher = &j->run->watcher;
+    const double reopen_s = j->run->settings->reopen_s, end_s = j->lost_s + reopen_s;
+    watcher_set(watcher, j->index, (run_watched){.active = true});
+    if (j->video != NULL) add_counts(j->o, j->video);
+    sac_video_close(&j->video);
+    do {
+        const double now_s = sac_time_s(), next_s = now_s + j->pause_s;
+        sac_error failure = {0};
+        if (now_s >= end_s)
+            return sac_error_set(error, SAC_ERROR_IO, -1, "%s: not back within %g s", j->source,
+                                 reopen_s);
+        if (!wait_until(next_s < end_s ? next_s : end_s)) return SAC_ERROR_INTERRUPTED;
+        status = open_video(j, &failure);
+        if (j->pause_s < 8.0) j->pause_s *= 2.0;
+    } while (status != SAC_OK);
+    watcher_set(watcher, j->index, (run_watched){.active = true, .video = j->video});
+    sac_video_info info;
+    sac_video_get_info(j->video, &info);
+    if (info.width != j->o->video.width || info.height != j->o->video.height)
+        return sac_error_set(error, SAC_ERROR_FORMAT, -1,
+                             "%s: came back with frames of %dx%d, not %dx%d", j->source, info.width,
+                             info.height, j->o->video.width, j->o->video.height);
+    return SAC_OK;
+}
+
+// At the first frame after that.
+static void came_back(run_job *j) {
+    run_outcome *o = j->o;
+    const double away_s = sac_time_s() - j->lost_s;
+    o->reopened++;
+    o->away_s += away_s;
+    j->base_s = o->duration_s + away_s; // the source's own clock begins anew
+    j->lost_s = 0.0;
+    fprintf(stderr, "%s: %s: back after %.1f s, with frame %" PRId64 "\n", run_command.name,
+            j->source, away_s, j->base);
+}
+
 // Reads, pushes and pulls until the source ends, Ctrl-C comes, or the source breaks off behind rows
 // that can be written: then o->broke_off is set, and o->error says why.
 static sac_status score_all(run_job *j, waiting *kept, sac_error *error) {
@@ -173,6 +289,13 @@ static sac_status score_all(run_job *j, waiting *kept, sac_error *error) {
         sac_error cause = {0};
         status = sac_interrupted() ? SAC_ERROR_INTERRUPTED
                                    : read_and_push(j, read, picture, kept->size, &lost, &cause);
+        if ((status == SAC_EOF || lost) && !sac_interrupted() && read > 0 && may_come_back(j)) {
+            if (j->lost_s == 0.0) SAC_TRY(end_stretch(j, kept, &cause, error));
+            cause = (sac_error){0};
+            status = reopen(j, &cause);
+            if (status == SAC_OK) continue;
+            lost = status != SAC_ERROR_INTERRUPTED;
+        }
         if (status == SAC_EOF) break;
         if (status == SAC_ERROR_INTERRUPTED || (status < 0 && sac_interrupted())) {
             SAC_TRY(take_complete(j, kept, error));
@@ -195,6 +318,7 @@ static sac_status score_all(run_job *j, waiting *kept, sac_error *error) {
             goto fail;
         }
         read++;
+        if (j->lost_s > 0.0) came_back(j);
         SAC_TRY(take_results(j, kept, j->live, error));
         show_progress(j, read);
     }
@@ -251,32 +375,6 @@ static sac_status open_outputs(sac_outputs **outputs, run_state *r, int64_t inde
     return sac_outputs_open(outputs, &wanted, info, error);
 }
 
-// A source whose frames come at a pace of their own: a device or a network stream.
-static bool is_live(const run_settings *s, const char *source) {
-    const char *scheme = strstr(source, "://");
-    return s->format != NULL || strncmp(source, "/dev/", 5) == 0 ||
-           (scheme != NULL && strncmp(source, "file:", 5) != 0);
-}
-
-static sac_status open_video(run_job *j, sac_error *error) {
-    const run_state *r = j->run;
-    const run_settings *s = r->settings;
-    sac_video_options video = sac_video_default_options();
-    // As the student sees it, whatever is drawn: an overlay must not change the scores.
-    video.channels = r->info.channels;
-    video.width = r->width;
-    video.height = r->height;
-    // Planes are borrowed from the decoder unless they have to be scaled to --size first.
-    video.luma = j->luma;
-    decode_options_apply(&video, &s->decode);
-    video.late = (sac_video_late)s->late;
-    video.queue = (int)s->queue;
-    video.frame_rate = s->frame_rate;
-    video.format = s->format;
-    video.timeout_s = s->timeout_s;
-    return sac_video_open(&j->video, j->url, &video, error);
-}
-
 static sac_status run_source(run_job *j, int64_t index, sac_error *error) {
     sac_status status = SAC_OK;
     run_state *r = j->run;
@@ -285,6 +383,8 @@ static sac_status run_source(run_job *j, int64_t index, sac_error *error) {
     double start = sac_time_s();
     j->luma = r->width == 0 && r->info.channels == 1;
     j->live = is_live(r->settings, j->source);
+    j->base = 0;
+    j->base_s = j->lost_s = 0.0;
     watcher_set(&r->watcher, j->index, (run_watched){.active = true, .may_exit = true});
     SAC_TRY(open_video(j, error));
     watcher_set(&r->watcher, j->index, (run_watched){.active = true, .video = j->video});
@@ -307,7 +407,7 @@ static sac_status run_source(run_job *j, int64_t index, sac_error *error) {
     sac_progress_close(&j->progress);
     o->wall_s = sac_time_s() - start;
     o->reused = sac_student_reused(j->student);
-    sac_video_get_counts(j->video, &o->counts);
+    if (j->video != NULL) add_counts(o, j->video);
     if (o->frames > 0) status = commit(r, j->source, &j->outputs, o, error);
     if (status < 0) o->broke_off = false; // nothing was written
     SAC_TRY(status);

@@ -24,16 +24,19 @@ json_t *run_source_json(const char *source, const run_outcome *o) {
 
 json_t *run_timing_json(const run_state *r, const run_outcome *o) {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:s}",
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:s, s:s, s:o, s:o, "
+        "s:o, "
+        "s:s}",
         "wall_s", sac_json_number(o->wall_s), "frames_per_second",
         sac_json_number(run_rate(o->frames, o->wall_s)), "waiting_for_frames_s",
         sac_json_number(o->read_s), "waiting_for_scores_s", sac_json_number(o->score_s),
         "frames_reused_by_gate", (json_int_t)o->reused, "frames_decoded",
         (json_int_t)o->counts.decoded, "frames_repeated", (json_int_t)o->counts.repeated,
         "frames_dropped", (json_int_t)o->counts.dropped, "frames_damaged", (json_int_t)o->damaged,
-        "threads", (json_int_t)r->threads, "precision", sac_precision_name(r->info.precision),
-        "backend", r->info.backend, "isa", r->info.isa, "load_ms", sac_json_number(r->info.load_ms),
-        "plan_ms", sac_json_number(r->info.plan_ms), "start_to_first_score_ms",
+        "reopened", (json_int_t)o->reopened, "away_s", sac_json_number(o->away_s), "threads",
+        (json_int_t)r->threads, "precision", sac_precision_name(r->info.precision), "backend",
+        r->info.backend, "isa", r->info.isa, "load_ms", sac_json_number(r->info.load_ms), "plan_ms",
+        sac_json_number(r->info.plan_ms), "start_to_first_score_ms",
         sac_json_number(o->frames > 0 ? o->first_s * 1e3 : NAN), "version", sac_version());
 }
 
@@ -106,6 +109,9 @@ void run_print_summary(const run_state *r, int64_t index, const char *source,
             source, o->frames, o->video.source_width, o->video.source_height, o->wall_s,
             run_rate(o->frames, o->wall_s), sac_precision_name(r->info.precision),
             instructions(&r->info), lacks_bf16(r) ? "; bf16 needs AMX" : "");
+    if (o->reopened > 0)
+        fprintf(out, "  opened again %" PRId64 " times, %.1f s without it\n", o->reopened,
+                o->away_s);
     if (o->counts.dropped > 0)
         fprintf(out, "  %" PRId64 " late frames dropped\n", o->counts.dropped);
     if (o->damaged > 0)
