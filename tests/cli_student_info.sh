@@ -8,6 +8,9 @@ rm -rf ./* && "$bin/make-model" m.safetensors --width 48 --height 32
 "$bin/student-info" m.safetensors > text
 grep -q 'architecture  *tiny-m' text || fail "architecture"
 grep -q '48x32 gray, frames t-3 t+0 t+3' text || fail "input"
+"$bin/make-model" c.safetensors --width 48 --height 32 --colour
+"$bin/student-info" c.safetensors > coloured
+grep -q '48x32 in colour, frames t-3 t+0 t+3' coloured || fail "input in colour"
 grep -q '^stem0.conv .*conv .*\[16\]\[16\]\[24\] ' text || fail "first layer's shape"
 grep -q '^map16 .*sigmoid .*\[1\]\[16\]\[16\].*output' text || fail "output"
 grep -q 'random weights, for tests' text || fail "provenance"

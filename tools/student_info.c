@@ -58,7 +58,7 @@ static const sac_option options[] = {
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(settings, onnx_input),
      .choices = "f32|u8",
-     .help = "f32: the input is normalised already; u8: gray pixels, normalised by the graph"},
+     .help = "f32: the input is normalised already; u8: pixels, normalised by the graph"},
     {.name = "onnx-batch",
      .type = SAC_OPTION_INT,
      .offset = offsetof(settings, onnx_batch),
@@ -363,8 +363,9 @@ static void print_text(const sac_model *model, const char *path, const summary *
     printf("%s\n", clean != NULL ? clean : path);
     sac_free(clean);
     printf("  architecture             %s\n", model->arch);
-    printf("  input                    %dx%d gray, frames t%+d t%+d t%+d, (x - %g) / %g\n",
-           p->width, p->height, p->offsets[0], p->offsets[1], p->offsets[2], p->mean, p->scale);
+    printf("  input                    %dx%d %s, frames t%+d t%+d t%+d, (x - %g) / %g\n", p->width,
+           p->height, p->channels == 3 ? "in colour" : "gray", p->offsets[0], p->offsets[1],
+           p->offsets[2], p->mean, p->scale);
     printf("  parameters               %" PRId64 " (and %" PRId64 " running statistics)\n",
            sum->parameters, sum->statistics);
     printf("  work per frame           %.2f MMAC streaming, %.2f MMAC the whole network\n",
