@@ -46,6 +46,8 @@ counted=$(awk -F, -v OFS=, '
     END{for(i=1;i<=n;i++)for(j=1;j<=n;j++)if(l[i]&&!l[j]){p++; w+=s[i]>s[j]?1:s[i]==s[j]?.5:0}
         printf "%.2f", 100*w/p}' scores/Test001.csv scores/Test002.csv scores/Test003.csv)
 expect 0 "| scores scores | none | $counted | 98.61 |" "$bench" eval --dataset set --scores scores
+expect 2 'same: two results cannot be one file' "$bench" eval --dataset set --scores scores -o same --csv same
+expect 0 'scores scores' "$bench" eval --dataset set --scores scores -o /dev/null --csv /dev/null
 cp scores/Test001.csv mine.csv
 expect 2 'mine.csv: would replace the input' "$bench" eval --dataset set --scores mine.csv --clips Test001 --csv ./mine.csv
 cmp -s mine.csv scores/Test001.csv || fail "the scores were replaced by their evaluation"

@@ -92,8 +92,15 @@ sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "standard output can take one of JSON, Markdown and CSV only");
     SAC_TRY(sac_plot_check_path(outputs->plot, "--plot", error));
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         SAC_TRY(sac_file_check(files[i], error));
+        // A device such as /dev/null may take several.
+        if (files[i] == NULL || on_stdout(files[i]) || strncmp(files[i], "/dev/", 5) == 0) continue;
+        for (size_t k = 0; k < i; k++)
+            if (files[k] != NULL && strcmp(files[i], files[k]) == 0)
+                SAC_TRY(sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
+                                      "%s: two results cannot be one file", files[i]));
+    }
 fail:
     return status;
 }

@@ -96,7 +96,8 @@ typedef struct bench_outputs {
      .argument = "FILE", .help = "draw " shown "; .svg or .png"}
 // clang-format on
 // What can be wrong with the outputs is said before the work begins. SAC_ERROR_ARGUMENT: the ending
-// of a picture, two results on standard output; SAC_ERROR_IO: a file that cannot be written.
+// of a picture, two results on standard output or in one file; SAC_ERROR_IO: a file that cannot be
+// written.
 SAC_NODISCARD sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error);
 // First what belongs on standard output, then the files, each tried whatever became of those before
 // it; the first failure is returned. The picture is the caller's, afterwards. NULL texts: lack of
