@@ -91,7 +91,8 @@ static const sac_option options[] = {
      .offset = offsetof(run_settings, smoothing_taps),
      .min = 0,
      .max = SAC_SMOOTHING_CAUSAL_TAPS,
-     .help = "frames the smoothing looks at; 0: its default"},
+     .help = "frames the smoothing looks at; 0: its default, or three sigma when "
+             "--smoothing-sigma is given"},
     {.name = "precision",
      .type = SAC_OPTION_CHOICE,
      .offset = offsetof(run_settings, precision),
