@@ -118,6 +118,10 @@ has err 'size 32x24 (now source), gate on (now off)'
 video 'testsrc2=size=64x48:rate=25:duration=4' fast.mkv
 run 0 "$bin/student-run" -m c.safetensors fast.mkv --csv s.csv -q
 has err 'fast.mkv: 25 frames/s, c.safetensors was calibrated at 10;'
+# Where the source was away no frames were missed.
+run 0 "$bin/student-run" -m c.safetensors --format lavfi 'testsrc2=size=64x48:rate=10:duration=0.2' --reopen 10 \
+    --max-frames 10 --csv s.csv -q
+lacks err 'frames/s'
 run 0 "$bin/student-run" -m plain.safetensors fast.mkv --csv s.csv -q
 empty err
 run 2 "$bin/student-calibrate" -m m.safetensors one.mkv --size 32

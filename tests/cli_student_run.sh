@@ -199,6 +199,8 @@ sed -n 27,51p back.csv | cut -d, -f3,5- > x.csv && tail -25 once.csv | cut -d, -
     fail "rows after the source came back"
 awk -F, 'NR > 1 {exit $1 != NR - 2 || $2 < last; last = $2}' back.csv || fail "frames or times do not go on: $(cut -d, -f1,2 back.csv)"
 awk -F, '$1 == 24 {a = $2} $1 == 25 {exit !($2 - a > 0.2 && $2 - a < 5)}' back.csv || fail "the time away"
+run --format lavfi "color=size=32x16:rate=25:duration=1" --reopen 10 --max-frames 50 --gate --csv still.csv --json > out 2> err
+grep -q '"frames_reused_by_gate": 48,' out || fail "frames taken over by the gate in two stretches: $(grep gate out)"
 code=0
 run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --max-frames 26 --reopen 0 --csv never.csv > out 2> err || code=$?
 [ $code = 0 ] && cmp never.csv once.csv || fail "opened again unasked"

@@ -204,9 +204,12 @@ static void note_failure(json_t *failures, const char *source, const sac_error *
 // a budget counts frames as time. Pauses of a camera change the mean rate a little.
 static void warn_of_frame_rate(const run_state *r, const char *source, const run_outcome *o) {
     sac_calibration_info info;
-    if (r->calibration == NULL || o->frames < 2 || !(o->duration_s > 0.0)) return;
+    // Where the source was away, time passed without frames.
+    const int64_t steps = o->frames - 1 - o->reopened;
+    const double seconds = o->duration_s - o->away_s;
+    if (r->calibration == NULL || steps < 1 || !(seconds > 0.0)) return;
     sac_calibration_get_info(r->calibration, &info);
-    const double rate = (double)(o->frames - 1) / o->duration_s;
+    const double rate = (double)steps / seconds;
     if (rate < 1.5 * info.frame_rate && info.frame_rate < 1.5 * rate) return;
     fprintf(stderr,
             "%s: warning: %s: %.3g frames/s, %s was calibrated at %.3g; its thresholds and "

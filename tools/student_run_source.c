@@ -213,6 +213,7 @@ static sac_status end_stretch(run_job *j, const waiting *kept, const sac_error *
     sac_status status = SAC_OK;
     SAC_TRY(sac_student_finish(j->student, error));
     SAC_TRY(take_results(j, kept, true, error));
+    j->o->reused += sac_student_reused(j->student);
     sac_student_close(&j->student);
     SAC_TRY(sac_student_pool_stream(j->run->pool, &j->student, error));
     j->base = j->o->frames;
@@ -406,7 +407,7 @@ static sac_status run_source(run_job *j, int64_t index, sac_error *error) {
     SAC_TRY(score_all(j, &kept, error));
     sac_progress_close(&j->progress);
     o->wall_s = sac_time_s() - start;
-    o->reused = sac_student_reused(j->student);
+    o->reused += sac_student_reused(j->student);
     if (j->video != NULL) add_counts(o, j->video);
     if (o->frames > 0) status = commit(r, j->source, &j->outputs, o, error);
     if (status < 0) o->broke_off = false; // nothing was written
