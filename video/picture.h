@@ -54,7 +54,8 @@ SAC_NODISCARD sac_status sac_picture_write_png(const char *path, const uint8_t *
 
 // Video out: container by file ending (.mp4 .mkv .avi .ts ...), H.264 (CRF 20, 4:2:0) when an
 // encoder exists, else MPEG-4; odd sizes are padded by one pixel (the border repeated). `lossless`
-// chooses FFV1 in RGB (.mkv .avi), which keeps every size and every pixel. Same frames, same bytes.
+// chooses FFV1 in RGB (.mkv .avi), which keeps every size and every pixel: same frames, same bytes.
+// (x264 promises that too, but small pictures come out in a few different ways in one process.)
 // Written to a temporary name and renamed at commit; nothing is left of an uncommitted one.
 // SAC_ERROR_ARGUMENT: size outside 1..16384, frame rate outside (0, 1000], no frame before commit;
 // SAC_ERROR_UNSUPPORTED: no such container, or it cannot hold the codec; SAC_ERROR_IO (disk full,

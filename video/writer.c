@@ -125,7 +125,7 @@ static sac_status write_header(sac_video_writer *w, sac_error *error) {
     if (code < 0) SAC_TRY(sac_ffmpeg_error(error, code, -1, "'%s'", w->path));
     w->padded = sac_calloc((int64_t)w->encoder->width * w->encoder->height, 4);
     SAC_TRY_ALLOC(w->padded);
-    // The same input gives the same bytes, and an .mp4 can be played while it is being copied.
+    // No dates or versions in the file, and an .mp4 can be played while it is being copied.
     w->output->flags |= AVFMT_FLAG_BITEXACT;
     if (av_dict_set(&options, "movflags", "+faststart", 0) < 0) SAC_TRY(SAC_ERROR_MEMORY);
     // The muxer reads the file back under its `url`; without "file:" a colon in the name would mean
