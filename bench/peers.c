@@ -391,6 +391,9 @@ static sac_status start_peers(bench *b, sac_error *error) {
     status = sac_peer_list(entries, &count, b->options->command, LIST_S, &why);
     if (status < 0) {
         if (status == SAC_ERROR_MEMORY) goto fail;
+        if (b->options->only != NULL && stop(b) == 0)
+            SAC_TRY(
+                sac_error_set(error, status, -1, "--only %s: %s", b->options->only, why.message));
         status =
             stop(b) != 0 ? sac_error_set(error, SAC_ERROR_INTERRUPTED, -1, "interrupted") : SAC_OK;
         (void)snprintf(b->result->peers_missing, sizeof b->result->peers_missing, "%s",

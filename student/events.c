@@ -10,7 +10,7 @@ sac_status sac_events_push(sac_events *events, int64_t frame, double time_s, flo
         events->open = false;
         return SAC_OK;
     }
-    if (!events->open && events->merge_gap_s > 0.0 && events->count > 0 &&
+    if (!events->open && !events->broken && events->merge_gap_s > 0.0 && events->count > 0 &&
         time_s - events->items[events->count - 1].last_s <= events->merge_gap_s)
         events->open = true;
     if (!events->open) {
@@ -29,6 +29,7 @@ sac_status sac_events_push(sac_events *events, int64_t frame, double time_s, flo
                                                      .peak_s = time_s,
                                                      .score = smoothed};
         events->open = true;
+        events->broken = false;
         return SAC_OK;
     }
     sac_event *event = &events->items[events->count - 1];
@@ -40,6 +41,11 @@ sac_status sac_events_push(sac_events *events, int64_t frame, double time_s, flo
         event->peak_s = time_s;
     }
     return SAC_OK;
+}
+
+void sac_events_break(sac_events *events) {
+    events->open = false;
+    events->broken = true;
 }
 
 json_t *sac_events_to_json(const sac_events *events) {

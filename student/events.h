@@ -21,7 +21,7 @@ typedef struct sac_events {
     double merge_gap_s; // 0: every run is an event of its own
     sac_event *items;   // [count], in time order; the last one is still growing while `open`
     int64_t count, capacity;
-    bool open;
+    bool open, broken;
 } sac_events;
 
 #define SAC_EVENTS(value) ((sac_events){.threshold = (value)})
@@ -30,6 +30,8 @@ typedef struct sac_events {
 // most merge_gap_s after the last event's end continues it. SAC_ERROR_MEMORY.
 SAC_NODISCARD sac_status sac_events_push(sac_events *events, int64_t frame, double time_s,
                                          float smoothed);
+// Frames after it belong to no event before it: the source was away.
+void sac_events_break(sac_events *events);
 // [{"first_frame", "last_frame", "peak_frame", "first_s", "last_s", "peak_s", "score"}, ...]; new
 // reference, NULL on lack of memory.
 json_t *sac_events_to_json(const sac_events *events);

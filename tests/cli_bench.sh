@@ -102,6 +102,14 @@ expect 1 'no-folder' "$bench" eval --dataset none --baseline --markdown no-folde
 expect 1 'no-folder' "$bench" run -m none.safetensors --plot no-folder/x.svg
 expect 1 'no-folder' "$bench" pareto --dataset none -m none.safetensors --plot no-folder/x.svg
 expect 1 'no-folder' "$bench" report --dataset none --maps none -o no-folder/x
+echo '{}' >read.json
+for command in "compare read.json none.json" "compare none.json read.json" "run -m read.json" "run -m none read.json" \
+    "scenarios -m read.json" "scenarios -m none read.json" "layers -m read.json" "peers -m read.json" "peers -m none read.json" \
+    "pareto --dataset none -m read.json" "eval --dataset none -m read.json"; do
+    expect 2 'read.json' "$bench" $command --csv read.json
+    expect 2 'read.json' "$bench" $command --markdown ./read.json
+done
+[ "$(cat read.json)" = '{}' ] || fail "a file that is read was written over"
 expect 1 'is a folder' "$bench" run -m none.safetensors --json .
 expect 2 'one of JSON, Markdown and CSV' "$bench" run -m none.safetensors --json - --csv -
 if [ -e /dev/full ]; then

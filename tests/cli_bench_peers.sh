@@ -19,6 +19,8 @@ mkdir -p elsewhere/bin elsewhere/peers
 cp "$bench" elsewhere/bin/
 run 0 elsewhere/bin/student-bench peers $few
 has out "SKIPPED: all peers: $PWD/elsewhere/bin/../peers/peer"
+run 1 elsewhere/bin/student-bench peers $few --only ort-int8
+has err "--only ort-int8: $PWD/elsewhere/bin/../peers/peer"
 cp "$SACCADE_SOURCE/tests/fake_peer.sh" elsewhere/peers/peer
 run 0 elsewhere/bin/student-bench peers $few
 has out 'SKIPPED: good: not the same network'

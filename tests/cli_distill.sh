@@ -216,6 +216,8 @@ run 2 "$distill" "${one[@]}" --teacher a=maps -o no --offsets -3,0,
 has err "--offsets '-3,0,'"
 run 2 "$distill" "${one[@]}" --teacher a=maps -o no --offsets 0,0,3
 has err "frame offsets 0 0 3"
+run 2 "$distill" "${one[@]}" --teacher a=maps -o no --offsets 4294967293,0,3
+has err "--offsets '4294967293,0,3'"
 for bad in 1.5 -0.1 nan some ""; do
     run 2 "$distill" "${one[@]}" --teacher a=maps -o no --flip "$bad"
     has err "--flip '$bad': expected a number from 0 to 1, or auto"

@@ -201,6 +201,8 @@ awk -F, 'NR > 1 {exit $1 != NR - 2 || $2 < last; last = $2}' back.csv || fail "f
 awk -F, '$1 == 24 {a = $2} $1 == 25 {exit !($2 - a > 0.2 && $2 - a < 5)}' back.csv || fail "the time away"
 run --format lavfi "color=size=32x16:rate=25:duration=1" --reopen 10 --max-frames 50 --gate --csv still.csv --json > out 2> err
 grep -q '"frames_reused_by_gate": 48,' out || fail "frames taken over by the gate in two stretches: $(grep gate out)"
+run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --reopen 10 --max-frames 60 --threshold 0 --quiet --json --csv back.csv > out 2> err
+[ "$(grep -c '"first_frame"' out)" = 3 ] || fail "events across the time away: $(grep first_frame out)"
 code=0
 run --format lavfi "testsrc=size=32x16:rate=25:duration=1" --max-frames 26 --reopen 0 --csv never.csv > out 2> err || code=$?
 [ $code = 0 ] && cmp never.csv once.csv || fail "opened again unasked"

@@ -68,6 +68,20 @@ Test(student_report, events_at_the_ends_of_the_range) {
     sac_events_close(&events);
 }
 
+Test(student_report, no_event_spans_a_break) {
+    for (int broken = 0; broken < 2; broken++) {
+        sac_events events = {.threshold = 0.5f, .merge_gap_s = 100.0};
+        cr_assert(sac_events_push(&events, 0, 0.0, 0.9f) == SAC_OK);
+        if (broken) sac_events_break(&events);
+        cr_assert(sac_events_push(&events, 1, 60.0, 0.8f) == SAC_OK);
+        cr_assert(sac_events_push(&events, 2, 61.0, 0.1f) == SAC_OK);
+        cr_assert(sac_events_push(&events, 3, 62.0, 0.7f) == SAC_OK); // within the gap
+        cr_assert_eq(events.count, 1 + broken);
+        cr_assert_eq(events.items[0].last, broken ? 0 : 3);
+        sac_events_close(&events);
+    }
+}
+
 // ---- moments ------------------------------------------------------------------------------------
 
 static float map16[256], map4[16];

@@ -399,6 +399,8 @@ Test(video_layouts, ubnormal_mistakes) {
     expect_error(root, "clip 'abnormal_scene_1_scenario_4'", "6 frames", "2 to 6");
     text_file(spans, "3,2,x\n");
     expect_error(root, "tracks.txt", "line 1", "id,first,last");
+    text_file(spans, "");
+    expect_error(root, "tracks.txt", "no object", "abnormal video");
     text_file(spans, "3,2,4\n");
     write_bytes(sac_test_path(picture), "\x89PNG\r\n\x1a\n", 8);
     set = open_set(root); // masks are read when needed

@@ -96,6 +96,7 @@ static sac_status compare(const compare_settings *settings, const char **paths,
     json_t *json = NULL;
     sac_status status;
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
+    for (int i = 0; i < 2; i++) SAC_TRY(bench_outputs_keep(&settings->outputs, paths[i], error));
     for (int i = 0; i < 2; i++) SAC_TRY(sac_compared_read(&files[i], paths[i], error));
     SAC_TRY(sac_comparison_make(&comparison, &files[0], &files[1], settings->only, error));
     SAC_TRY(warn_about(files, logger));

@@ -413,16 +413,9 @@ static json_t *eval_json(const sac_eval_report *report, const sac_machine *machi
 static sac_status keep_inputs(const eval_settings *settings, sac_error *error) {
     sac_status status = SAC_OK;
     const sac_text_list *const lists[] = {&settings->models, &settings->scores};
-    const struct {
-        const char *path, *option;
-    } outputs[] = {{settings->outputs.json, "output"},
-                   {settings->outputs.markdown, "markdown"},
-                   {settings->outputs.csv, "csv"}};
     for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++)
         for (int64_t i = 0; i < lists[l]->count; i++)
-            for (size_t o = 0; o < sizeof outputs / sizeof outputs[0]; o++)
-                SAC_TRY(sac_file_check_kept(lists[l]->items[i], outputs[o].path, outputs[o].option,
-                                            error));
+            SAC_TRY(bench_outputs_keep(&settings->outputs, lists[l]->items[i], error));
 fail:
     return status;
 }

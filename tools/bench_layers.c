@@ -104,6 +104,7 @@ static sac_status layers(const layers_settings *s, const sac_logger *logger, sac
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--arch %s: the architecture of --model is its own", s->arch);
     SAC_TRY(bench_outputs_check(&s->outputs, error));
+    SAC_TRY(bench_outputs_keep(&s->outputs, s->model, error));
     SAC_TRY(model_open(&model, s, error));
     const sac_layers_options options = {.threads = (int)s->threads,
                                         .repeats = (int)s->repeats,

@@ -182,6 +182,9 @@ static sac_status pareto(const pareto_settings *s, const char *source, const sac
         const bench_outputs picture = {.plot = s->plots.items[i]};
         SAC_TRY(bench_outputs_check(&picture, error));
     }
+    for (int64_t i = 0; i < s->models.count; i++)
+        SAC_TRY(bench_outputs_keep(&s->outputs, s->models.items[i], error));
+    SAC_TRY(bench_outputs_keep(&s->outputs, source, error));
     SAC_TRY(sac_pareto_open(&w.pareto, s->models.items, s->models.count, error));
     SAC_TRY(sac_dataset_open(&w.dataset, s->dataset, logger, error));
     SAC_TRY(sac_clip_select(&w.selection, w.dataset, s->clips, error));

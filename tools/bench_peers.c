@@ -74,6 +74,8 @@ static sac_status peers(const peers_settings *settings, const char *source,
     json_t *json = NULL;
     sac_status status;
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
+    SAC_TRY(bench_outputs_keep(&settings->outputs, settings->model, error));
+    SAC_TRY(bench_outputs_keep(&settings->outputs, source, error));
     SAC_TRY(bench_check_model(settings->model, error));
     SAC_TRY(bench_clip_open(&clip, source, &settings->clip, &settings->tool, error));
     options.model = settings->model;

@@ -76,6 +76,8 @@ static sac_status run(const run_settings *settings, const char *source, const sa
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
     SAC_TRY(bench_parse_threads(options.threads, &options.thread_counts, SAC_SPEED_MAX_RUNS,
                                 settings->threads, error));
+    SAC_TRY(bench_outputs_keep(&settings->outputs, settings->model, error));
+    SAC_TRY(bench_outputs_keep(&settings->outputs, source, error));
     SAC_TRY(bench_check_model(settings->model, error));
     SAC_TRY(bench_clip_open(&clip, source, &settings->clip, &settings->tool, error));
     options.model = settings->model;

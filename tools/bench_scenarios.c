@@ -410,6 +410,8 @@ static sac_status scenarios(const scenarios_settings *settings, const char *sour
     json_t *cameras = NULL;
     sac_status status;
     SAC_TRY(bench_outputs_check(&settings->outputs, error));
+    SAC_TRY(bench_outputs_keep(&settings->outputs, settings->model, error));
+    SAC_TRY(bench_outputs_keep(&settings->outputs, source, error));
     SAC_TRY(parse_only(&w.wanted, settings->only, error));
     // Said before the scenarios that come first have taken their minutes.
     if ((w.wanted & ENDURANCE) && settings->hours * 3600 * settings->frame_rate < 100)

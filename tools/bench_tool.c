@@ -105,6 +105,20 @@ fail:
     return status;
 }
 
+sac_status bench_outputs_keep(const bench_outputs *outputs, const char *input, sac_error *error) {
+    sac_status status = SAC_OK;
+    const struct {
+        const char *path, *option;
+    } files[] = {{outputs->json, "json"},
+                 {outputs->markdown, "markdown"},
+                 {outputs->csv, "csv"},
+                 {outputs->plot, "plot"}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        SAC_TRY(sac_file_check_kept(input, files[i].path, files[i].option, error));
+fail:
+    return status;
+}
+
 static sac_status print_results(const bench_outputs *outputs, const json_t *json,
                                 const char *markdown, const char *csv, sac_error *error) {
     if (outputs->print_json || on_stdout(outputs->json)) {

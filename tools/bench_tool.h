@@ -99,6 +99,10 @@ typedef struct bench_outputs {
 // of a picture, two results on standard output or in one file; SAC_ERROR_IO: a file that cannot be
 // written.
 SAC_NODISCARD sac_status bench_outputs_check(const bench_outputs *outputs, sac_error *error);
+// SAC_ERROR_ARGUMENT: a result would be written over `input`, a file that is read. NULL and "-" are
+// none.
+SAC_NODISCARD sac_status bench_outputs_keep(const bench_outputs *outputs, const char *input,
+                                            sac_error *error);
 // First what belongs on standard output, then the files, each tried whatever became of those before
 // it; the first failure is returned. The picture is the caller's, afterwards. NULL texts: lack of
 // memory, a CSV that is not wanted excepted.

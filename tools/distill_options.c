@@ -1,5 +1,8 @@
 // The options of distill, and what they ask for.
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/check.h"
@@ -278,6 +281,20 @@ bad:
         "--scale-weights '%.80s': expected three numbers from 0 on, such as 10,3,1", text);
 }
 
+// "A,B,C". False: something else, or a number that no int holds.
+static bool offsets_parse(int offsets[3], const char *text) {
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        errno = 0;
+        const long value = strtol(text, &end, 10);
+        if (end == text || errno != 0 || value < INT_MIN || value > INT_MAX) return false;
+        if (*end != (i < 2 ? ',' : '\0')) return false;
+        offsets[i] = (int)value;
+        text = end + 1;
+    }
+    return true;
+}
+
 // The architecture's own input, changed by --width, --height, --colour and --offsets.
 static sac_status preprocess_read(sac_preprocess *preprocess, const distill_settings *s,
                                   sac_error *error) {
@@ -286,10 +303,7 @@ static sac_status preprocess_read(sac_preprocess *preprocess, const distill_sett
     if (s->width > 0) preprocess->width = (int)s->width;
     if (s->height > 0) preprocess->height = (int)s->height;
     if (s->colour) preprocess->channels = 3;
-    int used = 0;
-    int *const o = preprocess->offsets;
-    if (sscanf(s->offsets, "%d,%d,%d%n", &o[0], &o[1], &o[2], &used) != 3 ||
-        s->offsets[used] != '\0') {
+    if (!offsets_parse(preprocess->offsets, s->offsets)) {
         return sac_error_set(error, SAC_ERROR_ARGUMENT, -1,
                              "--offsets '%.40s': three ascending numbers of frames expected, such "
                              "as -3,0,3",

@@ -216,6 +216,7 @@ static sac_status end_stretch(run_job *j, const waiting *kept, const sac_error *
     j->o->reused += sac_student_reused(j->student);
     sac_student_close(&j->student);
     SAC_TRY(sac_student_pool_stream(j->run->pool, &j->student, error));
+    sac_events_break(&j->o->events);
     j->base = j->o->frames;
     j->lost_s = sac_time_s();
     j->pause_s = 0.25;

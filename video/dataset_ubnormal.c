@@ -175,6 +175,12 @@ static sac_status annotate(sac_builder *b, sac_clip *clip, const char *folder, c
                               "clip '%s' has no labels: expected '%s/%s_tracks.txt'", clip->name,
                               folder, name));
     SAC_TRY(sac_labels_from_spans(&clip->labels, clip->objects, clip, b->error));
+    int64_t abnormal = 0;
+    for (int64_t i = 0; i < clip->frames; i++) abnormal += clip->labels[i];
+    if (abnormal == 0)
+        SAC_TRY(sac_error_set(b->error, SAC_ERROR_FORMAT, -1,
+                              "'%s': no object in any of the %lld frames of an abnormal video",
+                              clip->objects, (long long)clip->frames));
     SAC_TRY(has_pictures(&pictures, folder, b->error));
     if (pictures) SAC_TRY_ALLOC(clip->mask_path = sac_strdup(folder));
 fail:
