@@ -210,6 +210,7 @@ static void build_paper(sac_net *net, const design *d, const sac_preprocess *p) 
         w = (w + 1) / 2;
     }
     for (int i = 0; i < PAPER_BLOCKS; i++) x = transformer_block(net, i + 1, x, h, w);
+    x = norm_channels(net, "final", x, h, w); // ours, see the header
     static const char *const parts[2] = {"head16", "head4"};
     for (int k = 0; k < 2; k++) {
         if ((d->heads >> k & 1) != 0)

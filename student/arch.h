@@ -10,7 +10,8 @@
 //   - Input is x / 255 in [0,1]: pixels are already the quantised input, without a zero point.
 // paper: the published student, a convolutional transformer of 7 GMAC at 640x360: the yardstick.
 //   Ours ends in a sigmoid at every scale (published: ReLU for 16x16 and 4x4), so that each map
-//   lies in [0,1].
+//   lies in [0,1], and normalises what leaves the last block: without that the heads' sums over
+//   hundreds of channels saturate the sigmoids in the first steps, and nothing is learned.
 // Source: Croitoru et al., "Lightning fast video anomaly detection via multi-scale adversarial
 // distillation", CVIU 2024 (paper); the tiny family is ours.
 #ifndef SAC_STUDENT_ARCH_H

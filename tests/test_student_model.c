@@ -54,7 +54,7 @@ Test(student_model, every_architecture_has_its_size_and_cost) {
     } known[] = {
         {"tiny-s", 192, 128, 36587, 21202944},    {"tiny-m", 240, 160, 128403, 105580800},
         {"tiny-l", 288, 192, 293459, 312173568},  {"tiny-s*0.5", 192, 128, 12043, 9839616},
-        {"paper", 640, 360, 5061395, 5965660160},
+        {"paper", 640, 360, 5061907, 5965660160},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         sac_preprocess p;
