@@ -347,6 +347,9 @@ sac_status sac_file_check_kept(const char *input, const char *output, const char
     if (input == NULL || output == NULL || stat(input, &in) != 0 || stat(output, &out) != 0 ||
         !S_ISREG(in.st_mode) || in.st_dev != out.st_dev || in.st_ino != out.st_ino)
         return SAC_OK;
+    if (option == NULL)
+        return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "%s: would replace the input %s",
+                             output, input);
     return sac_error_set(error, SAC_ERROR_ARGUMENT, -1, "--%s %s: would replace the input %s",
                          option, output, input);
 }

@@ -58,8 +58,9 @@ SAC_NODISCARD sac_status sac_file_save(const char *path, const void *data, size_
 SAC_NODISCARD sac_status sac_file_check(const char *path, sac_error *error);
 
 // Refuses an output that is one of the inputs, by whatever name or link: writing it would cost the
-// person what can perhaps not be made again. SAC_ERROR_ARGUMENT names the option `--option`;
-// nothing is asked of NULL, and devices, pipes and what does not exist are fine.
+// person what can perhaps not be made again. SAC_ERROR_ARGUMENT names the option `--option` if it
+// is not NULL; nothing is asked of a file that is NULL, and devices, pipes and what does not exist
+// are fine.
 SAC_NODISCARD sac_status sac_file_check_kept(const char *input, const char *output,
                                              const char *option, sac_error *error);
 

@@ -51,11 +51,10 @@ typedef struct sac_u8_conv {
     int64_t pixel;  // words from one pixel of a plane's row to the next: all channels; or 64, so
                     // that pixels do not straddle cache lines and each tap is a chunk; folded: 4
     bool ends_only; // the band holds the first and last places of a row alone
-    bool folded; // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
-                 // one row of taps
-    bool
-        winograd; // AVX2, AVX-VNNI: 3x3 by products of transformed tiles, four rows of dst at a time
-    int bands;    // scratch holds so many; no more threads take part
+    bool folded;   // one channel: the rows of a window lie interleaved, four bytes a pixel, and are
+                   // one row of taps
+    bool winograd; // AVX2 and AVX-VNNI: 3x3 by transformed tiles, four rows of dst at a time
+    int bands;     // scratch holds so many; no more threads take part
 } sac_u8_conv;
 
 // Takes scratch for as many threads as OpenMP has on the calling thread now, at most
@@ -77,8 +76,8 @@ void sac_u8_conv_run(const sac_u8_conv *conv, void *dst, const void *packed, voi
 
 // What the versions share. The packed block: mul [ocp], add [ocp], the largest value that sums can
 // become, weights [ocp / 16][kh][planes][run / 4][16][4] (folded: kh is 1), for AVX-VNNI
-// [ocp / 8][kh][run / 4][8][4], for AVX2 s16
-// [ocp / 8][kh][run / 2][8][2] or, transformed, [ocp / 8][blocks][words / 2][8][2].
+// [ocp / 8][kh][run / 4][8][4], for AVX2 s16 [ocp / 8][kh][run / 2][8][2]; transformed, for both, s16
+// [ocp / 8][blocks][words / 2][8][2].
 // Row ky of the window in each plane.
 typedef const uint8_t *sac_u8_rows[SAC_U8_MAX_KERNEL][SAC_U8_MAX_PARTS];
 typedef struct sac_u8_band {

@@ -107,14 +107,9 @@ fail:
 
 sac_status bench_outputs_keep(const bench_outputs *outputs, const char *input, sac_error *error) {
     sac_status status = SAC_OK;
-    const struct {
-        const char *path, *option;
-    } files[] = {{outputs->json, "json"},
-                 {outputs->markdown, "markdown"},
-                 {outputs->csv, "csv"},
-                 {outputs->plot, "plot"}};
+    const char *const files[] = {outputs->json, outputs->markdown, outputs->csv, outputs->plot};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        SAC_TRY(sac_file_check_kept(input, files[i].path, files[i].option, error));
+        SAC_TRY(sac_file_check_kept(input, files[i], NULL, error));
 fail:
     return status;
 }
